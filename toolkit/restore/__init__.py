@@ -1,0 +1,1 @@
+"""restore: image restoration in which every model, loss and discriminator is a plugin."""
