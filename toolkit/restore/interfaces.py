@@ -7,17 +7,18 @@ The tensor contract, everywhere in the toolkit:
     is a restoration without resizing.
 
 An entry is a frozen dataclass that describes; what it builds is a plain ``nn.Module`` or a plain
-function. Nothing here imports torch, so that a plugin can be listed without it: import torch inside
-``build``.
+function. Nothing here imports torch, so that a plugin can be listed without it: `lazy` names a function
+that does.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -43,6 +44,8 @@ __all__ = [
     "Scores",
     "Term",
     "Weights",
+    "lazy",
+    "one_of",
     "parse",
 ]
 
@@ -56,6 +59,19 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def lazy(target: str) -> Callable[..., Any]:
+    """The function at ``"package.module:function"``, imported when it is first called.
+
+    So a plugin can name what builds its networks without importing torch.
+    """
+    module, _, name = target.partition(":")
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*args, **kwargs)
+
+    return call
 
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
@@ -77,6 +93,18 @@ def parse(schema: type[Parsed], values: Mapping[str, Any], owner: str) -> Parsed
     except ValidationError as error:
         problems = [_describe(problem, schema, owner) for problem in error.errors()]
         raise OptionsError("; ".join(problems)) from None
+
+
+def one_of(value: str, choices: Any, owner: str) -> Any:
+    """`value`, if it is one of the values of the `Literal` type `choices`.
+
+    Raises:
+        OptionsError: it is not; names the known values and the nearest guess.
+    """
+    known = get_args(choices)
+    if value not in known:
+        raise OptionsError(f"{owner} cannot be '{value}'.{nearest(value, known)} Known: {', '.join(known)}")
+    return value
 
 
 def _describe(problem: Mapping[str, Any], schema: type[BaseModel], owner: str) -> str:

@@ -1,0 +1,105 @@
+"""Entry point of the plugin: what it brings, and nothing that needs torch before it is built."""
+
+from __future__ import annotations
+
+from restore.hookspecs import hookimpl
+from restore.interfaces import (
+    DegradationSpec,
+    LossSpec,
+    MetricSpec,
+    ModelSpec,
+    ObjectiveSpec,
+    Term,
+    lazy,
+)
+from restore_baselines.options import BicubicDegradationOptions, PixelOptions, SrcnnOptions
+
+CONTRACT = 1
+
+_DONG = "Dong, Loy, He, Tang: Image super-resolution using deep convolutional networks, TPAMI 2015"
+_KEYS = "Keys: Cubic convolution interpolation for digital image processing, 1981"
+_WANG = "Wang, Bovik, Sheikh, Simoncelli: Image quality assessment: from error visibility to structural similarity, 2004"
+
+
+@hookimpl
+def restore_models() -> list[ModelSpec]:
+    """Bicubic and SRCNN."""
+    return [
+        ModelSpec(
+            "bicubic",
+            "Bicubic enlargement, as MATLAB's imresize",
+            build=lazy("restore_baselines.models:build_bicubic"),
+            halo=lazy("restore_baselines.models:halo_bicubic"),
+            reference=_KEYS,
+        ),
+        ModelSpec(
+            "srcnn",
+            "SRCNN 9-5-5: three convolutions on the luma of the bicubic enlargement",
+            build=lazy("restore_baselines.models:build_srcnn"),
+            halo=lazy("restore_baselines.models:halo_srcnn"),
+            options=SrcnnOptions,
+            reference=_DONG,
+        ),
+    ]
+
+
+@hookimpl
+def restore_losses() -> list[LossSpec]:
+    """The pixel losses."""
+    return [
+        LossSpec("mse", "Mean squared error", lazy("restore_baselines.losses:build_mse"), PixelOptions),
+        LossSpec("l1", "Mean absolute error", lazy("restore_baselines.losses:build_l1"), PixelOptions),
+    ]
+
+
+@hookimpl
+def restore_objectives() -> list[ObjectiveSpec]:
+    """SRCNN's."""
+    return [
+        ObjectiveSpec(
+            "srcnn",
+            "Mean squared error on luma, as SRCNN was trained",
+            terms=(Term("mse", 1.0, {"luma": True}),),
+            reference=_DONG,
+        )
+    ]
+
+
+@hookimpl
+def restore_metrics() -> list[MetricSpec]:
+    """PSNR and SSIM, by the protocol of the super-resolution literature."""
+    protocol = lazy("restore_baselines.measures:luma_protocol")
+    return [
+        MetricSpec(
+            "psnr",
+            "Peak signal-to-noise ratio on luma",
+            build=lazy("restore_baselines.measures:build_psnr"),
+            protocol=protocol,
+            better="higher",
+            unit="dB",
+            digits=2,
+        ),
+        MetricSpec(
+            "ssim",
+            "Structural similarity on luma",
+            build=lazy("restore_baselines.measures:build_ssim"),
+            protocol=protocol,
+            better="higher",
+            reference=_WANG,
+        ),
+    ]
+
+
+@hookimpl
+def restore_degradations() -> list[DegradationSpec]:
+    """MATLAB's bicubic reduction."""
+    return [
+        DegradationSpec(
+            "bicubic",
+            "Bicubic reduction, as MATLAB's imresize",
+            build=lazy("restore_baselines.measures:build_degradation"),
+            protocol=lazy("restore_baselines.measures:degradation_protocol"),
+            options=BicubicDegradationOptions,
+            reference=_KEYS,
+        )
+    ]

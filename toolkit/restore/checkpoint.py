@@ -1,0 +1,313 @@
+"""Files that hold networks: weights that ship, and checkpoints from which a run goes on.
+
+Both are safetensors and JSON, never pickles. A weights file says itself what it is, so that
+``NAME:FILE`` is all that a user has to give.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from restore.errors import OptionsError, TrainingError, UsageError, WeightsError, nearest
+from restore.files import atomic_file, atomic_folder
+from restore.interfaces import ModelSpec, Options, Weights, parse
+from restore.registry import Registry
+
+__all__ = [
+    "Checkpoint",
+    "LoadedModel",
+    "WeightsCard",
+    "latest_checkpoint",
+    "load_model",
+    "read_card",
+    "save_checkpoint",
+    "save_weights",
+    "sha256",
+]
+
+_KEY = "restore"  # the one metadata key: safetensors writes several in random order
+_KEPT = 2  # checkpoints of a run
+
+
+class WeightsCard(BaseModel):
+    """What a weights file says about itself."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    model: str
+    scale: int
+    options: dict[str, Any] = {}
+    objective: str = ""
+    steps: int = 0
+    data: str = ""
+    """Fingerprint of the training data."""
+    figures: dict[str, float] = {}
+    versions: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network with its weights, and what it takes to run it."""
+
+    reference: str
+    """As the user gave it: ``NAME[:WEIGHTS]``."""
+    spec: ModelSpec
+    scale: int
+    options: Options
+    module: nn.Module
+    """In evaluation mode, float32, on the CPU."""
+    weights: str = ""
+    """Name or path of the weights; empty for a model that has none."""
+    digest: str = ""
+    """SHA-256 of the weights file."""
+
+    @property
+    def halo(self) -> int | None:
+        """Receptive-field radius in input pixels; ``None`` when every input matters."""
+        return self.spec.halo(self.scale, self.options)
+
+
+def load_model(reference: str, registry: Registry, scale: int | None = None) -> LoadedModel:
+    """Build the network that ``NAME[:WEIGHTS]`` names and load its weights.
+
+    Args:
+        reference: ``bicubic``, ``enhancenet`` (its default weights), ``enhancenet:e``,
+            ``enhancenet:path/to/file.safetensors``.
+        registry: where to look.
+        scale: ``None`` takes that of the weights file, or 4 where the model can.
+
+    Raises:
+        UnknownNameError: no such model.
+        UsageError: the model cannot work at this scale, or has no such weights.
+        WeightsError: the file is missing, damaged, or belongs to another model.
+    """
+    name, _, weights = reference.partition(":")
+    spec = registry.models[name]
+    if weights and _is_path(weights):
+        return _load_file(reference, spec, Path(weights), scale)
+    scale = scale or _default_scale(spec, weights)
+    if not spec.supports(scale):
+        scales = ", ".join(map(str, spec.scales or ()))
+        raise UsageError(f"model '{name}' cannot work at scale {scale}; it can at: {scales}")
+    choice = _choose(spec, weights, scale)
+    if choice is None:
+        return _without_weights(reference, spec, scale)
+    file = _local(choice)
+    loaded = _load_file(reference, spec, file, scale)
+    if loaded.digest != choice.sha256:
+        raise WeightsError(f"the weights '{file}' are damaged (their SHA-256 differs): install again")
+    return loaded
+
+
+def read_card(file: Path) -> WeightsCard:
+    """What a weights file says about itself, without loading its tensors.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or was not written by `save_weights`.
+    """
+    try:
+        with safe_open(file, framework="pt") as content:
+            metadata = content.metadata() or {}
+        return WeightsCard.model_validate_json(metadata[_KEY])
+    except KeyError:
+        raise WeightsError(
+            f"'{file}' does not say for which model it is: only weights written by 'restore train' can be loaded"
+        ) from None
+    except (OSError, SafetensorError, ValidationError) as error:
+        raise WeightsError(f"cannot read the weights '{file}': {_first_line(error)}") from error
+
+
+def save_weights(file: Path, module: nn.Module, card: WeightsCard) -> None:
+    """Write the parameters and buffers of `module`, with `card`; equal weights give equal bytes."""
+    _save_tensors(file, module.state_dict(), {_KEY: _json(card.model_dump())})
+
+
+def sha256(file: Path) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The whole state of a run after `step` updates."""
+
+    step: int
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    """Name of a file -> name of a tensor -> tensor, on the CPU."""
+    state: Mapping[str, Any]
+    """Everything else, as JSON has it."""
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write ``folder/STEP`` whole, with a manifest of hashes, and keep the last two.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; earlier checkpoints stay whole.
+    """
+    place = folder / f"{checkpoint.step:08d}"
+    if place.exists():
+        shutil.rmtree(place)
+    with atomic_folder(place) as temporary:
+        for name, tensors in checkpoint.tensors.items():
+            _save_tensors(temporary / f"{name}.safetensors", tensors, {})
+        content = {"step": checkpoint.step, "state": checkpoint.state}
+        (temporary / "state.json").write_text(_json(content), encoding="utf-8")
+        hashes = {file.name: sha256(file) for file in sorted(temporary.iterdir())}
+        (temporary / "manifest.json").write_text(_json(hashes), encoding="utf-8")
+    for old in _checkpoints(folder)[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return place
+
+
+def latest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
+    """The newest whole checkpoint, and a sentence for each damaged one that was passed over.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    damaged = []
+    for place in reversed(_checkpoints(folder)):
+        problem = _damage(place)
+        if problem:
+            damaged.append(f"checkpoint '{place}' is damaged ({problem}) and was passed over")
+            continue
+        content = json.loads((place / "state.json").read_text(encoding="utf-8"))
+        tensors = {file.stem: load_file(file) for file in sorted(place.glob("*.safetensors"))}
+        return Checkpoint(content["step"], tensors, content["state"]), damaged
+    raise TrainingError("; ".join([f"there is no checkpoint to resume from in '{folder}'", *damaged]))
+
+
+def _is_path(weights: str) -> bool:
+    return weights.endswith(".safetensors") or os.sep in weights or "/" in weights
+
+
+def _default_scale(spec: ModelSpec, weights: str) -> int:
+    own = [entry.scale for entry in spec.weights if weights in ("", entry.name)]
+    if own:
+        return 4 if 4 in own else own[0]
+    return 4 if spec.supports(4) else min(spec.scales or (1,))
+
+
+def _choose(spec: ModelSpec, weights: str, scale: int) -> Weights | None:
+    """The named weights, or the default ones; none for a model that ships none."""
+    at_scale = [entry for entry in spec.weights if entry.scale == scale]
+    if not weights:
+        return at_scale[0] if at_scale else None
+    for entry in at_scale:
+        if entry.name == weights:
+            return entry
+    known = [f"{entry.name} ({entry.scale}x)" for entry in spec.weights]
+    guess = nearest(weights, [entry.name for entry in at_scale])
+    raise UsageError(
+        f"model '{spec.name}' has no weights '{weights}' for {scale}x.{guess} Known: "
+        f"{', '.join(known) or 'none'}; a file is named by its path, such as "
+        f"{spec.name}:runs/mine/generator.safetensors"
+    )
+
+
+def _without_weights(reference: str, spec: ModelSpec, scale: int) -> LoadedModel:
+    options = parse(spec.options, {}, f"model '{spec.name}'")
+    module = spec.build(scale, options).eval()
+    if module.state_dict():
+        known = ", ".join(f"{entry.name} ({entry.scale}x)" for entry in spec.weights) or "none"
+        raise UsageError(
+            f"model '{spec.name}' has no weights for {scale}x (it comes with: {known}): train some with "
+            f"'restore train --model {spec.name} --scale {scale}' and name them as {spec.name}:FILE"
+        )
+    return LoadedModel(reference, spec, scale, options, module)
+
+
+def _load_file(reference: str, spec: ModelSpec, file: Path, scale: int | None) -> LoadedModel:
+    if not file.is_file():
+        raise WeightsError(f"there is no weights file '{file}'")
+    found, options = _describe(spec, file)
+    if scale is not None and found != scale:
+        raise UsageError(f"the weights '{file}' are for {found}x, not for {scale}x: use --scale {found}")
+    module = spec.build(found, options)
+    try:
+        state = load_file(file)
+        module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise WeightsError(f"the weights '{file}' do not fit '{spec.name}': {_first_line(error)}") from error
+    return LoadedModel(reference, spec, found, options, module.eval(), str(file), sha256(file))
+
+
+def _describe(spec: ModelSpec, file: Path) -> tuple[int, Options]:
+    """Scale and options of the network that `file` holds."""
+    if spec.describe is not None:
+        return spec.describe(file)
+    card = read_card(file)
+    if card.model != spec.name:
+        raise WeightsError(f"the weights '{file}' are for model '{card.model}', not for '{spec.name}'")
+    if not spec.supports(card.scale):
+        raise WeightsError(f"the weights '{file}' are for {card.scale}x, which '{spec.name}' cannot do")
+    try:
+        return card.scale, parse(spec.options, card.options, f"model '{spec.name}'")
+    except OptionsError as error:
+        raise WeightsError(f"the weights '{file}' do not fit: {error}") from error
+
+
+def _local(weights: Weights) -> Path:
+    """The file of `weights`, downloaded once and checked where it is an address."""
+    if isinstance(weights.source, Path):
+        return weights.source
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "restore" / "weights"
+    file = cache / f"{weights.sha256}.safetensors"
+    if not file.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(weights.source, str(file), hash_prefix=weights.sha256)
+        except (OSError, RuntimeError) as error:
+            raise WeightsError(
+                f"cannot download {weights.source}: {_first_line(error)}; download it elsewhere and name "
+                f"the file by its path"
+            ) from error
+    return file
+
+
+def _save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    # Clones, because safetensors refuses tensors that share memory.
+    content = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with atomic_file(file) as temporary:
+        save_file(content, temporary, metadata=metadata)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(place for place in folder.iterdir() if re.fullmatch(r"\d{8,}", place.name))
+
+
+def _damage(place: Path) -> str:
+    """What is wrong with a checkpoint; nothing when it is whole."""
+    try:
+        hashes = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+        wrong = [name for name, digest in hashes.items() if sha256(place / name) != digest]
+    except (OSError, ValueError, AttributeError) as error:
+        return _first_line(error)
+    return f"{', '.join(wrong)} changed" if wrong else ""
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, ensure_ascii=False)
+
+
+def _first_line(error: Exception) -> str:
+    """The end of the first line with content: libraries put their advice in the lines below."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__

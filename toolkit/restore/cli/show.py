@@ -1,0 +1,148 @@
+"""`restore list` and `restore info`: what is installed, without importing torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from restore.cli import console
+from restore.errors import UnknownNameError, nearest
+from restore.registry import KINDS, Kind, Record, Registry, discover
+from restore.report import plain_table
+
+__all__ = ["info", "list_entries"]
+
+
+def list_entries(
+    *, json: Annotated[bool, typer.Option("--json", help="One JSON object for each entry and plugin.")] = False
+) -> None:
+    """Show every model, loss, objective and discriminator, with the plugin that brought it."""
+    registry = discover()
+    if json:
+        for kind in KINDS:
+            for name in registry.catalogue(kind):
+                console.emit(_brief(registry, kind, name))
+        for record in registry.records:
+            console.emit(_plugin(record))
+        return
+    blocks = [_block(registry, kind) for kind in KINDS if registry.catalogue(kind)]
+    typer.echo("\n\n".join(blocks))
+    idle = [record for record in registry.records if record.state in ("disabled", "unavailable")]
+    for record in idle:
+        console.message(f"note: plugin {record.plugin.owner} is {record.state}: {record.reason}")
+    console.tell_problems(registry)
+
+
+def info(
+    name: Annotated[str, typer.Argument(help="Name of an entry.")],
+    *,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object for each entry of this name.")] = False,
+) -> None:
+    """Show all about an entry: options, scales, weights with their figures, source."""
+    registry = discover()
+    console.tell_problems(registry)
+    found = [kind for kind in KINDS if name in registry.catalogue(kind)]
+    if not found:
+        known = sorted({entry for kind in KINDS for entry in registry.catalogue(kind)})
+        raise UnknownNameError(f"there is no entry '{name}'.{nearest(name, known)} See 'restore list'")
+    details = [_detail(registry, kind, name) for kind in found]
+    if json:
+        for detail in details:
+            console.emit(detail)
+    else:
+        typer.echo("\n\n".join(_text(detail) for detail in details))
+
+
+def _block(registry: Registry, kind: Kind) -> str:
+    catalogue = registry.catalogue(kind)
+    rows = [[name, entry.summary, catalogue.owner(name).name] for name, entry in sorted(catalogue.items())]
+    return plain_table([kind.catalogue, "", "plugin"], rows)
+
+
+def _brief(registry: Registry, kind: Kind, name: str) -> dict[str, Any]:
+    catalogue = registry.catalogue(kind)
+    owner = catalogue.owner(name)
+    return {
+        "kind": kind.name,
+        "name": name,
+        "summary": catalogue[name].summary,
+        "plugin": owner.name,
+        "distribution": owner.distribution,
+        "version": owner.version,
+    }
+
+
+def _plugin(record: Record) -> dict[str, Any]:
+    return {
+        "kind": "plugin",
+        "name": record.plugin.name,
+        "distribution": record.plugin.distribution,
+        "version": record.plugin.version,
+        "state": record.state,
+        "reason": record.reason,
+    }
+
+
+def _detail(registry: Registry, kind: Kind, name: str) -> dict[str, Any]:
+    entry = registry.catalogue(kind)[name]
+    detail = _brief(registry, kind, name) | {"reference": getattr(entry, "reference", "")}
+    if hasattr(entry, "options"):
+        fields = entry.options.model_json_schema().get("properties", {})
+        detail["options"] = {
+            key: {"default": value.get("default"), "description": value.get("description", "")}
+            for key, value in fields.items()
+        }
+    if kind.name == "model":
+        detail["scales"] = list(entry.scales) if entry.scales else "any"
+        detail["weights"] = [
+            {
+                "name": weights.name,
+                "scale": weights.scale,
+                "source": str(weights.source),
+                "sha256": weights.sha256,
+                "licence": weights.licence,
+                "trained": weights.trained,
+                "figures": dict(weights.figures),
+            }
+            for weights in entry.weights
+        ]
+    if kind.name == "objective":
+        detail["terms"] = [
+            {"loss": term.loss, "weight": term.weight, "options": dict(term.options)} for term in entry.terms
+        ]
+        adversary = entry.adversary
+        detail["adversary"] = adversary and {
+            "discriminator": adversary.discriminator,
+            "weight": adversary.weight,
+            "gate": repr(adversary.gate),
+            "options": dict(adversary.options),
+        }
+        detail["patch_size"] = entry.patch_size
+    return detail
+
+
+def _text(detail: dict[str, Any]) -> str:
+    """The same for people: a heading, then key and value, lists indented."""
+    owner = f"{detail['plugin']} ({detail['distribution']} {detail['version']})"
+    lines = [f"{detail['kind']} {detail['name']}: {detail['summary']}", f"  plugin: {owner}"]
+    for key, value in detail.items():
+        if key in ("kind", "name", "summary", "plugin", "distribution", "version") or value in ("", None, [], {}):
+            continue
+        lines += _lines(key, value, "  ")
+    return "\n".join(lines)
+
+
+def _lines(key: str, value: Any, indent: str) -> list[str]:
+    deeper = indent + "  "
+    if isinstance(value, dict):
+        return [f"{indent}{key}:"] + [line for k, v in value.items() for line in _lines(k, v, deeper)]
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        lines = [f"{indent}{key}:"]
+        for item in value:
+            first, *rest = [line for k, v in item.items() for line in _lines(k, v, deeper + "  ")]
+            lines += [f"{deeper}- {first.strip()}", *rest]
+        return lines
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    return [f"{indent}{key}: {value}"]

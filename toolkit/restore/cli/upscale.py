@@ -1,0 +1,113 @@
+"""`restore upscale`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from restore.cli import console
+
+if TYPE_CHECKING:
+    from restore.inference import Outcome
+    from restore.inference.restorer import TileSize
+
+__all__ = ["upscale"]
+
+
+class Existing(str, Enum):
+    """What to do with an output that is there already."""
+
+    overwrite = "overwrite"
+    skip = "skip"
+    error = "error"
+
+
+class Precision(str, Enum):
+    """Arithmetic of the network."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+def upscale(
+    *,
+    inputs: Annotated[list[str], typer.Argument(help="Image files, folders or globs.", show_default=False)],
+    out: Annotated[
+        Optional[Path],
+        typer.Option("-o", "--out", help="A file for one image, else a folder. [default: beside the input]"),
+    ] = None,
+    model: Annotated[str, typer.Option(help="NAME[:WEIGHTS], see 'restore list'.")] = "enhancenet",
+    scale: Annotated[
+        Optional[int], typer.Option(help="Output pixels per input pixel. [default: the model's own, mostly 4]")
+    ] = None,
+    tile: Annotated[str, typer.Option(help="Longest side of a tile in input pixels, auto or off.")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="auto: bf16 where the processor has it.")] = Precision.auto,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Go into subfolders.")] = False,
+    existing: Annotated[Existing, typer.Option(help="What to do with outputs that exist.")] = Existing.overwrite,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout.")] = False,
+) -> None:
+    """Enlarge photographs.
+
+    photo.jpg becomes photo_x4.jpg beside it, and a folder becomes FOLDER_x4/ with the same tree. A file that
+    cannot be done is named with its reason, the others are done, and the exit code is 1.
+    """
+    from restore.inference import load, plan, run
+    from restore.registry import discover
+
+    registry = discover()
+    console.tell_problems(registry)
+    restorer = load(
+        model, scale=scale, device=device, precision=precision.value, tile=_tile(tile), registry=registry
+    )
+    jobs, failed = plan(inputs, restorer.scale, out=out, recursive=recursive)
+    with console.progress() as bar:
+        outcomes = [*failed]
+        total = bar.add_task("all", total=len(jobs), visible=len(jobs) > 1)
+        for outcome in failed:
+            _tell(outcome, json=json)
+        for job in jobs:
+            task = bar.add_task(job.source.name, total=1.0)
+            outcome = run(
+                job, restorer, existing=existing.value, progress=lambda share, t=task: bar.update(t, completed=share)
+            )
+            bar.remove_task(task)
+            bar.advance(total)
+            outcomes.append(outcome)
+            _tell(outcome, json=json)
+    _summarise(outcomes)
+
+
+def _tile(text: str) -> TileSize:
+    if text == "auto" or text == "off":  # noqa: PLR1714 - mypy narrows these two, not a set
+        return text
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise typer.BadParameter(f"'{text}' is neither 'auto', 'off' nor a number from 1", param_hint="--tile")
+
+
+def _tell(outcome: Outcome, *, json: bool) -> None:
+    if json:
+        console.emit(outcome.to_json())
+    elif outcome.status == "failed":
+        console.error(f"{outcome.source}: {outcome.reason}")
+    else:
+        typer.echo(outcome.sentence)
+    for note in outcome.notes:
+        console.message(f"note: {outcome.source}: {note}")
+
+
+def _summarise(outcomes: list[Outcome]) -> None:
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if not failed:
+        return
+    if len(outcomes) > 1:
+        console.message(f"{len(outcomes) - len(failed)} of {len(outcomes)} done; failed:")
+        for outcome in failed:
+            console.message(f"  {outcome.source}: {outcome.reason}")
+    raise typer.Exit(1)

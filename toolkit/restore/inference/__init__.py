@@ -1,0 +1,7 @@
+"""A model and an image become a restored image: devices, precision, tiles, files."""
+
+from restore.inference.batch import Job, Outcome, plan, run
+from restore.inference.hardware import choose_device, choose_precision
+from restore.inference.restorer import Restorer, load
+
+__all__ = ["Job", "Outcome", "Restorer", "choose_device", "choose_precision", "load", "plan", "run"]

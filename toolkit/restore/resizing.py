@@ -1,0 +1,93 @@
+"""Bicubic resizing, equal to MATLAB's `imresize`, for any ratio, dtype and device.
+
+Each axis is one matrix product with the interpolation weights: exact at the edges, differentiable,
+and at the size of a tile under a hundredth of the cost of a network.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["Edges", "cubic_reach", "imresize", "quantize"]
+
+Edges = Literal["symmetric", "replicate"]
+
+_SUPPORT = 2.0  # the cubic kernel is zero from here on, in pixels of the coarser grid
+
+
+def imresize(
+    image: Tensor, size: tuple[int, int], *, edges: Edges = "symmetric", round_passes: bool = False
+) -> Tensor:
+    """Resize by the cubic kernel with a = -0.5, widened by the ratio when shrinking (antialiased).
+
+    Args:
+        image: ``(B, C, H, W)``, float.
+        size: height and width of the result, both >= 1.
+        edges: what lies outside the image: itself mirrored with the edge repeated (MATLAB today), or its
+            edge pixels (older releases).
+        round_passes: round to multiples of 1/255 and clamp to [0, 1] after each of the two passes, as
+            MATLAB does with uint8 images; rows first.
+
+    Returns:
+        ``(B, C, *size)`` of the same dtype and device. Half precision is computed in float32.
+
+    Source: R. G. Keys, "Cubic convolution interpolation for digital image processing", 1981.
+    """
+    dtype = image.dtype if image.dtype in (torch.float32, torch.float64) else torch.float32
+    # Autocast would run the products in bfloat16, which is coarser than an 8-bit image.
+    with torch.autocast(image.device.type, enabled=False):
+        result = image.to(dtype)
+        rows = _weights(image.shape[-2], size[0], edges).to(result)
+        result = rows @ result
+        if round_passes:
+            result = quantize(result)
+        columns = _weights(image.shape[-1], size[1], edges).to(result)
+        result = result @ columns.T
+        if round_passes:
+            result = quantize(result)
+    return result.to(image.dtype)
+
+
+def cubic_reach(scale: int) -> int:
+    """How far, in input pixels, the cubic kernel looks when it enlarges by an integer `scale`."""
+    return 0 if scale == 1 else 2
+
+
+def quantize(image: Tensor) -> Tensor:
+    """Clamp to [0, 1] and round to multiples of 1/255, halves up: what an 8-bit file keeps."""
+    # Resizing by a power of two makes many exact halves; the nudge keeps rounding noise from deciding them.
+    tie = 1e-7 if image.dtype == torch.float64 else 1e-4
+    return (image.clamp(0, 1) * 255 + 0.5 + tie).floor() / 255
+
+
+def _weights(size: int, target: int, edges: Edges) -> Tensor:
+    """Interpolation matrix ``(target, size)`` in float64; each row sums to one."""
+    scale = target / size
+    stretch = min(scale, 1.0)
+    centres = (torch.arange(target, dtype=torch.float64) + 0.5) / scale - 0.5
+    reach = _SUPPORT / stretch
+    taps = torch.arange(2 * int(reach) + 3, dtype=torch.float64)
+    positions = (centres - reach).floor()[:, None] + taps  # (target, taps)
+    weights = _cubic((centres[:, None] - positions) * stretch)
+    weights = weights / weights.sum(1, keepdim=True)
+    matrix = torch.zeros(target, size, dtype=torch.float64)
+    return matrix.scatter_add_(1, _inside(positions.long(), size, edges), weights)
+
+
+def _inside(positions: Tensor, size: int, edges: Edges) -> Tensor:
+    """Fold positions outside ``0..size-1`` back into the image."""
+    if edges == "replicate":
+        return positions.clamp(0, size - 1)
+    folded = positions.remainder(2 * size)
+    return torch.where(folded < size, folded, 2 * size - 1 - folded)
+
+
+def _cubic(x: Tensor) -> Tensor:
+    """The cubic kernel with a = -0.5."""
+    x = x.abs()
+    near = 1.5 * x**3 - 2.5 * x**2 + 1
+    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return torch.where(x <= 1, near, torch.where(x < _SUPPORT, far, torch.zeros_like(x)))

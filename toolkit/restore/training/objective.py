@@ -1,0 +1,213 @@
+"""An objective's recipe becomes modules: what the generator minimises, and whom it plays against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restore.errors import OptionsError, nearest
+from restore.interfaces import Adversary, Gate, ObjectiveSpec, Scores, Term, parse
+from restore.registry import Registry
+
+__all__ = ["NoOpponent", "Objective", "Opponent", "Rival", "recipe"]
+
+
+def recipe(
+    name: str, registry: Registry, terms: Mapping[str, Mapping[str, Any]], adversary: Mapping[str, Any]
+) -> ObjectiveSpec:
+    """The objective, or single loss, that `name` means, with the user's changes.
+
+    Args:
+        name: an objective, or a loss, which becomes an objective of that one term.
+        registry: where to look.
+        terms: loss -> weight and options that replace those of the recipe.
+        adversary: weight and options that replace those of the recipe.
+
+    Raises:
+        UnknownNameError: neither an objective nor a loss has this name.
+        OptionsError: a change is for a term that the objective does not have.
+    """
+    if name not in registry.objectives and name in registry.losses:
+        spec = ObjectiveSpec(name, registry.losses[name].summary, (Term(name),))
+    else:
+        spec = registry.objectives[name]
+    own = [term.loss for term in spec.terms]
+    for loss in terms:
+        if loss not in own:
+            raise OptionsError(
+                f"objective '{name}' has no term '{loss}'.{nearest(loss, own)} Its terms: {', '.join(own)}"
+            )
+    if adversary and spec.adversary is None:
+        raise OptionsError(f"objective '{name}' has no adversary, so nothing about one can be set")
+    changed = tuple(_changed_term(term, terms.get(term.loss, {})) for term in spec.terms)
+    opponent = _changed_adversary(spec.adversary, adversary) if spec.adversary else None
+    return ObjectiveSpec(spec.name, spec.summary, changed, opponent, spec.patch_size, spec.reference)
+
+
+class Objective(nn.Module):
+    """The weighted terms that compare a restored image with its target.
+
+    Raises:
+        UnknownNameError: no such loss.
+        OptionsError: an option of a loss is wrong.
+    """
+
+    def __init__(self, spec: ObjectiveSpec, registry: Registry) -> None:
+        super().__init__()
+        self.weights = {term.loss: term.weight for term in spec.terms}
+        self.losses = nn.ModuleDict()
+        for term in spec.terms:
+            loss = registry.losses[term.loss]
+            self.losses[term.loss] = loss.build(parse(loss.options, term.options, f"loss '{term.loss}'"))
+
+    def forward(self, restored: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Loss -> its weighted scalar."""
+        return {name: self.weights[name] * loss(restored, target) for name, loss in self.losses.items()}
+
+
+class Opponent(Protocol):
+    """Whom the generator plays against. The loop calls it in every step and does not ask who it is."""
+
+    def term(self, restored: Tensor) -> dict[str, Tensor]:
+        """What the generator has to minimise because of the opponent: name -> weighted scalar."""
+        ...
+
+    def learn(self, restored: Tensor, target: Tensor) -> dict[str, float]:
+        """Learn from one batch; figures for the log."""
+        ...
+
+    def state(self) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer], dict[str, Any]]:
+        """What a checkpoint has to hold: modules, optimisers, and what JSON can carry."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what JSON carried."""
+        ...
+
+
+class NoOpponent:
+    """Of an objective without an adversary."""
+
+    def term(self, restored: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """Nothing."""
+        return {}
+
+    def learn(self, restored: Tensor, target: Tensor) -> dict[str, float]:  # noqa: ARG002
+        """Nothing."""
+        return {}
+
+    def state(self) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer], dict[str, Any]]:
+        """Nothing."""
+        return {}, {}, {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+
+class Rival:
+    """A discriminator that learns when its gate lets it.
+
+    The losses are those of EnhanceNet, Eq. 8 and 9, on logits: ``-log D(restored)`` for the generator,
+    ``-log D(target) - log(1 - D(restored))`` for the discriminator.
+
+    Args:
+        weight: of the generator's adversarial term.
+        gate: may the discriminator learn in this step?
+        discriminator: images -> logits.
+        optimizer: of the discriminator.
+        reduce: mean over all processes, so that every process takes the same decision.
+    """
+
+    def __init__(
+        self,
+        weight: float,
+        gate: Gate,
+        discriminator: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        reduce: Reduce,
+        backward: Backward,
+    ) -> None:
+        self.weight = weight
+        self.gate = gate
+        self.discriminator = discriminator
+        self.optimizer = optimizer
+        self.reduce = reduce
+        self.backward = backward
+        self.scores: Scores | None = None
+
+    def term(self, restored: Tensor) -> dict[str, Tensor]:
+        """``weight * -log D(restored)``."""
+        with _frozen(self.discriminator):
+            logits = self.discriminator(restored)
+        return {"adversarial": self.weight * F.softplus(-logits.float()).mean()}
+
+    def learn(self, restored: Tensor, target: Tensor) -> dict[str, float]:
+        """One step of the discriminator, if the gate is open, and its scores on this batch."""
+        is_open = self.gate.is_open(self.scores)
+        with torch.set_grad_enabled(is_open):
+            # One pass over both, because two passes before one backward confuse distributed training.
+            logits = self.discriminator(torch.cat([target, restored.detach()])).float()
+        real, generated = logits.chunk(2)
+        if is_open:
+            loss = F.softplus(-real).mean() + F.softplus(generated).mean()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.backward(loss)
+            self.optimizer.step()
+        means = torch.stack([real.detach().sigmoid().mean(), (-generated.detach()).sigmoid().mean()])
+        score_real, score_generated = self.reduce(means).tolist()
+        self.scores = Scores(score_real, score_generated)
+        return {"d_real": score_real, "d_generated": score_generated, "gate": float(is_open)}
+
+    def state(self) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer], dict[str, Any]]:
+        """The discriminator, its optimiser and its last scores."""
+        scores = [self.scores.real, self.scores.generated] if self.scores else None
+        return {"discriminator": self.discriminator}, {"discriminator": self.optimizer}, {"scores": scores}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The last scores."""
+        self.scores = Scores(*state["scores"]) if state["scores"] else None
+
+
+class Reduce(Protocol):
+    """Mean of a tensor over all processes."""
+
+    def __call__(self, tensor: Tensor) -> Tensor: ...
+
+
+class Backward(Protocol):
+    """Backpropagation, scaled and synchronised as the precision and the devices need it."""
+
+    def __call__(self, loss: Tensor) -> None: ...
+
+
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    """Let gradients pass through `module` without leaving any in it."""
+    module.requires_grad_(requires_grad=False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(requires_grad=True)
+
+
+def _changed_term(term: Term, changes: Mapping[str, Any]) -> Term:
+    options = {**term.options, **changes}
+    weight = _weight(options.pop("weight", term.weight), f"the term '{term.loss}'")
+    return Term(term.loss, weight, options)
+
+
+def _changed_adversary(adversary: Adversary, changes: Mapping[str, Any]) -> Adversary:
+    options = {**adversary.options, **changes}
+    weight = _weight(options.pop("weight", adversary.weight), "the adversary")
+    return Adversary(adversary.discriminator, weight, adversary.gate, options)
+
+
+def _weight(value: Any, owner: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise OptionsError(f"the weight of {owner} is a number from 0, but got {value!r}")
+    return float(value)
