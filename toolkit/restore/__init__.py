@@ -1,1 +1,36 @@
-"""restore: image restoration in which every model, loss and discriminator is a plugin."""
+"""restore: image restoration in which every model, loss and discriminator is a plugin.
+
+import restore
+
+restore.load("enhancenet").upscale(image)  # a PIL image or a tensor, and the same kind back
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from restore.inference import Restorer, load
+    from restore.registry import Registry, discover
+
+__all__ = ["Registry", "Restorer", "discover", "load"]
+
+_HOMES = {
+    "Registry": "restore.registry",
+    "Restorer": "restore.inference",
+    "discover": "restore.registry",
+    "load": "restore.inference",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import late: a plugin that imports `restore.interfaces` must not get torch with it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'restore' has no attribute '{name}'")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -125,7 +125,7 @@ def read_card(file: Path) -> WeightsCard:
         return WeightsCard.model_validate_json(metadata[_KEY])
     except KeyError:
         raise WeightsError(
-            f"'{file}' does not say for which model it is: only weights written by 'restore train' can be loaded"
+            f"'{file}' does not say for which model it is: give weights that 'restore train' wrote"
         ) from None
     except (OSError, SafetensorError, ValidationError) as error:
         raise WeightsError(f"cannot read the weights '{file}': {_first_line(error)}") from error

@@ -154,5 +154,7 @@ def _assign(values: dict[str, Any], path: list[str], value: Any) -> None:
     for index, part in enumerate(path[:-1]):
         values = values.setdefault(part, {})
         if not isinstance(values, dict):
-            raise OptionsError(f"'{'.'.join(path[: index + 1])}' is a value, so '{'.'.join(path)}' cannot be set")
+            raise OptionsError(
+                f"'{'.'.join(path[: index + 1])}' is a value, so '{'.'.join(path)}' cannot be set"
+            )
     values[path[-1]] = value

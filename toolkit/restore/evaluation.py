@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from restore.data import ImagePair, pairs
+from restore.data import ImagePair, find_images, pairs
 from restore.errors import UsageError
 from restore.inference import Restorer
 from restore.interfaces import Degrade, Metric, parse
@@ -39,6 +39,10 @@ class Dataset:
     degrade: Degrade
     protocol: str
     degraded: Path | None = None
+
+    def __len__(self) -> int:
+        """Images in the folder."""
+        return len(find_images([self.targets]))
 
     def pairs(self) -> Iterable[ImagePair]:
         """The images, read anew each time."""
@@ -112,16 +116,24 @@ def dataset(
     if degraded is not None and not degraded.is_dir():
         raise UsageError(f"there is no folder '{degraded}' for --degraded")
     protocol = f"inputs from files ({degraded.name})" if degraded else spec.protocol(scale, parsed)
-    return Dataset(targets.name or str(targets), targets, scale, spec.build(scale, parsed), protocol, degraded)
+    return Dataset(
+        targets.name or str(targets), targets, scale, spec.build(scale, parsed), protocol, degraded
+    )
 
 
 def evaluate(
     restorer: Restorer,
     data: Dataset,
     with_meters: Iterable[Meter],
-    on_image: Callable[[str], None] | None = None,
+    on_image: Callable[[int], None] | None = None,
 ) -> Row:
     """Restore each image of `data` and measure the result, rounded to 8 bits as a file would be.
+
+    Args:
+        restorer: the model.
+        data: the images.
+        with_meters: what to measure.
+        on_image: called with the number of images done.
 
     Raises:
         DataError: a target has no partner, or one of the wrong size.
@@ -134,13 +146,9 @@ def evaluate(
         begin = time.perf_counter()
         restored = restorer.restore(pair.degraded)
         seconds += time.perf_counter() - begin
-        each[pair.name] = {
-            meter.name: meter.measure(restored, pair.target, gray=pair.gray) for meter in used
-        }
+        each[pair.name] = {meter.name: meter.measure(restored, pair.target, gray=pair.gray) for meter in used}
         if on_image:
-            on_image(pair.name)
+            on_image(len(each))
     means = {meter.name: fmean(image[meter.name] for image in each.values()) for meter in used}
     protocol = {"inputs": data.protocol} | {meter.name: meter.protocol for meter in used}
-    return Row(
-        restorer.model.reference, data.name, data.scale, len(each), means, seconds, protocol, each
-    )
+    return Row(restorer.model.reference, data.name, data.scale, len(each), means, seconds, protocol, each)

@@ -254,6 +254,7 @@ def _photo(image: Image.Image) -> Photo:
         raise ImageError("it is a PostScript page, not an image; convert it to PNG")
     frames = max(1, getattr(image, "n_frames", 1))  # before loading: counting may move to other frames
     _correct_transparent_color(image)
+    exif = _exif(image)  # before loading: afterwards the file is closed
     image.load()
     deep = image.mode.startswith("I") or image.mode == "F"
     planes = _upright(_deep_planes(image) if deep else _planes(image), _orientation(image))
@@ -265,7 +266,7 @@ def _photo(image: Image.Image) -> Photo:
         gray=gray,
         bits=16 if deep else 8,
         icc_profile=_profile(image, gray),
-        exif=_exif(image),
+        exif=exif,
         dpi=_dpi(image),
         frames=frames,
     )
@@ -388,6 +389,7 @@ _EMBEDDED_BLOCKS = frozenset(
         TiffImagePlugin.ICCPROFILE,
     }
 )
+_EXIF_SIZE = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
 
 
 def _belongs_to_file(tag: int) -> bool:
@@ -420,7 +422,8 @@ def _exif(image: Image.Image) -> bytes | None:
         for tag in filter(_belongs_to_file, list(kept)):
             del kept[tag]
         if ExifTags.IFD.Exif in kept:
-            for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight):
+            # Pillow would copy the place of the interoperability directory into TIFF, where it is wrong.
+            for tag in (*_EXIF_SIZE, ExifTags.IFD.Interop):
                 kept.get_ifd(ExifTags.IFD.Exif).pop(tag, None)
         return kept.tobytes() if len(kept) else None
     except MemoryError:

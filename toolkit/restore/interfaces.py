@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -45,7 +45,6 @@ __all__ = [
     "Term",
     "Weights",
     "lazy",
-    "one_of",
     "parse",
 ]
 
@@ -93,18 +92,6 @@ def parse(schema: type[Parsed], values: Mapping[str, Any], owner: str) -> Parsed
     except ValidationError as error:
         problems = [_describe(problem, schema, owner) for problem in error.errors()]
         raise OptionsError("; ".join(problems)) from None
-
-
-def one_of(value: str, choices: Any, owner: str) -> Any:
-    """`value`, if it is one of the values of the `Literal` type `choices`.
-
-    Raises:
-        OptionsError: it is not; names the known values and the nearest guess.
-    """
-    known = get_args(choices)
-    if value not in known:
-        raise OptionsError(f"{owner} cannot be '{value}'.{nearest(value, known)} Known: {', '.join(known)}")
-    return value
 
 
 def _describe(problem: Mapping[str, Any], schema: type[BaseModel], owner: str) -> str:

@@ -10,7 +10,7 @@ import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar
 
@@ -149,22 +149,18 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
         )
 
 
-def _empty(kind: str) -> Any:
-    return field(default_factory=lambda: Catalogue(kind, {}))
-
-
 @dataclass(frozen=True)
 class Registry:
     """Everything that the plugins brought. Immutable."""
 
-    records: tuple[Record, ...] = ()
-    models: Catalogue[ModelSpec] = _empty("model")
-    losses: Catalogue[LossSpec] = _empty("loss")
-    objectives: Catalogue[ObjectiveSpec] = _empty("objective")
-    discriminators: Catalogue[DiscriminatorSpec] = _empty("discriminator")
-    metrics: Catalogue[MetricSpec] = _empty("metric")
-    degradations: Catalogue[DegradationSpec] = _empty("degradation")
-    tables: Catalogue[PublishedTable] = _empty("table")
+    records: tuple[Record, ...]
+    models: Catalogue[ModelSpec]
+    losses: Catalogue[LossSpec]
+    objectives: Catalogue[ObjectiveSpec]
+    discriminators: Catalogue[DiscriminatorSpec]
+    metrics: Catalogue[MetricSpec]
+    degradations: Catalogue[DegradationSpec]
+    tables: Catalogue[PublishedTable]
 
     def catalogue(self, kind: Kind) -> Catalogue[Any]:
         """The entries of one kind."""
@@ -310,8 +306,9 @@ def _register(plugin: Plugin) -> pluggy.PluginManager:
         misspelt = [name for name in _hooks_of(plugin.module) if name not in known]
         guess = f"{nearest(misspelt[0], known)} Known hooks: {', '.join(known)}" if misspelt else ""
         raise HookError(
-            f"plugin {plugin.owner}: {_first_line(error)}.{guess}" if not misspelt else
-            f"plugin {plugin.owner} implements '{misspelt[0]}', which is no hook.{guess}"
+            f"plugin {plugin.owner}: {_first_line(error)}.{guess}"
+            if not misspelt
+            else f"plugin {plugin.owner} implements '{misspelt[0]}', which is no hook.{guess}"
         ) from error
     if not _hooks_of(plugin.module):
         raise HookError(f"plugin {plugin.owner} implements no hook. Known hooks: {', '.join(known)}")

@@ -59,7 +59,7 @@ class Srcnn(nn.Module):
         before = luma(bicubic)
         x = F.relu(self.extract(before.to(self.extract.weight.dtype)))
         x = F.relu(self.map(x))
-        after = self.reconstruct(x).to(before.dtype)
+        after: Tensor = self.reconstruct(x).to(before.dtype)
         # Adding one difference to R, G and B changes the luma by it and leaves the chroma.
         return bicubic + (after - before)
 
@@ -85,7 +85,8 @@ def halo_srcnn(scale: int, options: SrcnnOptions) -> int:
     if scale == 1:
         return radius
     lows, highs = zip(*(_cubic_taps(pixel, radius, scale) for pixel in range(scale)), strict=True)
-    return max(-min(lows), max(highs))
+    reach: int = max(-min(lows), *highs)
+    return reach
 
 
 def _cubic_taps(pixel: int, radius: int, scale: int) -> tuple[int, int]:

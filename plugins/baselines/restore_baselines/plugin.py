@@ -18,7 +18,7 @@ CONTRACT = 1
 
 _DONG = "Dong, Loy, He, Tang: Image super-resolution using deep convolutional networks, TPAMI 2015"
 _KEYS = "Keys: Cubic convolution interpolation for digital image processing, 1981"
-_WANG = "Wang, Bovik, Sheikh, Simoncelli: Image quality assessment: from error visibility to structural similarity, 2004"
+_WANG = "Wang, Bovik, Sheikh, Simoncelli: Image quality assessment, 2004"
 
 
 @hookimpl

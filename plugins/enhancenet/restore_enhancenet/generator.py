@@ -28,7 +28,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, width, H, W)`` -> the same shape."""
-        return x + self.conv2(F.relu(self.conv1(x)))
+        residual: Tensor = self.conv2(F.relu(self.conv1(x)))
+        return x + residual
 
 
 class Upsampling(nn.Module):
@@ -73,7 +74,7 @@ class Generator(nn.Module):
         x = F.relu(self.head(x))  # (B, 64, H, W)
         x = self.trunk(x)
         x = self.upsampling(x)  # (B, 64, scale*H, scale*W)
-        residual = self.tail(F.relu(self.refine(x)))
+        residual: Tensor = self.tail(F.relu(self.refine(x)))
         bicubic = imresize(degraded, (self.scale * height, self.scale * width))
         return bicubic + residual.to(bicubic.dtype)
 
@@ -81,7 +82,8 @@ class Generator(nn.Module):
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
         with torch.no_grad():
             for layer in self.modules():
                 if isinstance(layer, ResidualBlock):

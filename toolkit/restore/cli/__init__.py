@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 
 
-def _version(value: bool) -> None:  # noqa: FBT001
+def _version(value: bool) -> None:
     if value:
         typer.echo(f"restore {installed_version('restorekit')}")
         raise typer.Exit
@@ -61,8 +61,10 @@ def main() -> None:
     except OSError as error:
         name = f" '{error.filename}'" if error.filename else ""
         _fail(error, f"{error.strerror or error}{name}: make room, or choose another place", 1)
-    except Exception as error:  # noqa: BLE001 - the last door: nobody is shown a bare traceback
-        sentence = f"unexpected {type(error).__name__}: {error}; run again with 'restore --debug' and report it"
+    except Exception as error:  # the last door: nobody is shown a bare traceback
+        sentence = (
+            f"unexpected {type(error).__name__}: {error}; run again with 'restore --debug' and report it"
+        )
         _fail(error, sentence, 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from restore.registry import Registry
 
-__all__ = ["emit", "error", "message", "progress", "state", "tell_problems"]
+__all__ = ["emit", "error", "message", "progress", "state", "task", "tell_problems"]
 
 
 @dataclass
@@ -53,5 +53,26 @@ def progress() -> Iterator[Progress]:
     """A progress bar on a terminal; silent when stderr is a file or a pipe."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        # rich would send results that go to a pipe to the terminal instead.
+        redirect_stdout=sys.stdout.isatty(),
+    ) as bar:
         yield bar
+
+
+@contextmanager
+def task(bar: Progress, title: str, total: float | None = 1.0) -> Iterator[Callable[[float], None]]:
+    """A line of the progress bar for as long as the block runs; call what it gives with what is done."""
+    line = bar.add_task(title, total=total)
+
+    def update(done: float) -> None:
+        bar.update(line, completed=done)
+
+    try:
+        yield update
+    finally:
+        bar.remove_task(line)

@@ -15,7 +15,8 @@ __all__ = ["info", "list_entries"]
 
 
 def list_entries(
-    *, json: Annotated[bool, typer.Option("--json", help="One JSON object for each entry and plugin.")] = False
+    *,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object for each entry and plugin.")] = False,
 ) -> None:
     """Show every model, loss, objective and discriminator, with the plugin that brought it."""
     registry = discover()
@@ -37,7 +38,9 @@ def list_entries(
 def info(
     name: Annotated[str, typer.Argument(help="Name of an entry.")],
     *,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object for each entry of this name.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object for each entry of this name.")
+    ] = False,
 ) -> None:
     """Show all about an entry: options, scales, weights with their figures, source."""
     registry = discover()
@@ -127,7 +130,12 @@ def _text(detail: dict[str, Any]) -> str:
     owner = f"{detail['plugin']} ({detail['distribution']} {detail['version']})"
     lines = [f"{detail['kind']} {detail['name']}: {detail['summary']}", f"  plugin: {owner}"]
     for key, value in detail.items():
-        if key in ("kind", "name", "summary", "plugin", "distribution", "version") or value in ("", None, [], {}):
+        if key in ("kind", "name", "summary", "plugin", "distribution", "version") or value in (
+            "",
+            None,
+            [],
+            {},
+        ):
             continue
         lines += _lines(key, value, "  ")
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,23 +21,23 @@ _RUN_HELP = "Folder of the run; a new one, unless --resume. [default: runs/MODEL
 
 def train(
     *,
-    model: Annotated[Optional[str], typer.Option(help="Name of a model.")] = None,
-    loss: Annotated[Optional[str], typer.Option(help="Name of an objective, or of a single loss.")] = None,
-    data: Annotated[Optional[list[Path]], typer.Option(help="Folder of training images; repeatable.")] = None,
-    val: Annotated[Optional[list[Path]], typer.Option(help="Folder of validation images; repeatable.")] = None,
-    scale: Annotated[Optional[int], typer.Option(help="Target pixels per input pixel along one side.")] = None,
-    run: Annotated[Optional[Path], typer.Option(help=_RUN_HELP)] = None,
-    init: Annotated[Optional[str], typer.Option(help="NAME[:WEIGHTS] to begin from.")] = None,
-    steps: Annotated[Optional[int], typer.Option(help="Updates of the generator.")] = None,
-    batch_size: Annotated[Optional[int], typer.Option(help="Images in a batch, over all devices.")] = None,
-    patch_size: Annotated[Optional[int], typer.Option(help="Side of the square target in pixels.")] = None,
-    lr: Annotated[Optional[float], typer.Option(help="Highest learning rate.")] = None,
-    seed: Annotated[Optional[int], typer.Option(help="Of initialisation, crops and augmentation.")] = None,
-    device: Annotated[Optional[str], typer.Option(help="auto, cpu, cuda or mps.")] = None,
-    devices: Annotated[Optional[int], typer.Option(help="Processes, one a device.")] = None,
-    config: Annotated[Optional[Path], typer.Option(help="TOML file with any of the fields.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name of a model.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Name of an objective, or of a single loss.")] = None,
+    data: Annotated[list[Path] | None, typer.Option(help="Folder of training images; repeatable.")] = None,
+    val: Annotated[list[Path] | None, typer.Option(help="Folder of validation images; repeatable.")] = None,
+    scale: Annotated[int | None, typer.Option(help="Target pixels per input pixel along one side.")] = None,
+    run: Annotated[Path | None, typer.Option(help=_RUN_HELP)] = None,
+    init: Annotated[str | None, typer.Option(help="NAME[:WEIGHTS] to begin from.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Updates of the generator.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images in a batch, over all devices.")] = None,
+    patch_size: Annotated[int | None, typer.Option(help="Side of the square target in pixels.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of initialisation, crops and augmentation.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
+    devices: Annotated[int | None, typer.Option(help="Processes, one a device.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with any of the fields.")] = None,
     assign: Annotated[
-        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Set any field; repeatable.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any field; repeatable.")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint of --run.")] = False,
     json: Annotated[bool, typer.Option(help="Stream the log as JSON, one object a line.")] = False,
@@ -83,7 +83,9 @@ def _run(settings: TrainingConfig, registry: Registry, run: Path, *, resume: boo
 
     outcome = start(settings, registry, run, resume=resume, monitor=Monitor(console.message, log))
     if outcome.interrupted:
-        console.message(f"stopped at step {outcome.step}, everything is saved: go on with --resume --run {run}")
+        console.message(
+            f"stopped at step {outcome.step}, everything is saved: go on with --resume --run {run}"
+        )
         raise typer.Exit(130)
     console.message(f"done: use it as {settings.model}:{outcome.weights}")
 
@@ -112,9 +114,11 @@ def _resumed(
     if not file.is_file():
         raise TrainingError(f"there is no run to resume in '{run}': it has no config.toml")
     settings = resolve(file, [], {})
-    again = resolve(config or file, assign, flags, registry.losses) if config or assign or any(
-        value is not None for value in flags.values()
-    ) else settings
+    again = (
+        resolve(config or file, assign, flags, registry.losses)
+        if config or assign or any(value is not None for value in flags.values())
+        else settings
+    )
     changed = [key for key, value in again if value != getattr(settings, key)]
     if changed and not config:
         key = changed[0]

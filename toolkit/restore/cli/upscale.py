@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from restore.cli import console
+from restore.config import Precision
 
 if TYPE_CHECKING:
     from restore.inference import Outcome
@@ -17,39 +17,25 @@ if TYPE_CHECKING:
 __all__ = ["upscale"]
 
 
-class Existing(str, Enum):
-    """What to do with an output that is there already."""
-
-    overwrite = "overwrite"
-    skip = "skip"
-    error = "error"
-
-
-class Precision(str, Enum):
-    """Arithmetic of the network."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-    fp16 = "fp16"
-
-
 def upscale(
     *,
     inputs: Annotated[list[str], typer.Argument(help="Image files, folders or globs.", show_default=False)],
     out: Annotated[
-        Optional[Path],
+        Path | None,
         typer.Option("-o", "--out", help="A file for one image, else a folder. [default: beside the input]"),
     ] = None,
     model: Annotated[str, typer.Option(help="NAME[:WEIGHTS], see 'restore list'.")] = "enhancenet",
     scale: Annotated[
-        Optional[int], typer.Option(help="Output pixels per input pixel. [default: the model's own, mostly 4]")
+        int | None,
+        typer.Option(help="Output pixels per input pixel. [default: the model's own, mostly 4]"),
     ] = None,
     tile: Annotated[str, typer.Option(help="Longest side of a tile in input pixels, auto or off.")] = "auto",
-    precision: Annotated[Precision, typer.Option(help="auto: bf16 where the processor has it.")] = Precision.auto,
+    precision: Annotated[Precision, typer.Option(help="auto: bf16 where the processor has it.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Go into subfolders.")] = False,
-    existing: Annotated[Existing, typer.Option(help="What to do with outputs that exist.")] = Existing.overwrite,
+    existing: Annotated[
+        Literal["overwrite", "skip", "error"], typer.Option(help="What to do with outputs that exist.")
+    ] = "overwrite",
     json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout.")] = False,
 ) -> None:
     """Enlarge photographs.
@@ -63,7 +49,7 @@ def upscale(
     registry = discover()
     console.tell_problems(registry)
     restorer = load(
-        model, scale=scale, device=device, precision=precision.value, tile=_tile(tile), registry=registry
+        model, scale=scale, device=device, precision=precision, tile=_tile(tile), registry=registry
     )
     jobs, failed = plan(inputs, restorer.scale, out=out, recursive=recursive)
     with console.progress() as bar:
@@ -72,11 +58,8 @@ def upscale(
         for outcome in failed:
             _tell(outcome, json=json)
         for job in jobs:
-            task = bar.add_task(job.source.name, total=1.0)
-            outcome = run(
-                job, restorer, existing=existing.value, progress=lambda share, t=task: bar.update(t, completed=share)
-            )
-            bar.remove_task(task)
+            with console.task(bar, job.source.name) as update:
+                outcome = run(job, restorer, existing=existing, progress=update)
             bar.advance(total)
             outcomes.append(outcome)
             _tell(outcome, json=json)
@@ -84,8 +67,10 @@ def upscale(
 
 
 def _tile(text: str) -> TileSize:
-    if text == "auto" or text == "off":  # noqa: PLR1714 - mypy narrows these two, not a set
-        return text
+    if text == "auto":
+        return "auto"
+    if text == "off":
+        return "off"
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise typer.BadParameter(f"'{text}' is neither 'auto', 'off' nor a number from 1", param_hint="--tile")

@@ -110,9 +110,7 @@ def run(
     height, width = restored.color.shape[-2:]
     notes = (f"only the first of its {photo.frames} frames was used",) if photo.frames > 1 else ()
     seconds = time.perf_counter() - begin
-    return Outcome(
-        job.source, "done", job.destination, size=(width, height), seconds=seconds, notes=notes
-    )
+    return Outcome(job.source, "done", job.destination, size=(width, height), seconds=seconds, notes=notes)
 
 
 def _expand(text: str, scale: int, out: Path | None, *, recursive: bool, only: bool) -> list[Job]:
@@ -170,7 +168,8 @@ def _refuse_collisions(jobs: list[Job]) -> None:
         place = _identity(job.destination)
         if place in sources:
             raise UsageError(
-                f"the result of '{job.source}' would overwrite the input '{sources[place]}': choose another -o"
+                f"the result of '{job.source}' would overwrite the input '{sources[place]}': choose "
+                f"another -o"
             )
         other = claimed.setdefault(place, job.source)
         if _identity(other) != _identity(job.source):

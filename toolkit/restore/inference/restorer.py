@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, TypeVar
+from typing import Literal, overload
 
 import torch
 from PIL import Image
@@ -29,7 +29,7 @@ Progress = Callable[[float], None]
 
 _AUTO_OUTPUT = 1536  # output pixels along a tile: about 0.5 GB of features in half precision
 
-ImageLike = TypeVar("ImageLike", Image.Image, Tensor, Photo)
+ImageLike = Image.Image | Tensor | Photo
 
 
 class Restorer:
@@ -65,6 +65,15 @@ class Restorer:
     def scale(self) -> int:
         """Output pixels per input pixel, along one side."""
         return self.model.scale
+
+    @overload
+    def upscale(self, image: Image.Image, progress: Progress | None = None) -> Image.Image: ...
+
+    @overload
+    def upscale(self, image: Tensor, progress: Progress | None = None) -> Tensor: ...
+
+    @overload
+    def upscale(self, image: Photo, progress: Progress | None = None) -> Photo: ...
 
     def upscale(self, image: ImageLike, progress: Progress | None = None) -> ImageLike:
         """Restore one image.

@@ -267,7 +267,10 @@ class _Log:
         self.write(
             {"step": session.step, "steps": config.steps, "lr": rate}
             | means
-            | {"images_per_second": config.batch_size / per_step, "eta": per_step * (config.steps - session.step)}
+            | {
+                "images_per_second": config.batch_size / per_step,
+                "eta": per_step * (config.steps - session.step),
+            }
         )
         self.sums, self.count, self.since = {}, 0, now
 

@@ -65,11 +65,15 @@ def make_plan(config: TrainingConfig, registry: Registry) -> Plan:
     objective = recipe(config.loss, registry, config.terms, config.adversary)
     patch = config.patch_size or -(-objective.patch_size // scale) * scale
     if patch % scale:
-        raise UsageError(f"--patch-size {patch} is not a multiple of the scale {scale}: use {patch // scale * scale}")
+        raise UsageError(
+            f"--patch-size {patch} is not a multiple of the scale {scale}: use {patch // scale * scale}"
+        )
     if config.batch_size % config.devices:
         raise UsageError(f"--batch-size {config.batch_size} cannot be shared by {config.devices} devices")
     initial = _initial(config, registry)
-    options = initial.options if initial else parse(spec.options, config.model_options, f"model '{spec.name}'")
+    options = (
+        initial.options if initial else parse(spec.options, config.model_options, f"model '{spec.name}'")
+    )
     degradation = registry.degradations[config.degradation]
     degrade = degradation.build(
         scale,
@@ -93,7 +97,17 @@ def make_plan(config: TrainingConfig, registry: Registry) -> Plan:
     for data in validation:
         find_images([data.targets])
     return Plan(
-        config, spec, options, objective, patch, files, skipped, patches, validation, fingerprint(files), initial
+        config,
+        spec,
+        options,
+        objective,
+        patch,
+        files,
+        skipped,
+        patches,
+        validation,
+        fingerprint(files),
+        initial,
     )
 
 
@@ -126,7 +140,9 @@ def _initial(config: TrainingConfig, registry: Registry) -> LoadedModel | None:
         raise UsageError(f"--init {config.init} is not a '{config.model}': use --model {initial.spec.name}")
     wanted = parse(initial.spec.options, config.model_options, f"model '{config.model}'")
     if config.model_options and wanted != initial.options:
-        raise UsageError(f"--init {config.init} has other options ({initial.options}) than those given ({wanted})")
+        raise UsageError(
+            f"--init {config.init} has other options ({initial.options}) than those given ({wanted})"
+        )
     if not any(True for _ in initial.module.parameters()):
         raise TrainingError(f"model '{config.model}' has nothing to learn")
     return initial

@@ -1,0 +1,54 @@
+"""The contract kit over everything that is registered, as a plugin's author would run it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from restore.interfaces import Options
+from restore.registry import discover
+from restore.testing import (
+    Check,
+    degradation_checks,
+    discriminator_checks,
+    loss_checks,
+    metric_checks,
+    model_checks,
+    objective_checks,
+)
+
+REGISTRY = discover()
+NARROW = {"enhancenet": {"width": 8}}  # the halo does not depend on the width
+
+
+def options_of(model: str, scale: int) -> Options:
+    """The defaults at 4x; narrow networks at the other scales, to save minutes."""
+    narrow = {} if scale == 4 else NARROW.get(model, {})
+    return REGISTRY.models[model].options.model_validate(narrow)
+
+
+def checks() -> Iterator[Check]:
+    for name, model in REGISTRY.models.items():
+        for scale in model.scales or (1, 2, 3, 4):
+            yield from model_checks(model, scale=scale, options=options_of(name, scale))
+    for loss in REGISTRY.losses.values():
+        yield from loss_checks(loss)
+    for objective in REGISTRY.objectives.values():
+        yield from objective_checks(objective, REGISTRY)
+    for discriminator in REGISTRY.discriminators.values():
+        yield from discriminator_checks(discriminator)
+    for metric in REGISTRY.metrics.values():
+        yield from metric_checks(metric)
+    for degradation in REGISTRY.degradations.values():
+        for scale in (1, 2, 3, 4):
+            yield from degradation_checks(degradation, scale=scale)
+
+
+@pytest.mark.parametrize("check", list(checks()), ids=str)
+def test_contract(check: Check) -> None:
+    check()
+
+
+def test_the_three_models_of_the_box_are_checked() -> None:
+    assert {"bicubic", "srcnn", "enhancenet"} <= set(REGISTRY.models)

@@ -1,0 +1,192 @@
+"""The contract kit finds what it claims to find: one broken entry for each claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restore.interfaces import DegradationSpec, DiscriminatorSpec, LossSpec, MetricSpec, ModelSpec
+from restore.testing import (
+    Check,
+    ContractError,
+    degradation_checks,
+    discriminator_checks,
+    loss_checks,
+    measured_halo,
+    metric_checks,
+    model_checks,
+)
+
+
+class Conv(nn.Module):
+    """Twice the size, one 3x3 convolution: a halo of one input pixel at 2x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        restored: Tensor = self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        return restored
+
+
+class Shrinks(Conv):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)[..., :-1]
+
+
+class ForgetsDtype(Conv):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).float()
+
+
+class MixesTheBatch(Conv):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + x.mean()
+
+
+class ChangesItsInput(Conv):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.mul_(0.5) if not x.requires_grad else x)
+
+
+class Rolls(Conv):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + torch.rand(())
+
+
+class HasAnUnusedLayer(Conv):
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Linear(1, 1)
+
+
+class HidesItsState(Conv):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = torch.rand(())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.hidden
+
+
+class LooksEverywhere(Conv):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + x.mean((-1, -2), keepdim=True)
+
+
+def model(network: Callable[[], nn.Module], halo: int | None = 1) -> ModelSpec:
+    return ModelSpec("m", "a model", build=lambda scale, options: network(), halo=lambda scale, options: halo)
+
+
+def failures(checks: list[Check]) -> list[str]:
+    failed = []
+    for check in checks:
+        try:
+            check()
+        except ContractError:
+            failed.append(check.name.partition(": ")[2])
+    return failed
+
+
+def test_a_sound_model_passes_every_check() -> None:
+    assert failures(model_checks(model(Conv), scale=2)) == []
+
+
+@pytest.mark.parametrize(
+    ("network", "claim"),
+    [
+        (ForgetsDtype, "keeps dtype"),
+        (MixesTheBatch, "treats images of a batch alike"),
+        (ChangesItsInput, "leaves its input alone"),
+        (Rolls, "is deterministic"),
+        (HasAnUnusedLayer, "passes gradients"),
+        (HidesItsState, "saves and loads"),
+        (LooksEverywhere, "halo is exact"),
+        (LooksEverywhere, "tiles equal the whole"),
+    ],
+)
+def test_each_fault_is_found_by_its_claim(network: Callable[[], nn.Module], claim: str) -> None:
+    assert claim in failures(model_checks(model(network), scale=2))
+
+
+def test_a_result_of_the_wrong_size_is_named_with_the_right_one() -> None:
+    check = model_checks(model(Shrinks), scale=2)[0]
+    with pytest.raises(ContractError, match=r"input of 1x1 became \(1, 3, 2, 1\), expected \(1, 3, 2, 2\)"):
+        check()
+
+
+@pytest.mark.parametrize(("halo", "problem"), [(0, "tiles would show"), (2, "larger than needed")])
+def test_a_halo_that_is_too_small_or_too_large_is_found(halo: int, problem: str) -> None:
+    check = next(c for c in model_checks(model(Conv, halo), scale=2) if c.name.endswith("halo is exact"))
+    with pytest.raises(ContractError, match=problem):
+        check()
+
+
+def test_a_model_without_a_halo_is_not_asked_about_tiles() -> None:
+    assert failures(model_checks(model(LooksEverywhere, None), scale=2)) == []
+
+
+def test_the_halo_of_two_convolutions_is_measured_as_two() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 3, 3, padding=1))
+    assert measured_halo(network, scale=1, size=11) == 2
+
+
+class Pairwise(nn.Module):
+    """A loss made of a function."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, restored: Tensor, target: Tensor) -> Any:
+        return self.function(restored, target)
+
+
+@pytest.mark.parametrize(
+    ("function", "claim"),
+    [
+        (lambda a, b: (a - b).square(), "loss is a scalar"),
+        (lambda a, b: -F.mse_loss(a, b), "loss is least at the target"),
+        (lambda a, b: F.mse_loss(a.detach(), b) + 0 * a.sum(), "loss passes gradients"),
+    ],
+)
+def test_a_broken_loss_is_found(function: Callable[[Tensor, Tensor], Any], claim: str) -> None:
+    spec = LossSpec("l", "a loss", build=lambda options: Pairwise(function))
+    found = []
+    for check in loss_checks(spec):
+        try:
+            check()
+        except (ContractError, RuntimeError):
+            found.append(check.name.partition(": ")[2])
+    assert claim in found
+
+
+def test_a_discriminator_that_gives_images_is_refused() -> None:
+    spec = DiscriminatorSpec("d", "a discriminator", build=lambda size, options: nn.Conv2d(3, 3, 3))
+    assert "gives logits" in failures(discriminator_checks(spec, target_size=16))
+
+
+def test_a_metric_that_prefers_noise_is_refused() -> None:
+    def noise(restored: Tensor, target: Tensor, *, gray: bool) -> float:
+        return float((restored - target).square().mean())
+
+    spec = MetricSpec(
+        "m", "a metric", build=lambda scale, o: noise, protocol=lambda scale, o: "", better="higher"
+    )
+    assert failures(metric_checks(spec)) == ["metric prefers the target", "metric says its protocol"]
+
+
+def test_a_degradation_that_draws_from_elsewhere_is_refused() -> None:
+    def degrade(target: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return target[..., ::4, ::4] + torch.rand(())
+
+    spec = DegradationSpec(
+        "d", "a degradation", build=lambda scale, o: degrade, protocol=lambda scale, o: "any"
+    )
+    assert failures(degradation_checks(spec)) == ["degrades to the contract", "repeats with its generator"]
