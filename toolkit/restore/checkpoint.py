@@ -99,10 +99,8 @@ def load_model(reference: str, registry: Registry, scale: int | None = None) -> 
     spec = registry.models[name]
     if weights and _is_path(weights):
         return _load_file(reference, spec, Path(weights), scale)
-    scale = scale or _default_scale(spec, weights)
-    if not spec.supports(scale):
-        scales = ", ".join(map(str, spec.scales or ()))
-        raise UsageError(f"model '{name}' cannot work at scale {scale}; it can at: {scales}")
+    scale = _default_scale(spec, weights) if scale is None else scale
+    spec.check_scale(scale)
     choice = _choose(spec, weights, scale)
     if choice is None:
         return _without_weights(reference, spec, scale)
@@ -169,7 +167,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         (temporary / "state.json").write_text(_json(content), encoding="utf-8")
         hashes = {file.name: sha256(file) for file in sorted(temporary.iterdir())}
         (temporary / "manifest.json").write_text(_json(hashes), encoding="utf-8")
-    for old in _checkpoints(folder)[:-_KEPT]:
+    # What a kill left half-written goes too: a run has one process that writes.
+    for old in [*_checkpoints(folder)[:-_KEPT], *folder.glob(".restore-*")]:
         shutil.rmtree(old, ignore_errors=True)
     return place
 
@@ -189,7 +188,8 @@ def latest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
         content = json.loads((place / "state.json").read_text(encoding="utf-8"))
         tensors = {file.stem: load_file(file) for file in sorted(place.glob("*.safetensors"))}
         return Checkpoint(content["step"], tensors, content["state"]), damaged
-    raise TrainingError("; ".join([f"there is no checkpoint to resume from in '{folder}'", *damaged]))
+    nothing = f"there is no whole checkpoint to resume from in '{folder}': start a new run"
+    raise TrainingError("; ".join([nothing, *damaged]))
 
 
 def _is_path(weights: str) -> bool:
@@ -284,7 +284,10 @@ def _save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
     # Clones, because safetensors refuses tensors that share memory.
     content = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic_file(file) as temporary:
-        save_file(content, temporary, metadata=metadata)
+        try:
+            save_file(content, temporary, metadata=metadata)
+        except SafetensorError as error:  # how it reports a full disk
+            raise OSError(_first_line(error)) from error
 
 
 def _checkpoints(folder: Path) -> list[Path]:

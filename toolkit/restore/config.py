@@ -1,7 +1,7 @@
 """The configuration of a training run: every field with unit and meaning, unknown keys refused.
 
 Values come from a TOML file (`--config`), from `--set key=value` and from options of their own
-(`--lr`), the later ones winning; naming one key in the last two ways at once is refused.
+(`--lr`). The last two win over the file; naming one key in both ways is refused.
 """
 
 from __future__ import annotations
@@ -9,28 +9,42 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
-from restore.errors import OptionsError, nearest
+from restore.errors import OptionsError, TrainingError, UsageError, nearest
 from restore.files import atomic_file
 from restore.interfaces import parse
 
-__all__ = ["Precision", "TrainingConfig", "assignments", "read_toml", "resolve", "write_toml"]
+__all__ = [
+    "CONFIG_FILE",
+    "Precision",
+    "TrainingConfig",
+    "assignments",
+    "read_toml",
+    "resolve",
+    "resolve_again",
+    "write_toml",
+]
+
+CONFIG_FILE = "config.toml"
+"""In the folder of a run: its configuration."""
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainingConfig(BaseModel):
     """All that decides a run's result. Written to ``config.toml`` in the run's folder."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str = Field("enhancenet", description="name of a model")
     loss: str = Field("e", description="name of an objective, or of a single loss")
-    data: list[Path] = Field(description="folders of training images, searched recursively")
+    data: list[Path] = Field(min_length=1, description="folders of training images, searched recursively")
     val: list[Path] = Field([], description="folders of validation images; none: no validation")
     scale: int = Field(4, ge=1, description="target pixels per input pixel, along one side")
     init: str | None = Field(None, description="NAME[:WEIGHTS] to begin from; none: a fresh network")
@@ -43,10 +57,10 @@ class TrainingConfig(BaseModel):
     lr: float = Field(1e-4, gt=0, description="learning rate of Adam at its highest")
     lr_final: float = Field(0.01, ge=0, le=1, description="learning rate at the end, as a share of `lr`")
     warmup: int = Field(100, ge=0, description="steps over which the learning rate rises from zero")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of Adam's two averages")
-    ema: float = Field(0.999, ge=0, lt=1, description="decay of the generator's moving average; 0: none")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of Adam's two averages")
+    ema: Decay = Field(0.999, description="decay of the generator's moving average; 0: none")
     clip: float = Field(1.0, ge=0, description="largest norm of the generator's gradient; 0: no limit")
-    seed: int = Field(0, ge=0, description="of initialisation, crops and augmentation")
+    seed: int = Field(0, ge=0, lt=2**63, description="of initialisation, crops and augmentation")
 
     augment: bool = Field(True, description="flip and turn the patches by quarters")
     degradation: str = Field("bicubic", description="name of the degradation that makes the inputs")
@@ -62,13 +76,21 @@ class TrainingConfig(BaseModel):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
     devices: int = Field(1, ge=1, description="processes, one a device")
-    precision: Precision = Field("auto", description="auto: bf16 where the processor has it, else fp32")
+    # Not fp16: its gradients need a scale of their own, and what it would speed up has bf16 by now.
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where the processor has it, else fp32"
+    )
     workers: int = Field(1, ge=0, description="processes that load images; 0: the training process itself")
     cache_gib: float = Field(2.0, ge=0, description="memory for decoded images, in GiB over all workers")
 
     log_every: int = Field(10, ge=1, description="steps between two lines of log.jsonl")
     validate_every: int = Field(500, ge=1, description="steps between two validations")
     checkpoint_every: int = Field(500, ge=1, description="steps between two checkpoints")
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is written unless the user names a folder."""
+        return Path("runs") / f"{self.model}_{self.loss}_x{self.scale}"
 
 
 def resolve(
@@ -85,28 +107,45 @@ def resolve(
         losses: names of losses, for that short form.
 
     Raises:
-        OptionsError: an unknown key, a wrong value, or one key given twice.
+        OptionsError: an unknown key, a wrong value, or one key given both as a flag and as an assignment.
     """
-    values = read_toml(file) if file else {}
-    given = {key: value for key, value in flags.items() if value is not None}
-    names = set(losses)
-    for key, value in assignments(assigned):
-        path = key.split(".")
-        if path[0] in given:
-            flag = path[0].replace("_", "-")
-            raise OptionsError(f"'{path[0]}' is given twice: by --{flag} and by --set {key}; keep one")
-        if path[0] in names and path[0] not in TrainingConfig.model_fields:
-            path = ["terms", *path]
-        _assign(values, path, value)
-    values.update(given)
-    hidden = set(values) - set(TrainingConfig.model_fields)
-    if hidden:
-        key = sorted(hidden)[0]
-        known = [*TrainingConfig.model_fields, *names]
-        raise OptionsError(
-            f"the training configuration has no '{key}'.{nearest(key, known)} Known: {', '.join(known)}"
-        )
-    return parse(TrainingConfig, values, "the training configuration")
+    return _resolve({}, file, assigned, flags, losses)
+
+
+def resolve_again(
+    run: Path,
+    file: Path | None,
+    assigned: Iterable[str],
+    flags: Mapping[str, Any],
+    losses: Iterable[str] = (),
+) -> TrainingConfig:
+    """The configuration with which `run` began; whatever is given again has to agree with it.
+
+    Args:
+        run: folder of the run.
+        file: see `resolve`, as the rest.
+        assigned: like ``--set``.
+        flags: options of the command line.
+        losses: names of losses.
+
+    Raises:
+        OptionsError: as for `resolve`.
+        TrainingError: there is no run in this folder.
+        UsageError: a setting differs from that of the run.
+    """
+    own = run / CONFIG_FILE
+    if not own.is_file():
+        raise TrainingError(f"there is no run to resume in '{run}', which has no {CONFIG_FILE}: check --run")
+    begun = resolve(own, [], {})
+    before = begun.model_dump(mode="json")
+    after = _resolve(begun.model_dump(mode="json"), file, assigned, flags, losses).model_dump(mode="json")
+    for key, value in after.items():
+        if value != before[key]:
+            raise UsageError(
+                f"a resumed run keeps its settings, but '{key}' is {value!r} here and {before[key]!r} in "
+                f"'{own}': leave it away, or start a new run with --init"
+            )
+    return begun
 
 
 def assignments(pairs: Iterable[str]) -> list[tuple[str, Any]]:
@@ -141,6 +180,43 @@ def write_toml(config: TrainingConfig, file: Path) -> None:
     text = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
     with atomic_file(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _resolve(
+    values: dict[str, Any],
+    file: Path | None,
+    assigned: Iterable[str],
+    flags: Mapping[str, Any],
+    losses: Iterable[str],
+) -> TrainingConfig:
+    """`values`, which are changed in place, with everything else on top of them."""
+    if file:
+        _merge(values, read_toml(file))
+    given = {key: value for key, value in flags.items() if value is not None}
+    names = set(losses) - set(TrainingConfig.model_fields)
+    for key, value in assignments(assigned):
+        path = key.split(".")
+        if path[0] in given:
+            flag = path[0].replace("_", "-")
+            raise OptionsError(f"'{path[0]}' is given twice: by --{flag} and by --set {key}; keep one")
+        _assign(values, ["terms", *path] if path[0] in names else path, value)
+    values.update(given)
+    unknown = sorted(set(values) - set(TrainingConfig.model_fields))
+    if unknown:
+        known = [*TrainingConfig.model_fields, *sorted(names)]
+        raise OptionsError(
+            f"the training configuration has no '{unknown[0]}'.{nearest(unknown[0], known)} "
+            f"Known: {', '.join(known)}"
+        )
+    return parse(TrainingConfig, values, "the training configuration")
+
+
+def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            _merge(values[key], value)
+        else:
+            values[key] = value
 
 
 def _value(text: str) -> Any:

@@ -7,22 +7,37 @@ Randomness is counted, not streamed: which image, which crop and which turn samp
 from __future__ import annotations
 
 import hashlib
+import signal
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from restore.degradation import crop_to_multiple
-from restore.errors import DataError
+from restore.errors import DataError, RestoreError
 from restore.images import is_image_name, read, size_of
 from restore.interfaces import Degrade
 
-__all__ = ["CountedSampler", "ImagePair", "Patches", "find_images", "fingerprint", "pairs", "usable"]
+__all__ = [
+    "CountedSampler",
+    "ImagePair",
+    "Pair",
+    "Patches",
+    "batches",
+    "find_images",
+    "fingerprint",
+    "pairs",
+    "usable",
+]
+
+Pair = tuple[Tensor, Tensor]
+"""A degraded patch and its target, or a batch of them."""
 
 _MARGIN = 4  # input pixels around a patch that are degraded with it, so that a patch has no edges of its own
 
@@ -38,7 +53,9 @@ def find_images(folders: Sequence[Path]) -> list[Path]:
         if not folder.is_dir():
             raise DataError(f"there is no folder '{folder}'")
         files = sorted(
-            path for path in folder.rglob("*") if is_image_name(path) and not path.name.startswith(".")
+            path
+            for path in folder.rglob("*")
+            if is_image_name(path) and path.is_file() and not _is_hidden(path.relative_to(folder))
         )
         if not files:
             raise DataError(f"there is no image in the folder '{folder}'")
@@ -58,16 +75,17 @@ def usable(files: Sequence[Path], patch: int) -> tuple[list[Path], list[Path]]:
     Raises:
         DataError: a file cannot be read, or none is large enough.
     """
-    large: list[Path] = []
-    small: list[Path] = []
-    for file in files:
-        (large if min(size_of(file)) >= patch else small).append(file)
+    sides = {file: min(size_of(file)) for file in files}
+    large = [file for file, side in sides.items() if side >= patch]
     if not large:
-        raise DataError(f"none of the {len(files)} images has {patch} pixels on both sides: use --patch-size")
-    return large, small
+        raise DataError(
+            f"none of the {len(files)} images has {patch} pixels on both sides, the largest has "
+            f"{max(sides.values())}: use a smaller --patch-size"
+        )
+    return large, [file for file, side in sides.items() if side < patch]
 
 
-class Patches(Dataset[tuple[Tensor, Tensor]]):
+class Patches(Dataset[Pair]):
     """Random square patches: sample i is ``(degraded (3, p/scale, p/scale), target (3, p, p))``.
 
     Each image is used once before any is used again.
@@ -102,7 +120,7 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         self.cache = _Cache(cache_bytes)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> Pair:
         random = np.random.Generator(np.random.Philox(key=[self.seed, index]))
         image = self.cache.read(self._file(index))  # (3, H, W) uint8
         top, left = (
@@ -120,7 +138,7 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
             self._order = (epoch, order.permutation(len(self.files)))
         return self.files[int(self._order[1][position])]
 
-    def _cut(self, image: Tensor, top: int, left: int, noise: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _cut(self, image: Tensor, top: int, left: int, noise: torch.Generator) -> Pair:
         """Degrade the patch with a margin of its surroundings, then cut the margin away."""
         margin, patch, scale = _MARGIN * self.scale, self.patch, self.scale
         above, before = min(margin, top), min(margin, left)
@@ -162,6 +180,39 @@ class CountedSampler(Sampler[list[int]]):
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+
+def batches(
+    patches: Patches, sampler: CountedSampler, *, workers: int = 0, pin_memory: bool = False
+) -> Iterator[Pair]:
+    """The batches of `sampler`, loaded ahead by `workers` processes, or by this one where there is none.
+
+    Args:
+        patches: where the samples come from.
+        sampler: which samples make up which batch.
+        workers: processes that load.
+        pin_memory: make the copy to a GPU faster.
+
+    Yields:
+        ``(B, 3, h, w)`` and ``(B, 3, scale*h, scale*w)``.
+
+    Raises:
+        ImageError: an image cannot be read.
+    """
+    loader = DataLoader(
+        _ErrorsAsSamples(patches),
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=_collate,
+        pin_memory=pin_memory,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_ignore_signals,
+    )
+    for batch in loader:
+        if isinstance(batch, RestoreError):
+            raise batch
+        degraded, target = batch
+        yield degraded, target
 
 
 @dataclass(frozen=True)
@@ -226,7 +277,35 @@ def _escape(stem: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in stem)
 
 
-def _turn(pair: tuple[Tensor, Tensor], turn: int) -> tuple[Tensor, Tensor]:
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+class _ErrorsAsSamples(Dataset[Pair | RestoreError]):
+    """Hands on an error as if it were a sample: a loader's process would bury its sentence in a traceback."""
+
+    def __init__(self, patches: Patches) -> None:
+        self.patches = patches
+
+    def __getitem__(self, index: int) -> Pair | RestoreError:
+        try:
+            return self.patches[index]
+        except RestoreError as error:
+            return error
+
+
+def _collate(samples: list[Pair | RestoreError]) -> Any:
+    errors = [sample for sample in samples if isinstance(sample, RestoreError)]
+    return errors[0] if errors else default_collate(samples)
+
+
+def _ignore_signals(worker: int) -> None:  # noqa: ARG001
+    """Ctrl-C reaches every process of a terminal: the one that trains decides when the loaders end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _turn(pair: Pair, turn: int) -> Pair:
     """One of the eight flips and quarter turns, the same for both."""
     degraded, target = (image.flip(-1) if turn >= 4 else image for image in pair)
     return degraded.rot90(turn % 4, (-2, -1)).contiguous(), target.rot90(turn % 4, (-2, -1)).contiguous()

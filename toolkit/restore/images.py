@@ -40,6 +40,7 @@ __all__ = [
     "from_pil",
     "is_image_name",
     "read",
+    "size_of",
     "to_pil",
     "write",
 ]
@@ -127,8 +128,23 @@ def read(path: Path) -> Photo:
     """
     with _explained(f"cannot read '{path}'", _why_unreadable), _strict_pillow():
         _check_file(path)
-        with Image.open(path) as image:
+        # Not by its path: Pillow would map uncompressed TIFF into memory, and scramble it when the
+        # orientation swaps its sides.
+        with path.open("rb") as file, Image.open(file) as image:
             return _photo(image)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height of an image file as it will be read, from its header alone.
+
+    Raises:
+        ImageError: names the file and the reason: it is missing, a folder, empty or not an image.
+    """
+    with _explained(f"cannot read '{path}'", _why_unreadable), _strict_pillow():
+        _check_file(path)
+        with Image.open(path) as image:
+            width, height = image.size
+            return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
 def from_pil(image: Image.Image) -> Photo:
@@ -161,6 +177,7 @@ def write(photo: Photo, path: Path) -> None:
     Values are clamped to [0, 1] and rounded to the nearest level, halves up. A gray photo takes the mean
     of its channels. Gray without alpha keeps 16 bits in PNG and TIFF, everything else is written with 8.
     Fully opaque alpha is left out where the format has none. JPEG and AVIF keep colour at full resolution.
+    BMP and GIF have no place for profile and EXIF.
 
     Args:
         photo: on any device and of any floating-point type.
@@ -254,7 +271,6 @@ def _photo(image: Image.Image) -> Photo:
         raise ImageError("it is a PostScript page, not an image; convert it to PNG")
     frames = max(1, getattr(image, "n_frames", 1))  # before loading: counting may move to other frames
     _correct_transparent_color(image)
-    exif = _exif(image)  # before loading: afterwards the file is closed
     image.load()
     deep = image.mode.startswith("I") or image.mode == "F"
     planes = _upright(_deep_planes(image) if deep else _planes(image), _orientation(image))
@@ -266,7 +282,7 @@ def _photo(image: Image.Image) -> Photo:
         gray=gray,
         bits=16 if deep else 8,
         icc_profile=_profile(image, gray),
-        exif=exif,
+        exif=_exif(image),
         dpi=_dpi(image),
         frames=frames,
     )
@@ -495,15 +511,12 @@ def _check_shapes(photo: Photo) -> None:
 
 def _mode(photo: Photo, modes: frozenset[str]) -> str:
     """The mode of `modes` that keeps most of the photo."""
-    match photo.gray, photo.alpha is not None:
-        case True, False:
-            wanted = ["I;16", "L", "RGB"] if photo.bits == 16 else ["L", "RGB"]
-        case True, True:
-            wanted = ["LA", "RGBA"]
-        case False, False:
-            wanted = ["RGB"]
-        case _:
-            wanted = ["RGBA"]
+    alpha = "" if photo.alpha is None else "A"
+    wanted = ["RGB" + alpha]
+    if photo.gray:
+        wanted.insert(0, "L" + alpha)
+        if photo.bits == 16 and not alpha:
+            wanted.insert(0, "I;16")
     return next(mode for mode in wanted if mode in modes)
 
 

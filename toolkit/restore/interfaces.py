@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from restore.errors import EntryError, OptionsError, nearest
+from restore.errors import EntryError, OptionsError, UsageError, nearest
 
 if TYPE_CHECKING:
     import torch
@@ -192,6 +192,16 @@ class ModelSpec(_Named):
     def supports(self, scale: int) -> bool:
         """Whether `build` accepts this scale."""
         return scale >= 1 and (self.scales is None or scale in self.scales)
+
+    def check_scale(self, scale: int) -> None:
+        """Refuse a scale that `build` does not accept.
+
+        Raises:
+            UsageError: names the scales that it does accept.
+        """
+        if not self.supports(scale):
+            scales = ", ".join(map(str, self.scales)) if self.scales else "any from 1"
+            raise UsageError(f"model '{self.name}' cannot work at scale {scale}; it can at: {scales}")
 
 
 @dataclass(frozen=True)

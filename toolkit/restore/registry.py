@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar
@@ -186,11 +186,10 @@ def build(plugins: Iterable[Plugin], records: Iterable[Record] = ()) -> Registry
     done = list(records)
     claimed: dict[str, dict[str, tuple[Any, Plugin]]] = {kind.catalogue: {} for kind in KINDS}
     for plugin in plugins:
-        missing = _missing_extra(plugin)
-        if missing:
-            done.append(Record(plugin, "unavailable", f"install it with: {missing.install}"))
-            continue
         try:
+            if missing := _missing_extra(plugin):
+                done.append(Record(plugin, "unavailable", f"install it with: {missing.install}"))
+                continue
             brought = _collect(plugin, claimed)
         except PluginError as error:
             done.append(Record(plugin, "broken", str(error), error))
@@ -212,8 +211,7 @@ def discover() -> Registry:
     records = []
     disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",") if name.strip()}
     for point in sorted(importlib.metadata.entry_points(group=GROUP), key=_rank):
-        distribution = point.dist.name if point.dist else "unknown distribution"
-        plugin = Plugin(point.name, None, distribution, point.dist.version if point.dist else "")
+        plugin = Plugin(point.name, None, *_distribution(point))
         if point.name in disabled:
             records.append(Record(plugin, "disabled", f"named in {DISABLE}"))
             continue
@@ -230,8 +228,15 @@ def discover() -> Registry:
 
 
 def _rank(point: importlib.metadata.EntryPoint) -> tuple[bool, str, str]:
-    distribution = point.dist.name if point.dist else ""
+    distribution, _ = _distribution(point)
     return distribution != _OWN, distribution, point.name
+
+
+def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Name and version; an interrupted uninstall can leave entry points without either."""
+    if point.dist is None or "Name" not in point.dist.metadata:
+        return "unknown distribution", ""
+    return point.dist.name, point.dist.version
 
 
 def _load(point: importlib.metadata.EntryPoint, plugin: Plugin) -> Plugin:
@@ -248,8 +253,17 @@ def _load(point: importlib.metadata.EntryPoint, plugin: Plugin) -> Plugin:
 
 
 def _missing_extra(plugin: Plugin) -> Extra | None:
-    extras: tuple[Extra, ...] = getattr(plugin.module, "EXTRAS", ())
-    return next((extra for extra in extras if importlib.util.find_spec(extra.module) is None), None)
+    extras = getattr(plugin.module, "EXTRAS", ())
+    if not isinstance(extras, Sequence) or not all(isinstance(extra, Extra) for extra in extras):
+        raise EntryError(f"plugin {plugin.owner}: EXTRAS is {extras!r}: make it a tuple of Extra")
+    return next((extra for extra in extras if not _is_installed(extra.module)), None)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:  # of the package that a dotted name begins with
+        return False
 
 
 def _collect(
@@ -326,18 +340,22 @@ def _first_line(error: Exception) -> str:
 
 def _call(manager: pluggy.PluginManager, kind: Kind, plugin: Plugin) -> list[Any]:
     hook = getattr(manager.hook, kind.hook)
+    if not hook.get_hookimpls():
+        return []
     try:
-        entries = [entry for result in hook() for entry in result]
+        entries = next(iter(hook()), None)  # pluggy leaves a result of None out
     except EntryError as error:
         raise EntryError(f"plugin {plugin.owner}: {error}") from error
     # As at import: whatever a hook raises is the plugin's error, not the user's.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise HookError(
             f"plugin {plugin.owner}: {kind.hook} raised {type(error).__name__}: {error}"
         ) from error
+    if not isinstance(entries, Sequence):
+        raise HookError(f"plugin {plugin.owner}: {kind.hook} returned {entries!r}, which is no list")
     for entry in entries:
         if not isinstance(entry, kind.entry):
             raise EntryError(
                 f"plugin {plugin.owner}: {kind.hook} returned {entry!r}, which is no {kind.entry.__name__}"
             )
-    return entries
+    return list(entries)

@@ -17,6 +17,7 @@ app = typer.Typer(
     name="restore",
     help="Image restoration in which every model, loss and discriminator is a plugin.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

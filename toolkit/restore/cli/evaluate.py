@@ -23,7 +23,9 @@ def evaluate(
     ],
     degraded: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of inputs with the targets' names, one for each --data. [default: made]"),
+        typer.Option(
+            help="Folder of inputs with the targets' names, one for each --data. Left out: they are made."
+        ),
     ] = None,
     scale: Annotated[int, typer.Option(help="Target pixels per input pixel along one side.")] = 4,
     metric: Annotated[list[str], typer.Option(help="Name of a metric; repeatable.")] = ["psnr", "ssim"],  # noqa: B006

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
-_RUN_HELP = "Folder of the run; a new one, unless --resume. [default: runs/MODEL_LOSS_xSCALE]"
+_RUN_HELP = "Folder of the run; a new one, unless --resume. Left out: runs/MODEL_LOSS_xSCALE."
 
 
 def train(

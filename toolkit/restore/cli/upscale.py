@@ -22,12 +22,12 @@ def upscale(
     inputs: Annotated[list[str], typer.Argument(help="Image files, folders or globs.", show_default=False)],
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="A file for one image, else a folder. [default: beside the input]"),
+        typer.Option("-o", "--out", help="A file for one image, else a folder. Left out: beside the input."),
     ] = None,
     model: Annotated[str, typer.Option(help="NAME[:WEIGHTS], see 'restore list'.")] = "enhancenet",
     scale: Annotated[
         int | None,
-        typer.Option(help="Output pixels per input pixel. [default: the model's own, mostly 4]"),
+        typer.Option(help="Output pixels per input pixel. Left out: the model's own, mostly 4."),
     ] = None,
     tile: Annotated[str, typer.Option(help="Longest side of a tile in input pixels, auto or off.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="auto: bf16 where the processor has it.")] = "auto",

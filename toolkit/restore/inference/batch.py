@@ -140,7 +140,7 @@ def _images_in(folder: Path, *, recursive: bool, leave_out: Path) -> list[Path]:
         if is_image_name(file)
         and not file.name.startswith(".")
         and not file.is_dir()
-        and not file.is_relative_to(leave_out)
+        and (leave_out == folder or not file.is_relative_to(leave_out))
     )
     if not found:
         hint = "" if recursive else "; subfolders are searched with --recursive"
@@ -152,6 +152,9 @@ def _beside(file: Path, scale: int, out: Path | None, *, only: bool) -> Path:
     if out is None:
         return _writable(file.with_name(f"{file.stem}_x{scale}{file.suffix}"))
     if only and not out.is_dir() and out.suffix:
+        if out.suffix.lower() not in WRITE_SUFFIXES:
+            known = ", ".join(sorted(WRITE_SUFFIXES))
+            raise UsageError(f"cannot write '{out.suffix}' files, as '{out}' asks for: use one of {known}")
         return out
     return out / _writable(Path(file.name))
 

@@ -59,9 +59,7 @@ def make_plan(config: TrainingConfig, registry: Registry) -> Plan:
         DataError: a folder or an image cannot be used.
     """
     spec, scale = registry.models[config.model], config.scale
-    if not spec.supports(scale):
-        scales = ", ".join(map(str, spec.scales or ()))
-        raise UsageError(f"model '{spec.name}' cannot be trained at scale {scale}; it can at: {scales}")
+    spec.check_scale(scale)
     objective = recipe(config.loss, registry, config.terms, config.adversary)
     patch = config.patch_size or -(-objective.patch_size // scale) * scale
     if patch % scale:

@@ -1,0 +1,62 @@
+"""The plugin keeps the contract, and does what its own documentation says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from restore_espcn.loss import Charbonnier
+from restore_espcn.network import Espcn
+from restore_espcn.plugin import restore_losses, restore_models, restore_objectives
+
+from restore.registry import discover
+from restore.testing import Check, loss_checks, model_checks, objective_checks
+
+(MODEL,) = restore_models()
+(LOSS,) = restore_losses()
+(OBJECTIVE,) = restore_objectives()
+REGISTRY = discover()
+
+CHECKS = [
+    *(check for scale in (1, 2, 3, 4) for check in model_checks(MODEL, scale=scale)),
+    *model_checks(MODEL, scale=5, options=MODEL.options(width=3)),
+    *loss_checks(LOSS),
+    *objective_checks(OBJECTIVE, REGISTRY),
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=str)
+def test_contract(check: Check) -> None:
+    check()
+
+
+def test_the_plugin_is_found_once_it_is_installed() -> None:
+    states = {record.plugin.name: record.state for record in REGISTRY.records}
+    assert states["espcn"] == "active"
+    assert REGISTRY.models.owner("espcn").distribution == "restore-espcn"
+
+
+def test_the_network_has_the_weights_of_the_paper() -> None:
+    shapes = [tuple(weight.shape) for weight in Espcn(scale=3).parameters() if weight.ndim > 1]
+    assert shapes == [(64, 3, 5, 5), (32, 64, 3, 3), (27, 32, 3, 3)]
+
+
+def test_an_output_pixel_comes_from_the_input_pixel_that_it_lies_in() -> None:
+    network = Espcn(scale=2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.extract.weight[0, 0, 2, 2] = 1  # red passes through the middle of every filter ...
+        network.map.weight[0, 0, 1, 1] = 1
+        network.reconstruct.weight[:4, 0, 1, 1] = 1  # ... to the four parts of red
+        image = torch.zeros(1, 3, 3, 3)
+        image[0, 0, 0, 2] = 0.5
+        red = network(image)[0, 0]
+    assert red.nonzero().tolist() == [[0, 4], [0, 5], [1, 4], [1, 5]]
+
+
+def test_charbonnier_is_quadratic_near_zero_and_absolute_far_from_it() -> None:
+    target = torch.zeros(1, 3, 8, 8, dtype=torch.float64)
+    loss = Charbonnier(epsilon=0.01)
+    assert loss(target, target).item() == pytest.approx(0.01)
+    assert loss(target + 1e-4, target).item() == pytest.approx(0.01 + 1e-8 / 0.02, rel=1e-6)
+    assert loss(target + 1.0, target).item() == pytest.approx(1.0, abs=1e-4)

@@ -1,0 +1,150 @@
+"""The example plugin, built as a wheel and installed, works from `list` to `evaluate`.
+
+The wheel goes into a folder of its own on the path: the current environment stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restore.registry import DISABLE
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "restore-espcn"
+
+Python = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which the wheel of the example is installed."""
+    built = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
+    subprocess.run(build, cwd=EXAMPLE, check=True, capture_output=True)
+    (wheel,) = built.glob("*.whl")
+    folder = tmp_path_factory.mktemp("site")
+    # To install a wheel of pure Python is to unpack it; so no installer has to be there.
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Python:
+    """Run a module in a process that sees the plugin as installed; gives stdout, fails with stderr."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+
+    def run(*arguments: str | Path) -> str:
+        env = {**os.environ, "PYTHONPATH": str(site), DISABLE: ""}
+        done = subprocess.run(
+            [sys.executable, "-m", *map(str, arguments)],
+            cwd=elsewhere,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two small pictures with something to learn in them."""
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for name in ("first", "second"):
+        pixels = random.integers(0, 256, (9, 10, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((80, 72), Image.Resampling.BICUBIC).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(python: Python, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What three steps of training leave."""
+    run = tmp_path_factory.mktemp("runs") / "espcn"
+    options = ["--steps", "3", "--batch-size", "2", "--device", "cpu", "--set", "workers=0"]
+    changes = ["--set", "model_options.width=8", "--set", "charbonnier.epsilon=0.01"]
+    chosen = ["--model", "espcn", "--loss", "espcn", "--data", images, "--run", run]
+    python("restore", "train", *chosen, *options, *changes)
+    return run / "generator.safetensors"
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_what_it_brings_is_listed_with_its_distribution(python: Python) -> None:
+    listed = rows(python("restore", "list", "--json"))
+    brought = {(row["kind"], row["name"]) for row in listed if row["distribution"] == "restore-espcn"}
+    assert brought == {
+        ("model", "espcn"),
+        ("loss", "charbonnier"),
+        ("objective", "espcn"),
+        ("plugin", "espcn"),
+    }
+    assert {row["state"] for row in listed if row["kind"] == "plugin"} == {"active"}
+
+
+def test_its_own_tests_pass_against_the_wheel(python: Python, site: Path) -> None:
+    tests = EXAMPLE / "tests"
+    told = python("pytest", tests, "-q", "-p", "no:cacheprovider", "--rootdir", EXAMPLE)
+    assert " passed" in told
+    assert " failed" not in told
+
+
+def test_training_leaves_weights_that_say_what_they_are(python: Python, weights: Path) -> None:
+    told = python("restore", "info", "espcn", "--json")
+    assert {row["kind"] for row in rows(told)} == {"model", "objective"}
+    from restore.checkpoint import read_card
+
+    card = read_card(weights)
+    assert (card.model, card.scale, card.objective, card.steps) == ("espcn", 4, "espcn", 3)
+    assert card.options == {"width": 8}
+
+
+def test_an_image_is_enlarged_with_the_trained_weights(
+    python: Python, images: Path, weights: Path, tmp_path: Path
+) -> None:
+    result = tmp_path / "large.png"
+    model = f"espcn:{weights}"
+    (row,) = rows(
+        python(
+            "restore",
+            "upscale",
+            images / "first.png",
+            "-o",
+            result,
+            "--model",
+            model,
+            "--device",
+            "cpu",
+            "--json",
+        )
+    )
+    assert (row["status"], row["size"]) == ("done", [320, 288])
+    with Image.open(result) as image:
+        assert image.size == (320, 288)
+        assert len(set(image.convert("L").tobytes())) > 1
+
+
+def test_it_is_measured_beside_the_models_of_the_box(python: Python, images: Path, weights: Path) -> None:
+    model = f"espcn:{weights}"
+    chosen = ["--model", "bicubic", "--model", model, "--data", images]
+    bicubic, espcn = rows(python("restore", "evaluate", *chosen, "--device", "cpu", "--json"))
+    assert (bicubic["model"], espcn["model"]) == ("bicubic", model)
+    assert bicubic["images"] == espcn["images"] == 2
+    assert bicubic["protocol"] == espcn["protocol"]
+    assert 0 < espcn["psnr"] < bicubic["psnr"]  # after three steps

@@ -1,0 +1,66 @@
+"""SRCNN, bicubic and the pixel losses are those of the literature."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+import torch
+from torch import nn
+
+from restore.resizing import imresize
+from restore_baselines.losses import PixelLoss
+from restore_baselines.luma import luma
+from restore_baselines.models import Bicubic, Srcnn
+
+
+@pytest.mark.parametrize(("middle", "weights"), [(1, 8_032), (3, 24_416), (5, 57_184)])
+def test_srcnn_has_the_weights_of_the_paper(middle: Literal[1, 3, 5], weights: int) -> None:
+    network = Srcnn(4, middle)
+    counted = sum(layer.weight.numel() for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    assert counted == weights
+
+
+def test_srcnn_changes_luma_and_leaves_chroma_bicubic() -> None:
+    image = torch.rand(1, 3, 8, 9, dtype=torch.float64)
+    network = Srcnn(3).double()
+    restored, bicubic = network(image), imresize(image, (24, 27))
+    change = restored - bicubic
+    assert change.abs().max() > 1e-3
+    torch.testing.assert_close(change[:, 0], change[:, 1])
+    torch.testing.assert_close(change[:, 0], change[:, 2])
+    torch.testing.assert_close(luma(restored) - luma(bicubic), change[:, :1])
+
+
+def test_srcnn_reads_luma_only() -> None:
+    image = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+    gray = luma(image).expand(-1, 3, -1, -1)
+    network = Srcnn(2).double()
+    change, change_of_gray = (network(x) - imresize(x, (16, 16)) for x in (image, gray))
+    torch.testing.assert_close(change, change_of_gray)
+
+
+def test_the_paper_initialisation_has_its_deviation() -> None:
+    torch.manual_seed(0)
+    weights = Srcnn(4, paper_initialisation=True).map.weight
+    assert weights.std().item() == pytest.approx(0.001, rel=0.02)
+
+
+def test_bicubic_at_scale_one_changes_nothing() -> None:
+    image = torch.rand(1, 3, 5, 7)
+    assert torch.equal(Bicubic(1)(image), image)
+
+
+def test_pixel_losses_equal_their_definitions() -> None:
+    restored, target = torch.rand(2, 2, 3, 4, 5, dtype=torch.float64).unbind()
+    squared = sum((a - b) ** 2 for a, b in zip(restored.flatten(), target.flatten(), strict=True))
+    absolute = sum(abs(a - b) for a, b in zip(restored.flatten(), target.flatten(), strict=True))
+    torch.testing.assert_close(PixelLoss(2)(restored, target), squared / restored.numel())
+    torch.testing.assert_close(PixelLoss(1)(restored, target), absolute / restored.numel())
+
+
+def test_a_loss_on_luma_does_not_see_chroma() -> None:
+    target = torch.full((1, 3, 4, 4), 0.5, dtype=torch.float64)
+    shift = torch.tensor([0.114, 0.0, -0.299], dtype=torch.float64).view(1, 3, 1, 1)
+    assert PixelLoss(2, on_luma=True)(target + shift, target).item() < 1e-20
+    assert PixelLoss(2)(target + shift, target).item() > 0.01

@@ -1,0 +1,201 @@
+"""`restore list` and `restore info` show what is installed, at once: nothing heavy is imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+
+from restore import hookspecs, registry
+from restore.cli import main, show
+from restore.hookspecs import hookimpl
+from restore.interfaces import ModelSpec, Weights, lazy
+
+
+class Result(NamedTuple):
+    """What a command did."""
+
+    code: object
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The JSON objects on stdout, one a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Restore = Callable[..., Result]
+
+
+@pytest.fixture
+def restore(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Restore:
+    """Run the command in this process, exit code and all."""
+    monkeypatch.delenv(registry.DISABLE, raising=False)
+
+    def run(*arguments: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["restore", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        return Result(caught.value.code, captured.out, captured.err)
+
+    return run
+
+
+def scales() -> list[int]:
+    return list(registry.discover().models["enhancenet"].scales or ())
+
+
+def test_list_shows_each_entry_under_its_kind_with_its_plugin(restore: Restore) -> None:
+    listed = restore("list")
+    assert (listed.code, listed.err) == (0, "")
+    blocks = {block.split()[0]: block.splitlines()[1:] for block in listed.out.split("\n\n")}
+    models = {line.split()[0]: line.split()[-1] for line in blocks["models"]}
+    assert models["enhancenet"] == "enhancenet"
+    assert models["bicubic"] == "baselines"
+    assert "mse" in {line.split()[0] for line in blocks["losses"]}
+    assert "psnr" in {line.split()[0] for line in blocks["metrics"]}
+
+
+def test_list_as_json_has_a_row_for_each_entry_and_plugin(restore: Restore) -> None:
+    listed = restore("list", "--json")
+    assert (listed.code, listed.err) == (0, "")
+    found = registry.discover()
+    named = {(row["kind"], row["name"]) for row in listed.rows}
+    expected = {(kind.name, name) for kind in registry.KINDS for name in found.catalogue(kind)}
+    assert named == expected | {("plugin", record.plugin.name) for record in found.records}
+    (row,) = [row for row in listed.rows if (row["kind"], row["name"]) == ("model", "enhancenet")]
+    assert (row["plugin"], row["distribution"]) == ("enhancenet", "restorekit")
+    assert row["summary"] == found.models["enhancenet"].summary
+
+
+def test_info_tells_options_scales_and_source_of_a_model(restore: Restore) -> None:
+    shown = restore("info", "enhancenet")
+    assert (shown.code, shown.err) == (0, "")
+    lines = [line.strip() for line in shown.out.splitlines()]
+    assert lines[0].startswith("model enhancenet: ")
+    assert any(line.startswith("plugin: enhancenet (restorekit ") for line in lines)
+    assert f"scales: {', '.join(map(str, scales()))}" in lines
+    width = lines.index("width:")
+    assert lines[width + 1 : width + 3] == [
+        "default: 64",
+        "description: feature maps of each hidden layer",
+    ]
+
+
+def test_info_as_json_has_the_same_for_machines(restore: Restore) -> None:
+    shown = restore("info", "enhancenet", "--json")
+    assert (shown.code, shown.err) == (0, "")
+    (row,) = shown.rows
+    assert (row["kind"], row["name"], row["plugin"]) == ("model", "enhancenet", "enhancenet")
+    assert row["scales"] == scales()
+    assert row["options"]["width"]["default"] == 64
+    assert "1612.07919" in row["reference"]
+
+
+def test_info_shows_every_kind_that_has_the_name(restore: Restore) -> None:
+    shown = restore("info", "bicubic", "--json")
+    assert [row["kind"] for row in shown.rows] == ["model", "degradation"]
+    assert [row["scales"] for row in shown.rows if row["kind"] == "model"] == ["any"]
+    assert [block.split()[0] for block in restore("info", "bicubic").out.split("\n\n")] == [
+        "model",
+        "degradation",
+    ]
+
+
+def test_info_tells_the_recipe_of_an_objective(restore: Restore) -> None:
+    (row,) = [row for row in restore("info", "srcnn", "--json").rows if row["kind"] == "objective"]
+    assert row["terms"] == [{"loss": "mse", "weight": 1.0, "options": {"luma": True}}]
+    assert row["adversary"] is None
+    assert row["patch_size"] == registry.discover().objectives["srcnn"].patch_size
+
+
+def test_info_tells_where_weights_come_from_and_what_they_reach(
+    restore: Restore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = lazy("nowhere:build")
+    weights = Weights("p", 4, Path("p.safetensors"), "0" * 64, "CC0-1.0", "on noise", {"PSNR": 31.2})
+
+    @hookimpl
+    def restore_models() -> list[ModelSpec]:
+        return [ModelSpec("sharp", "a model", build=build, halo=build, weights=(weights,))]
+
+    module = SimpleNamespace(CONTRACT=hookspecs.CONTRACT, restore_models=restore_models)
+    made = registry.build([registry.Plugin("p", module, "p-dist", "2.1")])
+    monkeypatch.setattr(show, "discover", lambda: made)
+    (row,) = restore("info", "sharp", "--json").rows
+    assert row["weights"] == [
+        {
+            "name": "p",
+            "scale": 4,
+            "source": "p.safetensors",
+            "sha256": "0" * 64,
+            "licence": "CC0-1.0",
+            "trained": "on noise",
+            "figures": {"PSNR": 31.2},
+        }
+    ]
+    text = restore("info", "sharp").out
+    assert "plugin: p (p-dist 2.1)" in text
+    assert "licence: CC0-1.0" in text
+    assert "PSNR: 31.2" in text
+
+
+def test_an_unknown_name_is_wrong_usage_answered_with_the_nearest(restore: Restore) -> None:
+    result = restore("info", "enhancnet")
+    assert result == (
+        2,
+        "",
+        "error: there is no entry 'enhancnet'. Did you mean 'enhancenet'? See 'restore list'\n",
+    )
+
+
+PROBE = """
+import sys
+from restore.cli import main
+
+sys.argv[0] = "restore"
+try:
+    main()
+finally:
+    heavy = {"torch", "torchvision", "lightning_fabric"} & set(sys.modules)
+    sys.stderr.write(f"imported: {sorted(heavy)}")
+"""
+
+
+def imported(*arguments: str) -> tuple[int, str]:
+    """Exit code of the command in a process of its own, and the heavy libraries that it imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr.rpartition("imported: ")[2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["list"],
+        ["list", "--json"],
+        ["info", "enhancenet"],
+        ["train", "--help"],
+        ["upscale", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_nothing_heavy_is_imported_to_tell_what_there_is(arguments: list[str]) -> None:
+    assert imported(*arguments) == (0, "[]")
+
+
+def test_the_probe_sees_torch_where_a_command_needs_it(tmp_path: Path) -> None:
+    code, heavy = imported("upscale", str(tmp_path / "missing.png"), "--model", "bicubic")
+    assert code == 1
+    assert "'torch'" in heavy

@@ -1,0 +1,124 @@
+"""One loaded model restores images of any kind and size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import restore
+from restore.checkpoint import LoadedModel, WeightsCard, load_model, save_weights
+from restore.errors import UnknownNameError, UsageError, WeightsError
+from restore.inference import Restorer
+from restore.inference.restorer import TileSize
+from restore.registry import Registry, discover
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return discover()
+
+
+def fresh(registry: Registry, name: str, scale: int) -> LoadedModel:
+    """A model with random weights: what they are does not matter for how tiles are cut."""
+    spec = registry.models[name]
+    options = spec.options()
+    torch.manual_seed(0)
+    return LoadedModel(name, spec, scale, options, spec.build(scale, options).eval())
+
+
+@pytest.mark.parametrize("name", ["bicubic", "srcnn", "enhancenet"])
+def test_a_tiled_result_equals_the_whole_to_rounding(registry: Registry, name: str) -> None:
+    image = torch.rand(1, 3, 70, 53)
+    model = fresh(registry, name, 4)
+    whole = Restorer(model, device="cpu", precision="fp32", tile="off").restore(image)
+    for tile in (16, 37):
+        tiled = Restorer(model, device="cpu", precision="fp32", tile=tile).restore(image)
+        assert (tiled - whole).abs().max() <= 2e-6
+
+
+def test_every_tensor_comes_back_as_it_was_given() -> None:
+    restorer = restore.load("bicubic", scale=2, device="cpu")
+    for dtype in (torch.float32, torch.float64):
+        single = torch.rand(3, 5, 6, dtype=dtype)
+        assert restorer.upscale(single).shape == (3, 10, 12)
+        assert restorer.upscale(single).dtype == dtype
+    assert restorer.upscale(torch.rand(2, 3, 5, 6)).shape == (2, 3, 10, 12)
+
+
+def test_results_stay_in_range() -> None:
+    edge = torch.zeros(1, 3, 8, 8)
+    edge[..., 4:] = 1
+    restored = restore.load("bicubic", scale=4, device="cpu").restore(edge)
+    assert restored.min() == 0
+    assert restored.max() == 1
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "1", "CMYK"])
+def test_a_pil_image_of_any_mode_is_enlarged(mode: str) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)).convert(mode)
+    enlarged = restore.load("bicubic", scale=3, device="cpu").upscale(image)
+    assert enlarged.size == (27, 18)
+    if mode in ("L", "RGB", "RGBA", "LA"):
+        assert enlarged.mode == mode
+
+
+def test_progress_rises_to_the_whole() -> None:
+    seen: list[float] = []
+    restore.load("bicubic", scale=2, device="cpu", tile=8).restore(torch.rand(1, 3, 20, 30), seen.append)
+    assert len(seen) == 12
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 4, 8, 8), (1, 3, 0, 8)])
+def test_a_tensor_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected \(B, 3, H, W\)"):
+        restore.load("bicubic", device="cpu").restore(torch.zeros(shape))
+
+
+def test_weights_are_found_by_their_path_and_say_their_scale(registry: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    model = fresh(registry, "srcnn", 3)
+    save_weights(file, model.module, WeightsCard(model="srcnn", scale=3))
+    loaded = load_model(f"srcnn:{file}", registry)
+    assert loaded.scale == 3
+    image = torch.rand(1, 3, 6, 7)
+    assert torch.equal(loaded.module(image), model.module(image))
+    with pytest.raises(UsageError, match="are for 3x, not for 4x: use --scale 3"):
+        load_model(f"srcnn:{file}", registry, 4)
+    with pytest.raises(WeightsError, match="are for model 'srcnn', not for 'enhancenet'"):
+        load_model(f"enhancenet:{file}", registry)
+
+
+def test_wrong_references_are_answered_with_what_there_is(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'enhancenet'"):
+        load_model("enhancnet", registry)
+    with pytest.raises(UsageError, match="it can at: 2, 3, 4, 8"):
+        load_model("enhancenet", registry, 5)
+    with pytest.raises(UsageError, match="has no weights 'x' for 4x"):
+        load_model("enhancenet:x", registry, 4)
+    with pytest.raises(UsageError, match="has no weights for 8x"):
+        load_model("enhancenet", registry, 8)
+    with pytest.raises(WeightsError, match="there is no weights file"):
+        load_model(f"enhancenet:{tmp_path}/none.safetensors", registry)
+    (tmp_path / "junk.safetensors").write_bytes(b"junk" * 100)
+    with pytest.raises(WeightsError, match="cannot read the weights"):
+        load_model(f"enhancenet:{tmp_path}/junk.safetensors", registry)
+
+
+@pytest.mark.parametrize(
+    ("device", "problem"), [("gpu", "there is no device 'gpu'"), ("xpu", "no usable 'xpu'")]
+)
+def test_a_device_that_is_not_there_is_refused(device: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        restore.load("bicubic", device=device)
+
+
+@pytest.mark.parametrize("tile", [0, -3])
+def test_a_tile_below_one_pixel_is_refused(tile: TileSize) -> None:
+    with pytest.raises(UsageError, match="is too small"):
+        restore.load("bicubic", tile=tile)
