@@ -81,7 +81,7 @@ class TrainingConfig(BaseModel):
         "auto", description="auto: bf16 where the processor has it, else fp32"
     )
     workers: int = Field(1, ge=0, description="processes that load images; 0: the training process itself")
-    cache_gib: float = Field(2.0, ge=0, description="memory for decoded images, in GiB over all workers")
+    cache_gib: float = Field(2.0, ge=0, description="memory for decoded images, in GiB over all processes")
 
     log_every: int = Field(10, ge=1, description="steps between two lines of log.jsonl")
     validate_every: int = Field(500, ge=1, description="steps between two validations")

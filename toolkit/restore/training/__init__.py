@@ -1,5 +1,7 @@
 """The only training loop: generator step, gated discriminator step, log, validate, save."""
 
-from restore.training.loop import Monitor, Outcome, train
+from restore.training.log import Monitor
+from restore.training.loop import Outcome, train
+from restore.training.processes import is_helper
 
-__all__ = ["Monitor", "Outcome", "train"]
+__all__ = ["Monitor", "Outcome", "is_helper", "train"]

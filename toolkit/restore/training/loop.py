@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from restore.checkpoint import LoadedModel, latest_checkpoint
-from restore.config import TrainingConfig, write_toml
-from restore.data import CountedSampler
+from restore.config import TrainingConfig
+from restore.data import CountedSampler, Pair, batches
 from restore.errors import TrainingError
-from restore.evaluation import evaluate, meters
-from restore.files import atomic_file
+from restore.evaluation import evaluate
 from restore.inference import Restorer
 from restore.registry import Registry
 from restore.training.interruption import Interruption
-from restore.training.optimisation import learning_rate, set_learning_rate
-from restore.training.session import Session, begin, restore, save
+from restore.training.log import LOG_FILE, Monitor, RunLog, forget_after
+from restore.training.optimisation import learning_rate, seed_everything, set_learning_rate
+from restore.training.processes import Team, helpers_end_here
+from restore.training.session import CHECKPOINTS, WEIGHTS_FILE, Session, begin, create, restore, save
 from restore.training.setup import Plan, make_fabric, make_plan
 
-__all__ = ["Monitor", "Outcome", "train"]
+__all__ = ["Outcome", "train", "update"]
 
 _PATIENCE = 10  # updates in a row that may be lost to gradients that are not finite
-
-
-@dataclass
-class Monitor:
-    """Whom the loop tells what it does; each part can be left out."""
-
-    message: Callable[[str], None] = lambda _: None
-    """A sentence for people."""
-    log: Callable[[dict[str, Any]], None] = lambda _: None
-    """A line of ``log.jsonl``."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +37,12 @@ class Outcome:
     step: int
     interrupted: bool
     figures: dict[str, float] = field(default_factory=dict)
+    """PSNR on each validation folder after the last step."""
 
     @property
     def weights(self) -> Path:
         """The averaged generator."""
-        return self.run / "generator.safetensors"
+        return self.run / WEIGHTS_FILE
 
 
 def train(
@@ -67,10 +55,13 @@ def train(
 ) -> Outcome:
     """Train a generator and write the run into the folder `run`.
 
+    With several devices Fabric starts the program once more for each of them; such a helper never
+    returns from here.
+
     Args:
         config: everything that decides the result.
         registry: where to look for what `config` names.
-        run: a new folder, or with `resume` one that holds a checkpoint.
+        run: a new or empty folder, or with `resume` one that holds a checkpoint.
         resume: go on from the last whole checkpoint.
         monitor: whom to tell.
 
@@ -80,87 +71,110 @@ def train(
     Raises:
         UsageError: a name, an option, a scale or a patch size is wrong.
         DataError: a folder or an image cannot be used.
-        TrainingError: nothing to learn, nothing to resume from, no room to save, or ten gradients in a row
-            that were not finite.
+        TrainingError: the folder is not empty, nothing to learn, nothing to resume from, no room to save,
+            or ten gradients in a row that were not finite.
     """
-    monitor = monitor or Monitor()
-    plan = make_plan(config, registry)
-    _announce(plan, monitor)
+    plan = make_plan(config, registry, resume=resume)
     fabric = make_fabric(config)
     fabric.launch()
-    session = begin(plan, registry, fabric)
-    if resume:
-        checkpoint, damaged = latest_checkpoint(run / "checkpoints")
-        for sentence in damaged:
-            monitor.message(sentence)
-        restore(session, checkpoint)
-        monitor.message(f"resumed from step {session.step}")
-    if fabric.is_global_zero:
-        write_toml(config, run / "config.toml")
-        _forget_after(run / "log.jsonl", session.step)
-    with Interruption() as interruption:
-        _steps(session, registry, run, monitor, interruption)
-    return Outcome(run, session.step, session.step < config.steps, session.figures or {})
+    team = Team(fabric)
+    monitor = monitor if monitor and team.leads else Monitor()
+    with helpers_end_here(team):
+        if not resume:
+            team.lead(lambda: _check_free(run))
+        session = begin(plan, registry, team)
+        _announce(plan, monitor)
+        if resume:
+            _take_back(session, run, monitor)
+        else:
+            team.lead(lambda: create(session, run))
+        with Interruption() as interruption:
+            _steps(session, run, monitor, interruption)
+    return Outcome(run, session.step, session.step < config.steps, session.figures)
 
 
-def _steps(
-    session: Session, registry: Registry, run: Path, monitor: Monitor, interruption: Interruption
-) -> None:
-    config, fabric = session.plan.config, session.fabric
-    log = _Log(run / "log.jsonl", monitor, enabled=fabric.is_global_zero)
-    saved = session.step
-    for degraded, target in _batches(session):
-        rate = learning_rate(
-            session.step, peak=config.lr, final=config.lr_final, warmup=config.warmup, steps=config.steps
-        )
-        figures = update(session, degraded, target, rate)
-        last = session.step == config.steps
-        log.step(session, figures, rate, flush=last)
-        if session.plan.validation and (last or session.step % config.validate_every == 0):
-            session.figures = _validate(session, registry)
+def _check_free(run: Path) -> None:
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        what = "folder is not empty" if run.is_dir() else "is a file"
+        raise TrainingError(f"'{run}' {what}: go on with --resume, or give another --run")
+
+
+def _take_back(session: Session, run: Path, monitor: Monitor) -> None:
+    checkpoint, damaged = latest_checkpoint(run / CHECKPOINTS)
+    restore(session, checkpoint)
+    session.team.lead(lambda: forget_after(run / LOG_FILE, session.step))
+    for sentence in damaged:
+        monitor.message(sentence)
+    monitor.message(f"resumed from step {session.step}")
+
+
+def _steps(session: Session, run: Path, monitor: Monitor, interruption: Interruption) -> None:
+    config, team, saved = session.plan.config, session.team, session.step
+    log = RunLog(run / LOG_FILE, team, monitor)
+    data = _batches(session)
+
+    def is_due(every: int) -> bool:
+        return session.step % every == 0 or session.step == config.steps
+
+    while session.step < config.steps and not team.any(interruption.requested):
+        degraded, target = team.each(lambda: next(data))
+        log.add(update(session, degraded, target))
+        if session.skipped:
+            monitor.message(f"step {session.step}: the gradient was not finite, so nothing was learnt")
+        if is_due(config.log_every):
+            log.line(session.step, config.steps, batch_size=config.batch_size, rate=_rate(session, session.step - 1))
+        if session.plan.validation and is_due(config.validate_every):
+            session.figures = team.lead(lambda: _validate(session)) or {}
             log.write({"step": session.step} | session.figures)
-        stop = _any_process(session, requested=interruption.requested)
-        if last or stop or session.step % config.checkpoint_every == 0:
-            if fabric.is_global_zero:
-                save(session, run)
+        if is_due(config.checkpoint_every):
+            team.lead(lambda: save(session, run))
             saved = session.step
-        if stop:
-            break
-    if saved != session.step and fabric.is_global_zero:
-        save(session, run)
+    if saved != session.step:
+        team.lead(lambda: save(session, run))
 
 
-def update(session: Session, degraded: Tensor, target: Tensor, rate: float) -> dict[str, float | Tensor]:
+def update(session: Session, degraded: Tensor, target: Tensor) -> dict[str, float | Tensor]:
     """One step: the generator learns, then its opponent.
 
     Args:
         session: changed in place.
         degraded: ``(B, 3, h, w)``.
         target: ``(B, 3, scale*h, scale*w)``.
-        rate: learning rate of this step.
 
     Returns:
-        Name -> figure, for the log.
+        Name -> figure, for the log; nothing when the gradient was not finite and nobody learnt.
+
+    Raises:
+        TrainingError: that happened too often in a row.
     """
-    config = session.plan.config
+    config, fabric = session.plan.config, session.team.fabric
     for optimizer in session.optimizers.values():
-        set_learning_rate(optimizer, rate)
+        set_learning_rate(optimizer, _rate(session, session.step))
+    seed_everything(config.seed, session.step, fabric.global_rank)
+    session.figures = {}
     restored = session.generator(degraded)
     terms = session.objective(restored, target) | session.opponent.term(restored)
     loss = torch.stack(list(terms.values())).sum()
     session.optimizer.zero_grad(set_to_none=True)
-    session.fabric.backward(loss)
+    fabric.backward(loss)
     norm = torch.nn.utils.clip_grad_norm_(session.generator.parameters(), config.clip or math.inf)
     session.step += 1
-    if norm.isfinite():
-        session.skipped = 0
-        session.optimizer.step()
-        session.average.update(session.generator, session.step)
-    else:
+    if not norm.isfinite():
         _tolerate(session, terms)
+        return {}
+    session.skipped = 0
+    session.optimizer.step()
+    session.average.update(session.generator, session.step)
     learnt = session.opponent.learn(restored, target)
     figures: dict[str, float | Tensor] = {name: term.detach() for name, term in terms.items()}
     return figures | {"loss": loss.detach(), "grad_norm": norm.detach()} | learnt
+
+
+def _rate(session: Session, step: int) -> float:
+    config = session.plan.config
+    return learning_rate(
+        step, peak=config.lr, final=config.lr_final, warmup=config.warmup, steps=config.steps
+    )
 
 
 def _tolerate(session: Session, terms: dict[str, Tensor]) -> None:
@@ -170,114 +184,41 @@ def _tolerate(session: Session, terms: dict[str, Tensor]) -> None:
         bad = [name for name, term in terms.items() if not term.isfinite().all()]
         culprit = f"the term '{bad[0]}'" if bad else "the gradient"
         raise TrainingError(
-            f"{culprit} was not finite in {_PATIENCE} steps in a row, up to step {session.step}: resume from "
-            f"the last checkpoint with a lower --lr, or use --set precision=fp32"
+            f"{culprit} was not finite in {_PATIENCE} steps in a row, up to step {session.step}: start a new "
+            f"run with a lower --lr or with --set precision=fp32, from the weights of this one with --init"
         )
 
 
-def _batches(session: Session) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(session: Session) -> Iterator[Pair]:
     """Batches on the device, from the step where the session stands."""
-    config, fabric = session.plan.config, session.fabric
+    config, fabric = session.plan.config, session.team.fabric
     sampler = CountedSampler(
         session.step, config.steps, config.batch_size, fabric.global_rank, fabric.world_size
     )
-    loader = DataLoader(
-        session.plan.patches,
-        batch_sampler=sampler,
-        num_workers=config.workers,
-        pin_memory=fabric.device.type == "cuda",
-        prefetch_factor=4 if config.workers else None,
-    )
-    for degraded, target in loader:
-        yield (
-            degraded.to(fabric.device, non_blocking=True, memory_format=torch.channels_last),
-            target.to(fabric.device, non_blocking=True, memory_format=torch.channels_last),
+    on_gpu = fabric.device.type == "cuda"
+    for pair in batches(session.plan.patches, sampler, workers=config.workers, pin_memory=on_gpu):
+        degraded, target = (
+            image.to(fabric.device, non_blocking=True, memory_format=torch.channels_last) for image in pair
         )
+        yield degraded, target
 
 
-def _validate(session: Session, registry: Registry) -> dict[str, float]:
+def _validate(session: Session) -> dict[str, float]:
     """PSNR of the averaged generator on each validation folder."""
-    plan, device = session.plan, session.fabric.device
+    plan, device = session.plan, session.team.fabric.device
     model = LoadedModel("average", plan.model, plan.config.scale, plan.options, session.average.module)
     restorer = Restorer(model, device=str(device), precision=plan.config.precision)
-    used = meters(["psnr"], registry, plan.config.scale)
-    rows = [evaluate(restorer, data, used) for data in plan.validation]
+    rows = [evaluate(restorer, data, plan.meters) for data in plan.validation]
     return {f"{row.data} {name}": figure for row in rows for name, figure in row.figures.items()}
 
 
-def _any_process(session: Session, *, requested: bool) -> bool:
-    """Whether any process was asked to stop: all of them stop at the same step."""
-    if session.fabric.world_size == 1:
-        return requested
-    flag = torch.tensor(float(requested), device=session.fabric.device)
-    total = session.fabric.all_reduce(flag, reduce_op="sum")
-    return bool(torch.as_tensor(total).item())
-
-
 def _announce(plan: Plan, monitor: Monitor) -> None:
-    config = plan.config
+    config, patch = plan.config, plan.patches.patch
     monitor.message(
-        f"{config.model} {config.scale}x, objective {plan.objective.name}, {len(plan.files)} images, "
-        f"targets of {plan.patch}x{plan.patch} pixels, {config.steps} steps of {config.batch_size}"
+        f"{config.model} {config.scale}x, objective {plan.objective.name}, {len(plan.patches.files)} images, "
+        f"targets of {patch}x{patch} pixels, {config.steps} steps of {config.batch_size}"
     )
     if plan.skipped:
         names = ", ".join(file.name for file in plan.skipped[:5])
         more = f" and {len(plan.skipped) - 5} more" if len(plan.skipped) > 5 else ""
         monitor.message(f"skipped {len(plan.skipped)} images smaller than the patch: {names}{more}")
-
-
-def _forget_after(log: Path, step: int) -> None:
-    """Drop the lines that a run wrote after the checkpoint from which it goes on."""
-    if not log.exists():
-        return
-    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-    with atomic_file(log) as temporary:
-        temporary.write_text("".join(line for line in lines if _step_of(line) <= step), encoding="utf-8")
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):  # a line that a kill cut short
-        return math.inf
-
-
-class _Log:
-    """Means over the steps between two lines, written to ``log.jsonl`` and told to the monitor."""
-
-    def __init__(self, file: Path, monitor: Monitor, *, enabled: bool) -> None:
-        self.file = file
-        self.monitor = monitor
-        self.enabled = enabled
-        self.sums: dict[str, float] = {}
-        self.count = 0
-        self.since = time.perf_counter()
-
-    def step(self, session: Session, figures: dict[str, float | Tensor], rate: float, *, flush: bool) -> None:
-        """Add one step; write a line when it is time."""
-        for name, figure in figures.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(figure)
-        self.count += 1
-        config = session.plan.config
-        if not flush and session.step % config.log_every:
-            return
-        now = time.perf_counter()
-        per_step = (now - self.since) / self.count
-        means = {name: total / self.count for name, total in self.sums.items()}
-        self.write(
-            {"step": session.step, "steps": config.steps, "lr": rate}
-            | means
-            | {
-                "images_per_second": config.batch_size / per_step,
-                "eta": per_step * (config.steps - session.step),
-            }
-        )
-        self.sums, self.count, self.since = {}, 0, now
-
-    def write(self, line: dict[str, Any]) -> None:
-        """One line, from the first process only."""
-        if not self.enabled:
-            return
-        with self.file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        self.monitor.log(line)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -11,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restore.errors import OptionsError, nearest
-from restore.interfaces import Adversary, Gate, ObjectiveSpec, Scores, Term, parse
-from restore.registry import Registry
+from restore.interfaces import Adversary, Gate, LossSpec, ObjectiveSpec, Scores, Term, parse
+from restore.registry import Catalogue, Registry
 
 __all__ = ["NoOpponent", "Objective", "Opponent", "Rival", "recipe"]
 
@@ -32,10 +34,7 @@ def recipe(
         UnknownNameError: neither an objective nor a loss has this name.
         OptionsError: a change is for a term that the objective does not have.
     """
-    if name not in registry.objectives and name in registry.losses:
-        spec = ObjectiveSpec(name, registry.losses[name].summary, (Term(name),))
-    else:
-        spec = registry.objectives[name]
+    spec = _find(name, registry)
     own = [term.loss for term in spec.terms]
     for loss in terms:
         if loss not in own:
@@ -44,9 +43,11 @@ def recipe(
             )
     if adversary and spec.adversary is None:
         raise OptionsError(f"objective '{name}' has no adversary, so nothing about one can be set")
-    changed = tuple(_changed_term(term, terms.get(term.loss, {})) for term in spec.terms)
-    opponent = _changed_adversary(spec.adversary, adversary) if spec.adversary else None
-    return ObjectiveSpec(spec.name, spec.summary, changed, opponent, spec.patch_size, spec.reference)
+    return replace(
+        spec,
+        terms=tuple(_changed_term(term, terms.get(term.loss, {})) for term in spec.terms),
+        adversary=_changed_adversary(spec.adversary, adversary) if spec.adversary else None,
+    )
 
 
 class Objective(nn.Module):
@@ -59,15 +60,15 @@ class Objective(nn.Module):
 
     def __init__(self, spec: ObjectiveSpec, registry: Registry) -> None:
         super().__init__()
-        self.weights = {term.loss: term.weight for term in spec.terms}
-        self.losses = nn.ModuleDict()
-        for term in spec.terms:
-            loss = registry.losses[term.loss]
-            self.losses[term.loss] = loss.build(parse(loss.options, term.options, f"loss '{term.loss}'"))
+        self.terms = spec.terms
+        self.losses = nn.ModuleList(_built(term, registry) for term in spec.terms)
 
     def forward(self, restored: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Loss -> its weighted scalar."""
-        return {name: self.weights[name] * loss(restored, target) for name, loss in self.losses.items()}
+        return {
+            term.loss: term.weight * loss(restored, target)
+            for term, loss in zip(self.terms, self.losses, strict=True)
+        }
 
 
 class Opponent(Protocol):
@@ -121,6 +122,7 @@ class Rival:
         discriminator: images -> logits.
         optimizer: of the discriminator.
         reduce: mean over all processes, so that every process takes the same decision.
+        backward: backpropagation, as precision and devices need it.
     """
 
     def __init__(
@@ -129,8 +131,8 @@ class Rival:
         gate: Gate,
         discriminator: nn.Module,
         optimizer: torch.optim.Optimizer,
-        reduce: Reduce,
-        backward: Backward,
+        reduce: Callable[[Tensor], Tensor],
+        backward: Callable[[Tensor], None],
     ) -> None:
         self.weight = weight
         self.gate = gate
@@ -157,7 +159,9 @@ class Rival:
             loss = F.softplus(-real).mean() + F.softplus(generated).mean()
             self.optimizer.zero_grad(set_to_none=True)
             self.backward(loss)
-            self.optimizer.step()
+            norm = nn.utils.clip_grad_norm_(self.discriminator.parameters(), math.inf)
+            if norm.isfinite():  # else nothing would ever make its weights finite again
+                self.optimizer.step()
         means = torch.stack([real.detach().sigmoid().mean(), (-generated.detach()).sigmoid().mean()])
         score_real, score_generated = self.reduce(means).tolist()
         self.scores = Scores(score_real, score_generated)
@@ -173,41 +177,48 @@ class Rival:
         self.scores = Scores(*state["scores"]) if state["scores"] else None
 
 
-class Reduce(Protocol):
-    """Mean of a tensor over all processes."""
-
-    def __call__(self, tensor: Tensor) -> Tensor: ...
-
-
-class Backward(Protocol):
-    """Backpropagation, scaled and synchronised as the precision and the devices need it."""
-
-    def __call__(self, loss: Tensor) -> None: ...
-
-
 @contextmanager
 def _frozen(module: nn.Module) -> Iterator[None]:
     """Let gradients pass through `module` without leaving any in it."""
-    module.requires_grad_(requires_grad=False)
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(requires_grad=False)
     try:
         yield
     finally:
-        module.requires_grad_(requires_grad=True)
+        for parameter in learning:
+            parameter.requires_grad_(requires_grad=True)
+
+
+def _find(name: str, registry: Registry) -> ObjectiveSpec:
+    entries: dict[str, Any] = {}
+    for catalogue in (registry.losses, registry.objectives):
+        entries |= {known: (catalogue[known], catalogue.owner(known)) for known in catalogue}
+    found = Catalogue[LossSpec | ObjectiveSpec]("objective or loss", entries, registry.records)[name]
+    if isinstance(found, ObjectiveSpec):
+        return found
+    return ObjectiveSpec(name, found.summary, (Term(name),), reference=found.reference)
+
+
+def _built(term: Term, registry: Registry) -> nn.Module:
+    spec = registry.losses[term.loss]
+    return spec.build(parse(spec.options, term.options, f"loss '{term.loss}'"))
 
 
 def _changed_term(term: Term, changes: Mapping[str, Any]) -> Term:
     options = {**term.options, **changes}
     weight = _weight(options.pop("weight", term.weight), f"the term '{term.loss}'")
-    return Term(term.loss, weight, options)
+    return replace(term, weight=weight, options=options)
 
 
 def _changed_adversary(adversary: Adversary, changes: Mapping[str, Any]) -> Adversary:
     options = {**adversary.options, **changes}
     weight = _weight(options.pop("weight", adversary.weight), "the adversary")
-    return Adversary(adversary.discriminator, weight, adversary.gate, options)
+    return replace(adversary, weight=weight, options=options)
 
 
 def _weight(value: Any, owner: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < math.inf:
         raise OptionsError(f"the weight of {owner} is a number from 0, but got {value!r}")
     return float(value)

@@ -41,11 +41,13 @@ class Team:
 
     def any(self, flag: bool) -> bool:  # noqa: FBT001
         """Whether it is true in any process."""
-        return bool(self._reduce(torch.tensor(float(flag), device=self.fabric.device), "sum") > 0)
+        if self.fabric.world_size == 1:
+            return flag
+        return bool(self.mean(torch.tensor(float(flag), device=self.fabric.device)) > 0)
 
     def mean(self, tensor: Tensor) -> Tensor:
         """The mean over the processes."""
-        return self._reduce(tensor, "mean")
+        return torch.as_tensor(self.fabric.all_reduce(tensor, reduce_op="mean"))
 
     def each(self, action: Callable[[], Result]) -> Result:
         """Do something in every process.
@@ -60,7 +62,7 @@ class Team:
         except (RestoreError, OSError) as error:
             failure = error
         if self.any(failure is not None):
-            raise failure or self._failure_elsewhere()
+            raise self._first(failure)
         return result
 
     def lead(self, action: Callable[[], Result]) -> Result | None:
@@ -72,9 +74,26 @@ class Team:
         """
         return self.each(lambda: action() if self.leads else None)
 
-    def _failure_elsewhere(self) -> Exception:
-        ...
+    def _first(self, failure: Exception | None) -> Exception:
+        """This process's failure, or else that of the first one that has any."""
+        failures: list[Exception | None] = [failure]
+        if self.fabric.world_size > 1:
+            failures = [None] * self.fabric.world_size
+            torch.distributed.all_gather_object(failures, failure)
+        return failure or next(found for found in failures if found is not None)
 
-    def _reduce(self, tensor: Tensor, how: str) -> Tensor:
-        result = self.fabric.all_reduce(tensor, reduce_op=how)
-        return result if isinstance(result, Tensor) else tensor
+
+@contextmanager
+def helpers_end_here(team: Team) -> Iterator[None]:
+    """Let only the leader out of the block: what comes after it, printing included, is to happen once.
+
+    A helper leaves with success, because Fabric kills the leader when a helper fails, and the leader
+    may not have finished to say why.
+    """
+    try:
+        yield
+    except (RestoreError, OSError, KeyboardInterrupt):
+        if team.leads:
+            raise
+    if not team.leads:
+        raise SystemExit(0)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from restore.checkpoint import Checkpoint, WeightsCard, save_checkpoint, save_weights
+from restore.config import CONFIG_FILE, write_toml
 from restore.errors import TrainingError
+from restore.files import atomic_folder
+from restore.interfaces import Adversary, parse
 from restore.registry import Registry
-from restore.training.objective import Objective, Opponent
-from restore.training.optimisation import Average
-from restore.training.setup import Plan, make_opponent, versions
+from restore.training.objective import NoOpponent, Objective, Opponent, Rival
+from restore.training.optimisation import Average, seed_everything
+from restore.training.processes import Team
+from restore.training.setup import Plan, versions
 
-__all__ = ["Session", "begin", "restore", "save"]
+__all__ = ["CHECKPOINTS", "WEIGHTS_FILE", "Session", "begin", "create", "restore", "save"]
+
+CHECKPOINTS = "checkpoints"
+WEIGHTS_FILE = "generator.safetensors"
 
 
 @dataclass
@@ -25,7 +33,7 @@ class Session:
     """The players and their state."""
 
     plan: Plan
-    fabric: Fabric
+    team: Team
     generator: nn.Module
     """As Fabric wrapped it."""
     optimizer: torch.optim.Optimizer
@@ -35,8 +43,8 @@ class Session:
     step: int = 0
     skipped: int = 0
     """Steps in a row without an update, because the gradient was not finite."""
-    figures: dict[str, float] | None = None
-    """Of the last validation."""
+    figures: dict[str, float] = field(default_factory=dict)
+    """What a validation after the last step measured."""
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -49,7 +57,7 @@ class Session:
         return {"generator": self.optimizer} | self.opponent.state()[1]
 
 
-def begin(plan: Plan, registry: Registry, fabric: Fabric) -> Session:
+def begin(plan: Plan, registry: Registry, team: Team) -> Session:
     """A session before its first step.
 
     Raises:
@@ -57,17 +65,35 @@ def begin(plan: Plan, registry: Registry, fabric: Fabric) -> Session:
         UsageError: a loss or discriminator is unknown, or an option of one is wrong.
     """
     config = plan.config
-    torch.manual_seed(config.seed)
-    network = plan.generator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    seed_everything(config.seed)
+    network = plan.generator().to(memory_format=torch.channels_last)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise TrainingError(f"model '{config.model}' has nothing to learn: choose another --model")
+    objective = Objective(plan.objective, registry).eval().requires_grad_(requires_grad=False)
     average = Average(network, config.ema)
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, betas=config.betas)
-    generator, wrapped = fabric.setup(network, optimizer)
-    average.module.to(fabric.device)
-    objective = Objective(plan.objective, registry).to(fabric.device)
-    opponent = make_opponent(plan, registry, fabric)
-    return Session(plan, fabric, generator, wrapped, average, objective, opponent)
+    average.module.to(team.fabric.device)
+    generator, optimizer = _set_up(network, plan, team)
+    opponent = _opponent(plan, registry, team)
+    return Session(
+        plan, team, generator, optimizer, average, objective.to(team.fabric.device), opponent
+    )
+
+
+def create(session: Session, run: Path) -> None:
+    """Make the folder of a run with its configuration and a first checkpoint, so that it can be resumed.
+
+    Raises:
+        TrainingError: the folder cannot be written; nothing is left of it.
+    """
+    try:
+        # Renaming a whole folder into place needs a free place; an empty folder is filled where it is.
+        with nullcontext(run) if run.exists() else atomic_folder(run) as folder:
+            _write(session, folder)
+            write_toml(session.plan.config, folder / CONFIG_FILE)
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write the run into '{run}': {error.strerror or error}; choose another --run"
+        ) from error
 
 
 def save(session: Session, run: Path) -> None:
@@ -76,42 +102,88 @@ def save(session: Session, run: Path) -> None:
     Raises:
         TrainingError: the disk is full or the folder cannot be written; earlier checkpoints stay whole.
     """
-    tensors = {name: _state_of(module) for name, module in session.modules.items()}
+    try:
+        _write(session, run)
+    except OSError as error:
+        raise TrainingError(
+            f"cannot save the run in '{run}' at step {session.step}: {error.strerror or error}; make room "
+            f"and go on with --resume --run {run}"
+        ) from error
+
+
+def restore(session: Session, checkpoint: Checkpoint) -> None:
+    """Put `session` into the state of `checkpoint`.
+
+    Raises:
+        TrainingError: the images or the networks are not those of the checkpoint.
+    """
+    state = checkpoint.state
+    if state.get("data", session.plan.fingerprint) != session.plan.fingerprint:
+        raise TrainingError(
+            "the training images are not those with which the run began: put them back, or start a new run "
+            "with --init"
+        )
+    try:
+        for name, module in session.modules.items():
+            module.load_state_dict(dict(checkpoint.tensors[name]))
+        for name, optimizer in session.optimizers.items():
+            tensors, groups = checkpoint.tensors[f"optimizer-{name}"], state["optimizers"][name]
+            optimizer.load_state_dict(_unflatten(tensors, groups))
+        session.opponent.restore(state["opponent"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise TrainingError(
+            f"the checkpoint of step {checkpoint.step} does not fit what the plugins build now: resume with "
+            f"the versions that wrote it, or start a new run"
+        ) from error
+    session.step, session.skipped, session.figures = checkpoint.step, state["skipped"], state["figures"]
+
+
+def _set_up(network: nn.Module, plan: Plan, team: Team) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """`network` on its device, with its optimiser, both as Fabric wraps them."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=plan.config.lr, betas=plan.config.betas)
+    module, wrapped = team.fabric.setup(network, optimizer)
+    return module, wrapped
+
+
+def _opponent(plan: Plan, registry: Registry, team: Team) -> Opponent:
+    adversary = plan.objective.adversary
+    return NoOpponent() if adversary is None else _rival(adversary, plan, registry, team)
+
+
+def _rival(adversary: Adversary, plan: Plan, registry: Registry, team: Team) -> Rival:
+    spec = registry.discriminators[adversary.discriminator]
+    options = parse(spec.options, adversary.options, f"discriminator '{spec.name}'")
+    network = spec.build(plan.patches.patch, options).to(memory_format=torch.channels_last)
+    discriminator, optimizer = _set_up(network, plan, team)
+    return Rival(
+        adversary.weight, adversary.gate, discriminator, optimizer, team.mean, team.fabric.backward
+    )
+
+
+def _write(session: Session, folder: Path) -> None:
+    # The weights first: a run that was killed after its last checkpoint has nothing left to do.
+    save_weights(folder / WEIGHTS_FILE, session.average.module, _card(session))
+    save_checkpoint(folder / CHECKPOINTS, _checkpoint(session))
+
+
+def _checkpoint(session: Session) -> Checkpoint:
+    tensors: dict[str, Mapping[str, Tensor]] = {
+        name: module.state_dict() for name, module in session.modules.items()
+    }
     groups: dict[str, Any] = {}
     for name, optimizer in session.optimizers.items():
         tensors[f"optimizer-{name}"], groups[name] = _flatten(optimizer)
-    tensors["random"] = {"torch": torch.get_rng_state()}
     state = {
+        "data": session.plan.fingerprint,
         "optimizers": groups,
         "opponent": session.opponent.state()[2],
         "skipped": session.skipped,
         "figures": session.figures,
     }
-    try:
-        save_checkpoint(run / "checkpoints", Checkpoint(session.step, tensors, state))
-        save_weights(run / "generator.safetensors", session.average.module, card(session))
-    except OSError as error:
-        raise TrainingError(
-            f"cannot save the run in '{run}' at step {session.step}: {error.strerror or error}; make room and "
-            f"go on with --resume --run {run}"
-        ) from error
+    return Checkpoint(session.step, tensors, state)
 
 
-def restore(session: Session, checkpoint: Checkpoint) -> None:
-    """Put `session` into the state of `checkpoint`."""
-    session.step = checkpoint.step
-    for name, module in session.modules.items():
-        _unwrapped(module).load_state_dict(dict(checkpoint.tensors[name]))
-    for name, optimizer in session.optimizers.items():
-        tensors, groups = checkpoint.tensors[f"optimizer-{name}"], checkpoint.state["optimizers"][name]
-        optimizer.load_state_dict(_unflatten(tensors, groups))
-    torch.set_rng_state(checkpoint.tensors["random"]["torch"])
-    session.opponent.restore(checkpoint.state["opponent"])
-    session.skipped = checkpoint.state["skipped"]
-    session.figures = checkpoint.state["figures"]
-
-
-def card(session: Session) -> WeightsCard:
+def _card(session: Session) -> WeightsCard:
     """What the weights of this session say about themselves."""
     plan = session.plan
     return WeightsCard(
@@ -121,33 +193,23 @@ def card(session: Session) -> WeightsCard:
         objective=plan.objective.name,
         steps=session.step,
         data=plan.fingerprint,
-        figures=session.figures or {},
+        figures=session.figures,
         versions=versions(),
     )
-
-
-def _unwrapped(module: nn.Module) -> nn.Module:
-    inner: nn.Module = getattr(module, "module", module)
-    return inner
-
-
-def _state_of(module: nn.Module) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = _unwrapped(module).state_dict()
-    return state
 
 
 def _flatten(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """An optimiser's state as named tensors, and its groups as JSON has them."""
     content = optimizer.state_dict()
     tensors = {
-        f"{index}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
+        f"{index}.{name}": torch.as_tensor(value)
         for index, values in content["state"].items()
         for name, value in values.items()
     }
     return tensors, content["param_groups"]
 
 
-def _unflatten(tensors: Any, groups: list[dict[str, Any]]) -> dict[str, Any]:
+def _unflatten(tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]) -> dict[str, Any]:
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, name = key.partition(".")

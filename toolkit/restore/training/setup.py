@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import platform
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import nn
 
 from restore.checkpoint import LoadedModel, load_model
 from restore.config import TrainingConfig
 from restore.data import Patches, find_images, fingerprint, usable
-from restore.errors import TrainingError, UsageError
-from restore.evaluation import Dataset, dataset
+from restore.errors import UsageError
+from restore.evaluation import Dataset, Meter, dataset, meters
 from restore.inference import choose_device, choose_precision
-from restore.interfaces import Adversary, ModelSpec, ObjectiveSpec, Options, parse
+from restore.interfaces import Degrade, ModelSpec, ObjectiveSpec, Options, parse
 from restore.registry import Registry
-from restore.training.objective import NoOpponent, Opponent, Rival, recipe
+from restore.training.objective import recipe
 
-__all__ = ["Plan", "make_fabric", "make_opponent", "make_plan", "versions"]
+__all__ = ["Plan", "make_fabric", "make_plan", "versions"]
 
-_FABRIC_PRECISION = {torch.float32: "32-true", torch.bfloat16: "bf16-mixed", torch.float16: "16-mixed"}
+_FABRIC_PRECISION = {torch.float32: "32-true", torch.bfloat16: "bf16-mixed"}
 
 
 @dataclass(frozen=True)
@@ -34,92 +36,78 @@ class Plan:
     model: ModelSpec
     options: Options
     objective: ObjectiveSpec
-    patch: int
-    """Side of the target in pixels."""
-    files: list[Path]
+    patches: Patches
     skipped: list[Path]
     """Images smaller than the patch."""
-    patches: Patches
     validation: list[Dataset]
+    meters: list[Meter]
+    """What a validation measures."""
     fingerprint: str
+    """Of the images that are trained on."""
     initial: LoadedModel | None
+    """What `config.init` names."""
 
     def generator(self) -> nn.Module:
-        """The network to be trained: fresh, or from the weights that `init` names."""
+        """The network to be trained: fresh, or with the weights that `init` names."""
         if self.initial is not None:
             return self.initial.module.train()
         return self.model.build(self.config.scale, self.options).train()
 
 
-def make_plan(config: TrainingConfig, registry: Registry) -> Plan:
+def make_plan(config: TrainingConfig, registry: Registry, *, resume: bool = False) -> Plan:
     """Look up every name, check every option and open every folder.
+
+    Args:
+        config: what the user wants; in the plan's copy all options of the model are resolved.
+        registry: where to look.
+        resume: the weights come from a checkpoint, so those that `init` names are not needed.
 
     Raises:
         UsageError: a name, an option, a scale or a patch size is wrong.
         DataError: a folder or an image cannot be used.
+        WeightsError: the weights that `init` names cannot be loaded.
     """
-    spec, scale = registry.models[config.model], config.scale
-    spec.check_scale(scale)
+    spec = registry.models[config.model]
+    spec.check_scale(config.scale)
     objective = recipe(config.loss, registry, config.terms, config.adversary)
-    patch = config.patch_size or -(-objective.patch_size // scale) * scale
-    if patch % scale:
-        raise UsageError(
-            f"--patch-size {patch} is not a multiple of the scale {scale}: use {patch // scale * scale}"
-        )
     if config.batch_size % config.devices:
-        raise UsageError(f"--batch-size {config.batch_size} cannot be shared by {config.devices} devices")
-    initial = _initial(config, registry)
-    options = (
-        initial.options if initial else parse(spec.options, config.model_options, f"model '{spec.name}'")
-    )
-    degradation = registry.degradations[config.degradation]
-    degrade = degradation.build(
-        scale,
-        parse(degradation.options, config.degradation_options, f"degradation '{degradation.name}'"),
-    )
-    files, skipped = usable(find_images(config.data), patch)
-    cache = int(config.cache_gib * 2**30) // max(config.workers, 1)
-    patches = Patches(
-        files, patch, scale, degrade, seed=config.seed, augment=config.augment, cache_bytes=cache
-    )
-    validation = [
-        dataset(
-            folder,
-            registry,
-            scale,
-            degradation=config.degradation,
-            options=config.degradation_options,
+        raise UsageError(
+            f"--batch-size {config.batch_size} cannot be shared evenly by {config.devices} devices: use "
+            f"{-(-config.batch_size // config.devices) * config.devices}"
         )
-        for folder in config.val
-    ]
-    for data in validation:
-        find_images([data.targets])
+    initial = None if resume or config.init is None else _initial(config.init, config, registry)
+    options = initial.options if initial else _options(spec, config)
+    resolved = options.model_dump(mode="json", exclude_none=True)
+    patches, skipped = _patches(config, _patch_size(config, objective), _degradation(config, registry))
     return Plan(
-        config,
-        spec,
-        options,
-        objective,
-        patch,
-        files,
-        skipped,
-        patches,
-        validation,
-        fingerprint(files),
-        initial,
+        config=config.model_copy(update={"model_options": resolved}),
+        model=spec,
+        options=options,
+        objective=objective,
+        patches=patches,
+        skipped=skipped,
+        validation=_validation(config, registry),
+        meters=meters(["psnr"], registry, config.scale) if config.val else [],
+        fingerprint=fingerprint(patches.files),
+        initial=initial,
     )
 
 
 def make_fabric(config: TrainingConfig) -> Fabric:
-    """The engine: devices and precision. Not launched yet."""
+    """The engine: devices and precision. Not launched yet.
+
+    Raises:
+        UsageError: the machine has no such device, or not so many of them.
+    """
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of each choice made for it
     device = choose_device(config.device)
+    available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, config.devices)
+    if config.devices > available:
+        raise UsageError(
+            f"--devices {config.devices} is more than the {available} of type {device.type} in this machine"
+        )
     precision = _FABRIC_PRECISION[choose_precision(config.precision, device)]
     return Fabric(accelerator=device.type, devices=config.devices, precision=precision)  # type: ignore[arg-type]
-
-
-def make_opponent(plan: Plan, registry: Registry, fabric: Fabric) -> Opponent:
-    """Whom the generator plays against."""
-    adversary = plan.objective.adversary
-    return NoOpponent() if adversary is None else _rival(adversary, plan, registry, fabric)
 
 
 def versions() -> dict[str, str]:
@@ -130,31 +118,69 @@ def versions() -> dict[str, str]:
     }
 
 
-def _initial(config: TrainingConfig, registry: Registry) -> LoadedModel | None:
-    if config.init is None:
-        return None
-    initial = load_model(config.init, registry, config.scale)
+def _options(spec: ModelSpec, config: TrainingConfig, known: Options | None = None) -> Options:
+    """The model's options: those that the user gave, the rest from `known` weights or by default."""
+    base = known.model_dump() if known else {}
+    return parse(spec.options, {**base, **config.model_options}, f"model '{spec.name}'")
+
+
+def _initial(reference: str, config: TrainingConfig, registry: Registry) -> LoadedModel:
+    initial = load_model(reference, registry, config.scale)
     if initial.spec.name != config.model:
-        raise UsageError(f"--init {config.init} is not a '{config.model}': use --model {initial.spec.name}")
-    wanted = parse(initial.spec.options, config.model_options, f"model '{config.model}'")
-    if config.model_options and wanted != initial.options:
+        raise UsageError(f"--init {reference} is not a '{config.model}': use --model {initial.spec.name}")
+    wanted = _options(initial.spec, config, initial.options)
+    if wanted != initial.options:
         raise UsageError(
-            f"--init {config.init} has other options ({initial.options}) than those given ({wanted})"
+            f"--init {reference} has the options ({initial.options}), not ({wanted}): leave the options away"
         )
-    if not any(True for _ in initial.module.parameters()):
-        raise TrainingError(f"model '{config.model}' has nothing to learn")
     return initial
 
 
-def _rival(adversary: Adversary, plan: Plan, registry: Registry, fabric: Fabric) -> Rival:
-    spec, config = registry.discriminators[adversary.discriminator], plan.config
-    options = parse(spec.options, adversary.options, f"discriminator '{spec.name}'")
-    network = spec.build(plan.patch, options).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, betas=config.betas)
-    module, wrapped = fabric.setup(network, optimizer)
+def _patch_size(config: TrainingConfig, objective: ObjectiveSpec) -> int:
+    """Side of the target in pixels: what the user wants, or what the objective asks for, rounded up."""
+    scale = config.scale
+    patch = config.patch_size or -(-objective.patch_size // scale) * scale
+    if patch % scale:
+        raise UsageError(
+            f"--patch-size {patch} is not a multiple of the scale {scale}: use "
+            f"{max(patch // scale, 1) * scale}"
+        )
+    return patch
 
-    def reduce(tensor: Tensor) -> Tensor:
-        result = fabric.all_reduce(tensor, reduce_op="mean")
-        return result if isinstance(result, Tensor) else tensor
 
-    return Rival(adversary.weight, adversary.gate, module, wrapped, reduce, fabric.backward)
+def _degradation(config: TrainingConfig, registry: Registry) -> Degrade:
+    spec = registry.degradations[config.degradation]
+    options = parse(spec.options, config.degradation_options, f"degradation '{spec.name}'")
+    return spec.build(config.scale, options)
+
+
+def _patches(config: TrainingConfig, patch: int, degrade: Degrade) -> tuple[Patches, list[Path]]:
+    files, skipped = usable(find_images(config.data), patch)
+    loaders = max(config.workers, 1) * config.devices
+    patches = Patches(
+        files,
+        patch,
+        config.scale,
+        degrade,
+        seed=config.seed,
+        augment=config.augment,
+        cache_bytes=int(config.cache_gib * 2**30) // loaders,
+    )
+    return patches, skipped
+
+
+def _validation(config: TrainingConfig, registry: Registry) -> list[Dataset]:
+    found = []
+    for folder in config.val:
+        find_images([folder])
+        found.append(
+            dataset(
+                folder,
+                registry,
+                config.scale,
+                degradation=config.degradation,
+                options=config.degradation_options,
+            )
+        )
+    names = Counter(data.name for data in found)
+    return [data if names[data.name] == 1 else replace(data, name=str(data.targets)) for data in found]
