@@ -249,7 +249,7 @@ def test_gray_palette_with_an_rgb_profile_stays_color(tmp_path: Path) -> None:
         (4, 0, b"\xf0", b"\0\x0f", [255, 0], [0, 255]),
         (8, 0, b"\x09\x0a", b"\0\x0a", [9, 10], [255, 0]),
         (8, 2, b"\1\2\3\1\2\4", b"\0\1\0\2\0\4", [1, 1], [255, 0]),
-        (16, 2, b"\xff\xff\1\1\0\0\x0a\0\0\0\0\0", b"\xff\xff\1\1\0\0", [255, 10], [0, 255]),
+        (16, 2, b"\xff\xff\1\0\0\0\x0a\0\0\0\0\0", b"\xff\xff\1\0\0\0", [255, 10], [0, 255]),
     ],
     ids=["1-bit", "2-bit", "4-bit", "gray", "color", "16-bit color"],
 )
@@ -511,6 +511,15 @@ def test_damaged_exif_is_dropped_and_the_picture_read(tmp_path: Path) -> None:
     photo = read(path)
     assert photo.exif is None
     assert (color_levels(photo) == pixels).all()
+
+
+def test_warnings_of_pillow_about_metadata_are_not_shown(tmp_path: Path) -> None:
+    exif = camera_exif().tobytes()
+    path = saved(Image.fromarray(smooth()), tmp_path / "a.png", exif=exif[: len(exif) // 2])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read(path)
+    assert caught == []
 
 
 def test_unknown_orientation_is_ignored(tmp_path: Path) -> None:

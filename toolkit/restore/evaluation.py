@@ -115,10 +115,13 @@ def dataset(
     parsed = parse(spec.options, options or {}, f"degradation '{degradation}'")
     if degraded is not None and not degraded.is_dir():
         raise UsageError(f"there is no folder '{degraded}' for --degraded")
-    protocol = f"inputs from files ({degraded.name})" if degraded else spec.protocol(scale, parsed)
-    return Dataset(
-        targets.name or str(targets), targets, scale, spec.build(scale, parsed), protocol, degraded
-    )
+    protocol = f"given files ({degraded.name})" if degraded else spec.protocol(scale, parsed)
+    return Dataset(_short(targets), targets, scale, spec.build(scale, parsed), protocol, degraded)
+
+
+def _short(folder: Path) -> str:
+    """The last two names of a path: enough to tell data sets apart, and nothing about the machine."""
+    return "/".join(folder.resolve().parts[-2:])
 
 
 def evaluate(

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from restore.cli import console
-from restore.errors import TrainingError, UsageError
-
-if TYPE_CHECKING:
-    from restore.config import TrainingConfig
-    from restore.registry import Registry
+from restore.errors import UsageError
 
 __all__ = ["train"]
 
@@ -47,7 +43,10 @@ def train(
     Everything is written to the folder of the run: config.toml, generator.safetensors (use it as
     MODEL:RUN/generator.safetensors), checkpoints/ and log.jsonl. Ctrl-C saves first; --resume goes on.
     """
+    from restore import training
+    from restore.config import resolve, resolve_again
     from restore.registry import discover
+    from restore.report import training_line
 
     flags = {
         "model": model,
@@ -65,65 +64,24 @@ def train(
         "devices": devices,
     }
     registry = discover()
-    console.tell_problems(registry)
-    if resume:
-        settings, folder = _resumed(run, config, assign or [], flags, registry)
+    if not training.is_helper():
+        console.tell_problems(registry)
+    given = (config, assign or [], flags, registry.losses)
+    if not resume:
+        settings = resolve(*given)
+    elif run is not None:
+        settings = resolve_again(run, *given)
     else:
-        settings, folder = _fresh(run, config, assign or [], flags, registry)
-    _run(settings, registry, folder, resume=resume, json=json)
-
-
-def _run(settings: TrainingConfig, registry: Registry, run: Path, *, resume: bool, json: bool) -> None:
-    from restore.report import training_line
-    from restore.training import Monitor
-    from restore.training import train as start
+        raise UsageError("--resume needs --run DIR: the folder of the run that is to go on")
 
     def log(line: dict[str, Any]) -> None:
         console.emit(line) if json else console.message(training_line(line))
 
-    outcome = start(settings, registry, run, resume=resume, monitor=Monitor(console.message, log))
+    monitor = training.Monitor(console.message, log)
+    outcome = training.train(settings, registry, run or settings.folder, resume=resume, monitor=monitor)
     if outcome.interrupted:
         console.message(
-            f"stopped at step {outcome.step}, everything is saved: go on with --resume --run {run}"
+            f"stopped at step {outcome.step}, everything is saved: go on with --resume --run {outcome.run}"
         )
         raise typer.Exit(130)
     console.message(f"done: use it as {settings.model}:{outcome.weights}")
-
-
-def _fresh(
-    run: Path | None, config: Path | None, assign: list[str], flags: dict[str, Any], registry: Registry
-) -> tuple[TrainingConfig, Path]:
-    from restore.config import resolve
-
-    settings = resolve(config, assign, flags, registry.losses)
-    folder = run or Path("runs") / f"{settings.model}_{settings.loss}_x{settings.scale}"
-    if folder.exists() and any(folder.iterdir()):
-        raise TrainingError(f"the folder '{folder}' is not empty: go on with --resume, or give another --run")
-    return settings, folder
-
-
-def _resumed(
-    run: Path | None, config: Path | None, assign: list[str], flags: dict[str, Any], registry: Registry
-) -> tuple[TrainingConfig, Path]:
-    """The configuration that the run was started with; what is given again must agree with it."""
-    from restore.config import resolve
-
-    if run is None:
-        raise UsageError("--resume needs --run DIR: the folder of the run that is to go on")
-    file = run / "config.toml"
-    if not file.is_file():
-        raise TrainingError(f"there is no run to resume in '{run}': it has no config.toml")
-    settings = resolve(file, [], {})
-    again = (
-        resolve(config or file, assign, flags, registry.losses)
-        if config or assign or any(value is not None for value in flags.values())
-        else settings
-    )
-    changed = [key for key, value in again if value != getattr(settings, key)]
-    if changed and not config:
-        key = changed[0]
-        raise UsageError(
-            f"a resumed run keeps its settings, but '{key}' is {getattr(again, key)!r} here and "
-            f"{getattr(settings, key)!r} in '{file}': leave it away, or start a new run with --init"
-        )
-    return settings, run

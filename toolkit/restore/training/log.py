@@ -66,13 +66,14 @@ class RunLog:
         )
         self._forget()
 
-    def write(self, line: Mapping[str, Any]) -> None:
-        """Append one line; JSON has no word for what is not finite, so such figures are left out."""
-        self.team.lead(lambda: self._append({name: value for name, value in line.items() if math.isfinite(value)}))
+    def write(self, line: dict[str, Any]) -> None:
+        """Append one line; what is not finite becomes null, because JSON has no word for it."""
+        self.team.lead(lambda: self._append(line))
 
     def _append(self, line: dict[str, Any]) -> None:
+        finite = {name: value if math.isfinite(value) else None for name, value in line.items()}
         with self.file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(finite) + "\n")
         self.monitor.log(line)
 
     def _forget(self) -> None:

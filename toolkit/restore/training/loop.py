@@ -122,7 +122,12 @@ def _steps(session: Session, run: Path, monitor: Monitor, interruption: Interrup
         if session.skipped:
             monitor.message(f"step {session.step}: the gradient was not finite, so nothing was learnt")
         if is_due(config.log_every):
-            log.line(session.step, config.steps, batch_size=config.batch_size, rate=_rate(session, session.step - 1))
+            log.line(
+                step=session.step,
+                steps=config.steps,
+                batch_size=config.batch_size,
+                rate=_rate(session, session.step - 1),
+            )
         if session.plan.validation and is_due(config.validate_every):
             session.figures = team.lead(lambda: _validate(session)) or {}
             log.write({"step": session.step} | session.figures)

@@ -182,12 +182,12 @@ def _frozen(module: nn.Module) -> Iterator[None]:
     """Let gradients pass through `module` without leaving any in it."""
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     for parameter in learning:
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad = False
     try:
         yield
     finally:
         for parameter in learning:
-            parameter.requires_grad_(requires_grad=True)
+            parameter.requires_grad = True
 
 
 def _find(name: str, registry: Registry) -> ObjectiveSpec:

@@ -39,7 +39,7 @@ class Team:
         self.fabric = fabric
         self.leads = fabric.is_global_zero
 
-    def any(self, flag: bool) -> bool:  # noqa: FBT001
+    def any(self, flag: bool) -> bool:
         """Whether it is true in any process."""
         if self.fabric.world_size == 1:
             return flag

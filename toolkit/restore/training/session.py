@@ -74,9 +74,7 @@ def begin(plan: Plan, registry: Registry, team: Team) -> Session:
     average.module.to(team.fabric.device)
     generator, optimizer = _set_up(network, plan, team)
     opponent = _opponent(plan, registry, team)
-    return Session(
-        plan, team, generator, optimizer, average, objective.to(team.fabric.device), opponent
-    )
+    return Session(plan, team, generator, optimizer, average, objective.to(team.fabric.device), opponent)
 
 
 def create(session: Session, run: Path) -> None:
@@ -155,9 +153,7 @@ def _rival(adversary: Adversary, plan: Plan, registry: Registry, team: Team) -> 
     options = parse(spec.options, adversary.options, f"discriminator '{spec.name}'")
     network = spec.build(plan.patches.patch, options).to(memory_format=torch.channels_last)
     discriminator, optimizer = _set_up(network, plan, team)
-    return Rival(
-        adversary.weight, adversary.gate, discriminator, optimizer, team.mean, team.fabric.backward
-    )
+    return Rival(adversary.weight, adversary.gate, discriminator, optimizer, team.mean, team.fabric.backward)
 
 
 def _write(session: Session, folder: Path) -> None:
