@@ -183,3 +183,10 @@ def test_restore_list_notes_what_is_disabled(site: Path, monkeypatch: pytest.Mon
     assert listed.returncode == 0
     assert listed.stderr == f"note: plugin 'sunny' (sunny-dist 1.5) is disabled: named in {DISABLE}\n"
     assert "sun " not in listed.stdout
+
+
+def test_a_misspelt_name_among_the_disabled_ones_is_told_with_a_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESTORE_DISABLE_PLUGINS", "baselins")
+    reasons = [record.reason for record in discover().records if record.plugin.name == "baselins"]
+    assert len(reasons) == 1
+    assert "no such plugin. Did you mean 'baselines'?" in reasons[0]

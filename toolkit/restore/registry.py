@@ -224,6 +224,10 @@ def discover() -> Registry:
             plugins[point.name] = _load(point, plugin)
         except PluginError as error:
             records.append(Record(plugin, "broken", str(error), error))
+    found = {*plugins, *(record.plugin.name for record in records)}
+    for name in sorted(disabled - found):
+        reason = f"named in {DISABLE}, but there is no such plugin.{nearest(name, found)}"
+        records.append(Record(Plugin(name, None, "not installed"), "disabled", reason))
     return build(plugins.values(), records)
 
 
@@ -246,8 +250,8 @@ def _load(point: importlib.metadata.EntryPoint, plugin: Plugin) -> Plugin:
     except (Exception, SystemExit) as error:
         raise PluginImportError(
             f"plugin {plugin.owner} could not be imported from '{point.value}': "
-            f"{type(error).__name__}: {error}; update or uninstall {plugin.distribution}, or leave the "
-            f"plugin out with {DISABLE}={plugin.name}"
+            f"{type(error).__name__}: {_in_one_line(error)}; update or uninstall {plugin.distribution}, or "
+            f"leave the plugin out with {DISABLE}={plugin.name}"
         ) from error
     return Plugin(plugin.name, module, plugin.distribution, plugin.version)
 
@@ -320,7 +324,7 @@ def _register(plugin: Plugin) -> pluggy.PluginManager:
         misspelt = [name for name in _hooks_of(plugin.module) if name not in known]
         guess = f"{nearest(misspelt[0], known)} Known hooks: {', '.join(known)}" if misspelt else ""
         raise HookError(
-            f"plugin {plugin.owner}: {_first_line(error)}.{guess}"
+            f"plugin {plugin.owner}: {_in_one_line(error)}.{guess}"
             if not misspelt
             else f"plugin {plugin.owner} implements '{misspelt[0]}', which is no hook.{guess}"
         ) from error
@@ -334,8 +338,8 @@ def _hooks_of(module: object) -> list[str]:
     return [name for name in dir(module) if hasattr(getattr(module, name, None), marker)]
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def _call(manager: pluggy.PluginManager, kind: Kind, plugin: Plugin) -> list[Any]:
@@ -349,7 +353,7 @@ def _call(manager: pluggy.PluginManager, kind: Kind, plugin: Plugin) -> list[Any
     # As at import: whatever a hook raises is the plugin's error, not the user's.
     except (Exception, SystemExit) as error:
         raise HookError(
-            f"plugin {plugin.owner}: {kind.hook} raised {type(error).__name__}: {error}"
+            f"plugin {plugin.owner}: {kind.hook} raised {type(error).__name__}: {_in_one_line(error)}"
         ) from error
     if not isinstance(entries, Sequence):
         raise HookError(f"plugin {plugin.owner}: {kind.hook} returned {entries!r}, which is no list")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +52,9 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def render(table: Table) -> str:
     """A table as text, as wide as the terminal, or as wide as it needs where there is none."""
-    console = Console(file=io.StringIO(), width=None if Console().is_terminal else 200, highlight=False)
+    # A terminal is asked for its width; FORCE_COLOR must not make a pipe look like one.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+    console = Console(file=io.StringIO(), width=width, highlight=False, force_terminal=False)
     with console.capture() as capture:
         console.print(table, markup=False)
     return "\n".join(line.rstrip() for line in capture.get().rstrip().splitlines())

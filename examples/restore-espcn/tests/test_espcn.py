@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from restore_espcn.loss import Charbonnier
-from restore_espcn.network import Espcn
-from restore_espcn.plugin import restore_losses, restore_models, restore_objectives
 
 from restore.registry import discover
 from restore.testing import Check, loss_checks, model_checks, objective_checks
+from restore_espcn.loss import Charbonnier
+from restore_espcn.network import Espcn
+from restore_espcn.options import EspcnOptions
+from restore_espcn.plugin import restore_losses, restore_models, restore_objectives
 
 (MODEL,) = restore_models()
 (LOSS,) = restore_losses()
@@ -18,7 +19,7 @@ REGISTRY = discover()
 
 CHECKS = [
     *(check for scale in (1, 2, 3, 4) for check in model_checks(MODEL, scale=scale)),
-    *model_checks(MODEL, scale=5, options=MODEL.options(width=3)),
+    *model_checks(MODEL, scale=5, options=EspcnOptions(width=3)),
     *loss_checks(LOSS),
     *objective_checks(OBJECTIVE, REGISTRY),
 ]

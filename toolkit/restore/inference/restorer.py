@@ -124,8 +124,6 @@ class Restorer:
 
     def _photo(self, photo: Photo, progress: Progress | None) -> Photo:
         color = self.restore(photo.color, progress)
-        if photo.gray:
-            color = color.mean(1, keepdim=True).expand(-1, 3, -1, -1)
         alpha = photo.alpha
         if alpha is not None:
             alpha = imresize(alpha, (color.shape[-2], color.shape[-1])).clamp_(0, 1)
