@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -59,7 +60,9 @@ class Srcnn(nn.Module):
         before = luma(bicubic)
         x = F.relu(self.extract(before.to(self.extract.weight.dtype)))
         x = F.relu(self.map(x))
-        after: Tensor = self.reconstruct(x).to(before.dtype)
+        # The whole luma passes through this layer: in half precision it would be coarser than 8 bits.
+        with torch.autocast(x.device.type, enabled=False):
+            after: Tensor = self.reconstruct(x.to(self.reconstruct.weight.dtype)).to(before.dtype)
         # Adding one difference to R, G and B changes the luma by it and leaves the chroma.
         return bicubic + (after - before)
 
