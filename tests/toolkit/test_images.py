@@ -13,11 +13,21 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageFile
 from torch import Tensor
 
 from restore.errors import ImageError
-from restore.images import READ_SUFFIXES, WRITE_SUFFIXES, Photo, from_pil, is_image_name, read, to_pil, write
+from restore.images import (
+    READ_SUFFIXES,
+    WRITE_SUFFIXES,
+    Photo,
+    from_pil,
+    is_image_name,
+    read,
+    size_of,
+    to_pil,
+    write,
+)
 
 Levels = NDArray[Any]
 
@@ -436,6 +446,38 @@ def test_orientation_is_applied_once_and_reset(tmp_path: Path, suffix: str, orie
         write(photo, path)
 
 
+@pytest.mark.parametrize("suffix", EXIF)
+@pytest.mark.parametrize("orientation", STORED)
+def test_size_is_that_of_the_upright_picture(tmp_path: Path, suffix: str, orientation: int) -> None:
+    image = Image.fromarray(blocks(STORED[orientation]))
+    path = saved(image, tmp_path / f"a{suffix}", exif=camera_exif(orientation).tobytes())
+    assert size_of(path) == (32, 48)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".gif"])
+def test_size_is_told_without_decoding_the_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = saved(Image.fromarray(smooth()), tmp_path / f"a{suffix}")
+
+    decoded: list[Image.Image] = []
+
+    def load(image: Image.Image) -> None:
+        decoded.append(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    monkeypatch.setattr(Image.Image, "load", load)
+    assert size_of(path) == (32, 24)
+    assert decoded == []
+
+
+def test_size_of_what_is_no_image_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("hello, world")
+    for path in (tmp_path, tmp_path / "none.png", tmp_path / "a.png"):
+        with pytest.raises(ImageError, match=f"cannot read '{path}': "):
+            size_of(path)
+
+
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
 def test_orientation_of_tiff_tags_is_applied_once(tmp_path: Path, compression: str) -> None:
     tags = Image.Exif()
@@ -495,7 +537,20 @@ def test_exif_with_an_interoperability_directory_reaches_tiff_and_comes_back(tmp
     write(read(saved(Image.fromarray(smooth()), tmp_path / "a.jpg", exif=exif)), tmp_path / "b.tif")
     back = parsed(read(tmp_path / "b.tif").exif)
     assert back[ExifTags.Base.Make] == "Maker"
-    assert ExifTags.Base.DateTimeOriginal in back.get_ifd(ExifTags.IFD.Exif)
+    assert set(back.get_ifd(ExifTags.IFD.Exif)) == {ExifTags.Base.DateTimeOriginal}
+
+
+def test_exif_of_big_tiff_is_kept(tmp_path: Path) -> None:
+    path = saved(Image.fromarray(smooth()), tmp_path / "a.tif", exif=camera_exif(), big_tiff=True)
+    assert parsed(read(path).exif)[ExifTags.Base.Make] == "Maker"
+
+
+def test_exif_of_tiff_does_not_repeat_profile_and_layout(tmp_path: Path) -> None:
+    path = saved(
+        Image.fromarray(smooth()), tmp_path / "a.tif", exif=camera_exif().tobytes(), icc_profile=rgb_profile()
+    )
+    found = set(parsed(read(path).exif))
+    assert found == {ExifTags.Base.Make, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo}
 
 
 def test_tiff_with_palette_layout_tags_becomes_a_readable_tiff(tmp_path: Path) -> None:
@@ -505,12 +560,22 @@ def test_tiff_with_palette_layout_tags_becomes_a_readable_tiff(tmp_path: Path) -
     assert (color_levels(read(tmp_path / "b.tif")) == palette[indices]).all()
 
 
-def test_damaged_exif_is_dropped_and_the_picture_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("exif", [b"nonsense", b"II*\0\xff\xff\xff\xffrest"])
+def test_damaged_exif_is_dropped_and_the_picture_read(tmp_path: Path, exif: bytes) -> None:
     pixels = noise(6, 7, 3)
-    path = saved(Image.fromarray(pixels), tmp_path / "a.png", exif=b"Exif\0\0II*\0\xff\xff\xff\xffrest")
+    path = saved(Image.fromarray(pixels), tmp_path / "a.png", exif=b"Exif\0\0" + exif)
     photo = read(path)
     assert photo.exif is None
     assert (color_levels(photo) == pixels).all()
+
+
+def test_orientation_counts_even_if_other_exif_is_damaged(tmp_path: Path) -> None:
+    exif, latitude = camera_exif(6).tobytes(), bytes([0, 1, 0, 2, 0, 0, 0, 2]) + b"N"
+    assert latitude in exif
+    exif = exif.replace(latitude, latitude[:1] + b"\4" + latitude[2:])  # a longitude that is text
+    photo = read(saved(Image.fromarray(blocks(STORED[6], 1)), tmp_path / "a.png", exif=exif))
+    assert (color_levels(photo)[..., 0] == blocks(UPRIGHT, 1)).all()
+    assert photo.exif is None
 
 
 def test_warnings_of_pillow_about_metadata_are_not_shown(tmp_path: Path) -> None:
@@ -578,7 +643,9 @@ def test_resolution_is_kept(tmp_path: Path, suffix: str) -> None:
         assert back.info["dpi"] == pytest.approx((300, 200), abs=0.1)
 
 
-@pytest.mark.parametrize("dpi", [(0, 0), (1, 1), (float("nan"), 72), (float("inf"), 72), "high", (72,)])
+@pytest.mark.parametrize(
+    "dpi", [(0, 0), (1, 1), (float("nan"), 72), (float("inf"), 72), (72, 0), (0, 72), "high", (72,)]
+)
 def test_placeholder_resolution_is_none(dpi: object) -> None:
     image = Image.new("RGB", (2, 2))
     image.info["dpi"] = dpi
@@ -614,6 +681,18 @@ def test_lossless_formats_keep_alpha(tmp_path: Path, suffix: str, gray: bool) ->
 def test_lossy_formats_stay_close(tmp_path: Path, suffix: str) -> None:
     write(photo_of(smooth()), tmp_path / f"a{suffix}")
     assert np.abs(color_levels(read(tmp_path / f"a{suffix}")) - smooth()).max() <= 12
+
+
+@pytest.mark.parametrize("suffix", LOSSY)
+def test_lossy_formats_keep_texture(tmp_path: Path, suffix: str) -> None:
+    write(photo_of(noise(48, 48), gray=True), tmp_path / f"a{suffix}")
+    assert np.abs(color_levels(read(tmp_path / f"a{suffix}"))[..., 0] - noise(48, 48)).mean() < 6
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_lossless_formats_compress(tmp_path: Path, suffix: str) -> None:
+    write(Photo(flat(height=64, width=64)), tmp_path / f"a{suffix}")
+    assert (tmp_path / f"a{suffix}").stat().st_size < 64 * 64
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".avif"])

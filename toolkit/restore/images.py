@@ -144,7 +144,9 @@ def size_of(path: Path) -> tuple[int, int]:
         _check_file(path)
         with Image.open(path) as image:
             width, height = image.size
-            return (height, width) if _orientation(image) >= 5 else (width, height)
+            swapped, _ = _UPRIGHT.get(_orientation(image), (False, ()))
+            # The size that Pillow tells of TIFF, and only of TIFF, is that of the upright picture.
+            return (height, width) if swapped and image.format != "TIFF" else (width, height)
 
 
 def from_pil(image: Image.Image) -> Photo:
@@ -421,7 +423,8 @@ def _belongs_to_file(tag: int) -> bool:
 def _orientation(image: Image.Image) -> int:
     """1 to 8; after loading, because Pillow turns TIFF (and only TIFF) by itself and resets the tag."""
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        # Not by the method that PNG overrides, which would decode the pixels to find late EXIF data.
+        return int(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
     except MemoryError:
         raise
     except Exception:  # damaged EXIF data is no reason to refuse the picture
