@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from restore.hookspecs import hookimpl
 from restore.interfaces import (
     DegradationSpec,
@@ -10,6 +12,7 @@ from restore.interfaces import (
     ModelSpec,
     ObjectiveSpec,
     Term,
+    Weights,
     lazy,
 )
 from restore_baselines.options import BicubicDegradationOptions, PixelOptions, SrcnnOptions
@@ -19,6 +22,16 @@ CONTRACT = 1
 _DONG = "Dong, Loy, He, Tang: Image super-resolution using deep convolutional networks, TPAMI 2015"
 _KEYS = "Keys: Cubic convolution interpolation for digital image processing, 1981"
 _WANG = "Wang, Bovik, Sheikh, Simoncelli: Image quality assessment, 2004"
+
+_SRCNN_X4 = Weights(
+    "mse",
+    scale=4,
+    source=Path(__file__).parent / "weights" / "srcnn_mse_x4.safetensors",
+    sha256="54de0726d9979ac599cd748ae393466638892308ee069b1c316cf42f2c5e7378",
+    licence="Apache-2.0; trained on research data sets, see the model card beside the file",
+    trained="1,331 photographs, 13,000 steps of MSE on luma, batches of 16 patches of 96x96 pixels",
+    figures={"Set5 PSNR (dB)": 30.26, "Set14 PSNR (dB)": 27.32},
+)
 
 
 @hookimpl
@@ -38,6 +51,7 @@ def restore_models() -> list[ModelSpec]:
             build=lazy("restore_baselines.models:build_srcnn"),
             halo=lazy("restore_baselines.models:halo_srcnn"),
             options=SrcnnOptions,
+            weights=(_SRCNN_X4,),
             reference=_DONG,
         ),
     ]
