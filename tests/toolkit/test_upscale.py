@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -162,3 +163,29 @@ def test_the_result_goes_to_stdout_and_nothing_else_does(tmp_path: Path) -> None
     assert done.stdout.startswith(str(tmp_path / "a_x4.png"))
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_ctrl_c_exits_130_and_leaves_no_part_of_a_file(tmp_path: Path) -> None:
+    for index in range(40):
+        picture(tmp_path / "in" / f"{index:02}.png", 700, 700)
+    command = [sys.executable, "-m", "restore", "upscale", "--model", "bicubic", "--device", "cpu"]
+    process = subprocess.Popen(
+        [*command, str(tmp_path / "in")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout
+    process.stdout.readline()  # the first image is done
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in words
+    assert "Traceback" not in words
+    done = list((tmp_path / "in_x4").iterdir())
+    assert 1 <= len(done) < 40
+    for file in done:
+        with Image.open(file) as image:
+            image.load()
+            assert image.size == (2800, 2800)

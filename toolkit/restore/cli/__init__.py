@@ -47,14 +47,11 @@ app.command("info")(show.info)
 
 
 def main() -> None:
-    """Entry point of the program: every error becomes one sentence and an exit code."""
+    """Entry point of the program: every error becomes one sentence and an exit code; Ctrl-C exits 130."""
     try:
         app()
     except RestoreError as error:
         _fail(error, str(error), error.exit_code)
-    except KeyboardInterrupt:
-        console.error("interrupted")
-        sys.exit(130)
     except BrokenPipeError:
         # The reader of a pipe went away: no message, and none from Python's own flush at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

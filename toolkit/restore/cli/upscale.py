@@ -52,17 +52,22 @@ def upscale(
         model, scale=scale, device=device, precision=precision, tile=_tile(tile), registry=registry
     )
     jobs, failed = plan(inputs, restorer.scale, out=out, recursive=recursive)
-    with console.progress() as bar:
-        outcomes = [*failed]
-        total = bar.add_task("all", total=len(jobs), visible=len(jobs) > 1)
-        for outcome in failed:
-            _tell(outcome, json=json)
-        for job in jobs:
-            with console.task(bar, job.source.name) as update:
-                outcome = run(job, restorer, existing=existing, progress=update)
-            bar.advance(total)
-            outcomes.append(outcome)
-            _tell(outcome, json=json)
+    outcomes = [*failed]
+    for outcome in failed:
+        _tell(outcome, json=json)
+    try:
+        with console.progress() as bar:
+            total = bar.add_task("all", total=len(jobs), visible=len(jobs) > 1)
+            for job in jobs:
+                with console.task(bar, job.source.name) as update:
+                    outcome = run(job, restorer, existing=existing, progress=update)
+                bar.advance(total)
+                outcomes.append(outcome)
+                _tell(outcome, json=json)
+    except KeyboardInterrupt:
+        left = len(jobs) + len(failed) - len(outcomes)
+        console.message(f"interrupted with {left} images left: go on with --existing skip")
+        raise typer.Exit(130) from None
     _summarise(outcomes)
 
 
@@ -80,7 +85,7 @@ def _tell(outcome: Outcome, *, json: bool) -> None:
     if json:
         console.emit(outcome.to_json())
     elif outcome.status == "failed":
-        console.error(f"{outcome.source}: {outcome.reason}")
+        console.error(outcome.explanation)
     else:
         typer.echo(outcome.sentence)
     for note in outcome.notes:
@@ -94,5 +99,5 @@ def _summarise(outcomes: list[Outcome]) -> None:
     if len(outcomes) > 1:
         console.message(f"{len(outcomes) - len(failed)} of {len(outcomes)} done; failed:")
         for outcome in failed:
-            console.message(f"  {outcome.source}: {outcome.reason}")
+            console.message(f"  {outcome.explanation}")
     raise typer.Exit(1)

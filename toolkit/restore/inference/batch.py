@@ -49,6 +49,12 @@ class Outcome:
         size = f"{self.size[0]}x{self.size[1]}" if self.size else ""
         return f"{self.destination}  {size}  {self.seconds:.1f} s"
 
+    @property
+    def explanation(self) -> str:
+        """Why it failed, with the name of the file."""
+        named = str(self.source) in self.reason
+        return self.reason if named else f"{self.source}: {self.reason}"
+
     def to_json(self) -> dict[str, Any]:
         """For machines."""
         content = asdict(self)
