@@ -285,7 +285,8 @@ def _save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
     content = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic_file(file) as temporary:
         try:
-            save_file(content, temporary, metadata=metadata)
+            # None, because with neither tensors nor metadata it writes what it cannot read.
+            save_file(content, temporary, metadata=metadata or None)
         except SafetensorError as error:  # how it reports a full disk
             raise OSError(_first_line(error)) from error
 
@@ -293,7 +294,8 @@ def _save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
 def _checkpoints(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(place for place in folder.iterdir() if re.fullmatch(r"\d{8,}", place.name))
+    places = [place for place in folder.iterdir() if re.fullmatch(r"\d{8,}", place.name)]
+    return sorted(places, key=lambda place: int(place.name))
 
 
 def _damage(place: Path) -> str:

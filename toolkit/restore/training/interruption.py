@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import signal
+import threading
 from types import FrameType, TracebackType
 
 __all__ = ["Interruption"]
 
 
 class Interruption:
-    """Within the block, the first signal is remembered; a second one interrupts at once."""
+    """Within the block, the first signal is remembered; a second one interrupts at once.
+
+    Signals reach the main thread only: elsewhere nothing is changed.
+    """
 
     def __init__(self) -> None:
         self.requested = False
         self._previous: dict[int, signal.Handlers] = {}
 
     def __enter__(self) -> Interruption:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._remember)  # type: ignore[assignment]
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._remember)  # type: ignore[assignment]
         return self
 
     def __exit__(

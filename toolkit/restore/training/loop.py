@@ -94,9 +94,10 @@ def train(
 
 
 def _check_free(run: Path) -> None:
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        what = "folder is not empty" if run.is_dir() else "is a file"
-        raise TrainingError(f"'{run}' {what}: go on with --resume, or give another --run")
+    if run.is_dir() and any(run.iterdir()):
+        raise TrainingError(f"the folder '{run}' is not empty: go on with --resume, or give another --run")
+    if run.exists() and not run.is_dir():
+        raise TrainingError(f"'{run}' is a file: give another --run")
 
 
 def _take_back(session: Session, run: Path, monitor: Monitor) -> None:

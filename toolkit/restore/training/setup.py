@@ -6,11 +6,12 @@ import importlib.metadata
 import logging
 import platform
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
 
 from restore.checkpoint import LoadedModel, load_model
@@ -106,8 +107,14 @@ def make_fabric(config: TrainingConfig) -> Fabric:
         raise UsageError(
             f"--devices {config.devices} is more than the {available} of type {device.type} in this machine"
         )
-    precision = _FABRIC_PRECISION[choose_precision(config.precision, device)]
-    return Fabric(accelerator=device.type, devices=config.devices, precision=precision)  # type: ignore[arg-type]
+    return Fabric(
+        accelerator=device.type,
+        devices=config.devices,
+        precision=_FABRIC_PRECISION[choose_precision(config.precision, device)],  # type: ignore[arg-type]
+        # Buffers are equal everywhere or statistics of a batch, of which the leader's are saved; besides,
+        # torch cannot broadcast a single one in channels_last.
+        strategy=DDPStrategy(forward_sync_buffers=False) if config.devices > 1 else "auto",
+    )
 
 
 def versions() -> dict[str, str]:
@@ -182,5 +189,9 @@ def _validation(config: TrainingConfig, registry: Registry) -> list[Dataset]:
                 options=config.degradation_options,
             )
         )
-    names = Counter(data.name for data in found)
-    return [data if names[data.name] == 1 else replace(data, name=str(data.targets)) for data in found]
+    for name, count in Counter(data.name for data in found).items():
+        if count > 1:
+            raise UsageError(
+                f"{count} folders of --val are called '{name}': rename or leave away one of them"
+            )
+    return found

@@ -1,0 +1,98 @@
+"""Small images, a small model and a toy plugin: what a test of training needs."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import restore_baselines.plugin
+import restore_enhancenet.plugin
+from restore.config import TrainingConfig
+from restore.registry import Plugin, Registry, build
+
+TOY = Path(__file__).parent / "toy" / "toy_plugin.py"
+
+
+def imported(file: Path) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(file.stem, file)
+    assert specification
+    assert specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+Draw = Callable[..., Path]
+
+
+@pytest.fixture
+def draw() -> Draw:
+    """Writes an image of random blocks with some noise: something to learn on every scale."""
+
+    def make(file: Path, width: int, height: int, seed: int = 0) -> Path:
+        random = np.random.default_rng(seed)
+        blocks = random.integers(20, 236, (-(-height // 8), -(-width // 8), 3)).repeat(8, 0).repeat(8, 1)
+        pixels = blocks[:height, :width] + random.integers(-20, 20, (height, width, 3))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(file)
+        return file
+
+    return make
+
+
+@pytest.fixture
+def photos(tmp_path: Path, draw: Draw) -> Path:
+    """A folder of four images, one of them in a subfolder and one too small for a patch of 32 pixels."""
+    folder = tmp_path / "photos"
+    draw(folder / "a.png", 64, 48, 1)
+    draw(folder / "b.png", 53, 70, 2)
+    draw(folder / "deep" / "c.png", 64, 64, 3)
+    draw(folder / "tiny.png", 64, 20, 4)
+    return folder
+
+
+Configure = Callable[..., TrainingConfig]
+
+
+@pytest.fixture
+def configure(photos: Path) -> Configure:
+    """Makes the configuration of a run that takes a moment; any field can be given."""
+
+    def make(**changes: Any) -> TrainingConfig:
+        values: dict[str, Any] = {
+            "data": [photos],
+            "loss": "l1",
+            "steps": 6,
+            "batch_size": 2,
+            "patch_size": 32,
+            "lr": 1e-3,
+            "warmup": 2,
+            "model_options": {"width": 8, "blocks": 1},
+            "device": "cpu",
+            "precision": "fp32",
+            "workers": 0,
+            "log_every": 1,
+            "checkpoint_every": 2,
+        }
+        return TrainingConfig.model_validate(values | changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toys() -> Registry:
+    """The plugins in the box, and a toy plugin with a gated discriminator and losses that fail."""
+    boxed = [
+        Plugin("baselines", restore_baselines.plugin),
+        Plugin("enhancenet", restore_enhancenet.plugin),
+    ]
+    registry = build([*boxed, Plugin("toy", imported(TOY))])
+    assert not registry.problems
+    return registry

@@ -1,0 +1,273 @@
+"""`restore train` as a user runs it: signals, kills, several processes, exit codes and what is said where."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from restore.checkpoint import latest_checkpoint
+from restore.cli import main
+from restore.config import TrainingConfig, resolve
+from restore.interfaces import Term
+from restore.registry import GROUP, Registry, discover
+from restore.training import Monitor, train
+from restore.training.setup import make_plan
+
+Configure = Callable[..., TrainingConfig]
+Cli = Callable[..., int]
+
+OURS = re.compile(r"(enhancenet 4x, objective|skipped|step \d+|resumed from|stopped at|done:|error:) ?")
+
+
+def arguments(photos: Path, *more: str | Path) -> list[str]:
+    """Of a run that takes a moment, with the settings of the fixture `configure`."""
+    settings = [
+        *("model_options.width=8", "model_options.blocks=1", "precision=fp32", "workers=0"),
+        *("device='cpu'", "warmup=2", "log_every=1", "checkpoint_every=2"),
+    ]
+    flags = {"data": photos, "loss": "l1", "steps": 6, "batch-size": 2, "patch-size": 32, "lr": 1e-3}
+    given = [str(part) for part in more]
+    kept = {name: value for name, value in flags.items() if f"--{name}" not in given}
+    assigned = [item for item in settings if not any(item.split("=")[0] in part for part in given)]
+    return [
+        "train",
+        *given,
+        *(part for name, value in kept.items() for part in (f"--{name}", str(value))),
+        *(part for item in assigned for part in ("--set", item)),
+    ]
+
+
+@contextmanager
+def program(*args: str, site: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    """The program in a process group of its own, like a job of a terminal; it does not outlive the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "restore", *args],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(site or "")},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, "the run did not begin"
+        time.sleep(0.01)
+
+
+def assert_only_ours(stderr: str) -> None:
+    assert [line for line in stderr.splitlines() if not OURS.match(line)] == []
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Runs the command line in this process and gives its exit code."""
+
+    def call(*args: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["restore", *args])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return int(caught.value.code or 0)
+
+    return call
+
+
+# Signals and kills -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_job_saves_it_and_exits_with_130(
+    photos: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    run = tmp_path / "run"
+    endless = arguments(
+        photos, "--run", run, "--steps", "1000000", "--set", "workers=1", "--set", "precision=bf16"
+    )
+    with program(*endless) as process:
+        wait_for((run / "log.jsonl").exists, process)
+        os.killpg(process.pid, number)
+        stdout, stderr = process.communicate(timeout=240)
+    assert process.returncode == 130
+    assert stdout == ""
+    assert_only_ours(stderr)
+    step = latest_checkpoint(run / "checkpoints")[0].step
+    assert stderr.splitlines()[-1] == (
+        f"stopped at step {step}, everything is saved: go on with --resume --run {run}"
+    )
+
+
+def test_a_killed_run_can_be_resumed(photos: Path, tmp_path: Path) -> None:
+    run, said = tmp_path / "run", list[str]()
+    with program(*arguments(photos, "--run", run, "--steps", "1000000")) as process:
+        wait_for((run / "checkpoints" / "00000004").exists, process)
+        os.killpg(process.pid, signal.SIGKILL)
+    step = latest_checkpoint(run / "checkpoints")[0].step
+    stop = Monitor(said.append, lambda line: os.kill(os.getpid(), signal.SIGINT))
+    outcome = train(resolve(run / "config.toml", [], {}), discover(), run, resume=True, monitor=stop)
+    assert (outcome.step, outcome.interrupted) == (step + 1, True)
+    assert f"resumed from step {step}" in said
+
+
+# Several processes -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH in which the toy plugin is installed."""
+    folder = tmp_path / "site"
+    info = folder / "toy-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\ntoy = toy_plugin\n")
+    plugin = Path(__file__).parent / "toy" / "toy_plugin.py"
+    (folder / "toy_plugin.py").write_text(plugin.read_text())
+    return folder
+
+
+@pytest.mark.parametrize("loss", ["l1", "l1-toy"])
+def test_two_processes_learn_what_one_learns_with_the_same_batch(
+    photos: Path, tmp_path: Path, site: Path, configure: Configure, toys: Registry, loss: str
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    args = arguments(photos, "--run", two, "--devices", "2", "--loss", loss, "--val", photos)
+    with program(*args, site=site) as process:
+        stdout, stderr = process.communicate(timeout=240)
+    assert process.returncode == 0, stderr
+    assert stdout == ""
+    assert_only_ours(stderr)
+    assert stderr.count("done:") == stderr.count("objective") == stderr.count("step 6/6") == 1
+
+    train(configure(loss=loss, val=[photos]), toys, one)
+    alone, together = (load_file(run / "generator.safetensors") for run in (one, two))
+    begin = load_file(one / "checkpoints" / "00000004" / "generator.safetensors")
+    for name, tensor in alone.items():
+        assert torch.allclose(together[name], tensor, rtol=0, atol=1e-5), name
+        assert (begin[name] - tensor).abs().max() > 1e-4, "what learns nothing is equal too"
+    lines, expected = (
+        [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (two, one)
+    )
+    assert [line["step"] for line in lines] == [line["step"] for line in expected]
+    for line, other in zip(lines[:6], expected[:6], strict=True):
+        assert line["loss"] == pytest.approx(other["loss"], rel=1e-4)
+
+
+def test_what_fails_in_the_second_process_only_is_said_once_by_the_first(
+    photos: Path, tmp_path: Path, configure: Configure, toys: Registry
+) -> None:
+    file = make_plan(configure(), toys).patches._file(1)
+    file.write_bytes(file.read_bytes()[:3000])
+    with program(*arguments(photos, "--run", tmp_path / "run", "--devices", "2")) as process:
+        _, stderr = process.communicate(timeout=240)
+    assert process.returncode == 1
+    assert_only_ours(stderr)
+    (error,) = [line for line in stderr.splitlines() if line.startswith("error:")]
+    assert f"cannot read '{file}'" in error
+    assert latest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 0
+
+
+# What is asked for and what is said ------------------------------------------------------------------
+
+
+def test_an_assignment_reaches_the_term(cli: Cli, photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    args = arguments(photos, "--run", run, "--steps", "1", "--loss", "mse", "--set", "mse.luma=true")
+    assert cli(*args) == 0
+    plan = make_plan(resolve(run / "config.toml", [], {}), discover())
+    assert plan.objective.terms == (Term("mse", 1.0, {"luma": True}),)
+
+
+def test_results_of_a_run_are_streamed_to_stdout_and_words_to_stderr(
+    cli: Cli, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli(*arguments(photos, "--run", tmp_path / "run", "--json")) == 0
+    captured = capfd.readouterr()
+    assert captured.out == (tmp_path / "run" / "log.jsonl").read_text()
+    assert captured.err.splitlines()[-1] == (
+        f"done: use it as enhancenet:{tmp_path}/run/generator.safetensors"
+    )
+
+
+def test_progress_tells_what_is_left(
+    cli: Cli, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli(*arguments(photos, "--run", tmp_path / "run")) == 0
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("step ")]
+    assert len(lines) == 6
+    pattern = r"step 3/6  lr 0.001  l1 \S+  loss \S+  grad_norm \S+  \S+ images/s  0:00:\d\d left"
+    assert re.fullmatch(pattern, lines[2])
+
+
+def test_a_run_is_resumed_with_the_command_that_began_it(cli: Cli, photos: Path, tmp_path: Path) -> None:
+    args = arguments(photos, "--run", tmp_path / "run")
+    assert cli(*args) == 0
+    assert cli(*args, "--resume") == 0
+    assert cli("train", "--resume", "--run", str(tmp_path / "run")) == 0
+    assert cli(*args, "--resume", "--seed", "1") == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "sentence"),
+    [
+        (["--lr", "nan"], 2, "'lr' of the training configuration: Input should be a finite number"),
+        (["--lr", "-1"], 2, "should be greater than 0, but got -1.0"),
+        (["--steps", "0"], 2, "greater than or equal to 1, but got 0"),
+        (["--set", "stesp=3"], 2, "has no 'stesp'. Did you mean 'steps'?"),
+        (["--set", "l1.lumma=true"], 2, "loss 'l1' has no option 'lumma'. Did you mean 'luma'?"),
+        (["--lr", "1", "--set", "lr=2"], 2, "'lr' is given twice: by --lr and by --set lr; keep one"),
+        (["--loss", "l1x"], 2, "there is no objective or loss 'l1x'. Did you mean 'l1'?"),
+        (["--batch-size", "3", "--devices", "2"], 2, "cannot be shared evenly by 2 devices: use 4"),
+        (["--config", "nowhere.toml"], 2, "cannot read the configuration 'nowhere.toml'"),
+        (["--data", "nowhere"], 1, "there is no folder 'nowhere'"),
+        (["--model", "srcnn", "--set", "model_options.middle=4"], 2, "option 'middle' of model 'srcnn'"),
+        (["--resume"], 1, "which has no config.toml"),
+    ],
+)
+def test_a_request_that_is_wrong_is_answered_in_one_sentence_and_leaves_nothing(
+    cli: Cli,
+    photos: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    given: list[str],
+    code: int,
+    sentence: str,
+) -> None:
+    assert cli(*arguments(photos, "--run", tmp_path / "run", *given)) == code
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert sentence in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_resuming_needs_to_be_told_which_run(cli: Cli, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli("train", "--resume") == 2
+    assert "--resume needs --run DIR" in capfd.readouterr().err
+
+
+def test_a_model_without_parameters_cannot_be_trained(
+    cli: Cli, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    args = ["train", "--model", "bicubic", "--data", str(photos), "--patch-size", "32", "--run"]
+    assert cli(*args, str(tmp_path / "run")) == 1
+    assert "model 'bicubic' has nothing to learn: choose another --model" in capfd.readouterr().err
+    assert not (tmp_path / "run").exists()

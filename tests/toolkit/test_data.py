@@ -1,0 +1,208 @@
+"""What sample i is follows from (seed, i) alone, and a patch is degraded as its whole image would be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from restore.data import CountedSampler, Pair, Patches, batches, find_images, fingerprint, pairs, usable
+from restore.degradation import bicubic, crop_to_multiple
+from restore.errors import DataError, ImageError
+from restore.images import read
+from restore.interfaces import Degrade
+
+Draw = Callable[..., Path]
+
+
+def shrink(scale: int, release: str = "current") -> Degrade:
+    def degrade(target: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return bicubic(target, scale, release=release)  # type: ignore[arg-type]
+
+    return degrade
+
+
+def keep(target: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    return target
+
+
+def add_noise(target: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    return target + torch.rand(target.shape, generator=generator)
+
+
+def patches(photos: Path, *, seed: int = 5, degrade: Degrade = keep, cache_bytes: int = 0) -> Patches:
+    files, _ = usable(find_images([photos]), 32)
+    return Patches(files, 32, 1, degrade, seed=seed, cache_bytes=cache_bytes)
+
+
+def same(left: Sequence[Pair], right: Sequence[Pair]) -> bool:
+    return all(torch.equal(a, b) for x, y in zip(left, right, strict=True) for a, b in zip(x, y, strict=True))
+
+
+def test_images_are_found_below_a_folder_in_order_and_hidden_ones_are_not(photos: Path, draw: Draw) -> None:
+    draw(photos / ".hidden.png", 40, 40)
+    draw(photos / ".cache" / "e.png", 40, 40)
+    (photos / "folder.png").mkdir()
+    (photos / "notes.txt").touch()
+    names = [file.relative_to(photos).as_posix() for file in find_images([photos])]
+    assert names == ["a.png", "b.png", "deep/c.png", "tiny.png"]
+
+
+def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there is no folder .*missing'"):
+        find_images([tmp_path / "missing"])
+    with pytest.raises(DataError, match=f"there is no image in the folder '{tmp_path}'"):
+        find_images([tmp_path])
+
+
+def test_images_smaller_than_the_patch_are_set_aside(photos: Path) -> None:
+    large, small = usable(find_images([photos]), 32)
+    assert [file.name for file in large] == ["a.png", "b.png", "c.png"]
+    assert [file.name for file in small] == ["tiny.png"]
+    with pytest.raises(
+        DataError, match="none of the 4 images has 65 pixels on both sides, the largest has 64"
+    ):
+        usable(find_images([photos]), 65)
+
+
+def test_a_file_that_is_no_image_is_named_at_once(photos: Path) -> None:
+    (photos / "broken.png").write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"cannot read .*broken\.png"):
+        usable(find_images([photos]), 32)
+
+
+def test_the_fingerprint_is_that_of_names_and_sizes(photos: Path, draw: Draw) -> None:
+    files = find_images([photos])
+    before = fingerprint(files)
+    assert fingerprint(files[::-1]) == before
+    draw(photos / "a.png", 64, 56, 1)
+    assert fingerprint(files) != before
+
+
+def test_a_sample_follows_from_seed_and_index_alone(photos: Path) -> None:
+    data = patches(photos, degrade=add_noise)
+    first = [data[index] for index in range(12)]
+    other = patches(photos, degrade=add_noise, cache_bytes=10**6)
+    assert same(first, [other[index] for index in reversed(range(12))][::-1])
+    assert not same(first, [patches(photos, degrade=add_noise, seed=6)[index] for index in range(12)])
+    assert not same(first[:6], first[6:])
+
+
+def test_each_image_is_used_once_before_any_is_used_again(photos: Path) -> None:
+    data = patches(photos)
+    epochs = [[data._file(3 * epoch + index).name for index in range(3)] for epoch in range(8)]
+    assert all(sorted(epoch) == ["a.png", "b.png", "c.png"] for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+@pytest.mark.parametrize(("scale", "release"), [(2, "current"), (3, "older"), (4, "current"), (4, "older")])
+def test_a_patch_is_degraded_as_its_whole_image_would_be(
+    tmp_path: Path, draw: Draw, scale: int, release: str
+) -> None:
+    file = draw(tmp_path / "odd.png", 61, 47)
+    degrade, side = shrink(scale, release), 4 * scale
+    data = Patches([file], side, scale, degrade, seed=0, augment=False)
+    target = crop_to_multiple(read(file).color, scale)
+    degraded = degrade(target)
+    places = product(range(target.shape[-2] // scale - 3), range(target.shape[-1] // scale - 3))
+    crops = {
+        (y, x): target[0, :, y * scale : y * scale + side, x * scale : x * scale + side] for y, x in places
+    }
+    seen = set()
+    for index in range(60):
+        small, large = data[index]
+        (place,) = [place for place, crop in crops.items() if torch.equal(crop, large)]
+        assert torch.equal(small, degraded[0, :, place[0] : place[0] + 4, place[1] : place[1] + 4])
+        seen.add(place)
+    rows, columns = ({place[axis] for place in seen} for axis in (0, 1))
+    last = max(crops)
+    assert {0, last[0]} <= rows, "the first and the last rows were never drawn"
+    assert {0, last[1]} <= columns, "the first and the last columns were never drawn"
+
+
+def test_patches_come_in_all_eight_turns_and_the_input_turns_with_its_target(
+    tmp_path: Path, draw: Draw
+) -> None:
+    data = Patches([draw(tmp_path / "a.png", 8, 8)], 8, 1, keep, seed=0)
+    turns = set()
+    for index in range(64):
+        degraded, target = data[index]
+        assert torch.equal(degraded, target)
+        turns.add(target.numpy().tobytes())
+    assert len(turns) == 8
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_do_not_change_what_is_seen(photos: Path, workers: int) -> None:
+    load = partial(batches, patches(photos, degrade=add_noise), CountedSampler(3, 9, 2))
+    assert same(list(load(workers=0)), list(load(workers=workers)))
+
+
+def test_a_run_that_goes_on_sees_what_it_would_have_seen(photos: Path) -> None:
+    data = patches(photos)
+    whole = list(batches(data, CountedSampler(0, 6, 2)))
+    assert same(whole[4:], list(batches(data, CountedSampler(4, 6, 2))))
+    assert len(CountedSampler(4, 6, 2)) == 2
+    assert not list(batches(data, CountedSampler(6, 6, 2)))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_processes_share_the_samples_of_each_step(ranks: int) -> None:
+    shares = [list(CountedSampler(2, 5, 4, rank, ranks)) for rank in range(ranks)]
+    steps = [[index for share in step for index in share] for step in zip(*shares, strict=True)]
+    assert steps == [[8, 9, 10, 11], [12, 13, 14, 15], [16, 17, 18, 19]]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_turns_out_to_be_damaged_is_named_in_one_sentence(photos: Path, workers: int) -> None:
+    content = (photos / "b.png").read_bytes()
+    (photos / "b.png").write_bytes(content[: len(content) // 2])
+    data = patches(photos)
+    with pytest.raises(ImageError, match=r"cannot read .*b\.png") as caught:
+        list(batches(data, CountedSampler(0, 3, 1), workers=workers))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_cache_drops_what_was_used_longest_ago(photos: Path) -> None:
+    a, b, c = usable(find_images([photos]), 32)[0]
+    cache = patches(photos, cache_bytes=3 * 64 * 64 + 3 * 53 * 70 + 100).cache
+    for file in (a, b, a, c):
+        cache.read(file)
+    assert list(cache.images) == [a, c]
+    assert cache.size == sum(image.numel() for image in cache.images.values()) <= cache.limit
+    first = cache.images[a]
+    assert cache.read(a) is first
+    assert torch.equal(cache.read(c).float() / 255, read(c).color[0])
+
+
+def test_an_image_larger_than_the_cache_is_not_kept(photos: Path) -> None:
+    a, b, _ = usable(find_images([photos]), 32)[0]
+    cache = patches(photos, cache_bytes=3 * 64 * 48).cache
+    cache.read(a)
+    cache.read(b)
+    assert list(cache.images) == [a]
+
+
+def test_whole_images_come_with_their_degraded_versions_and_gray_ones_are_told(
+    tmp_path: Path, draw: Draw
+) -> None:
+    draw(tmp_path / "color.png", 33, 18)
+    Image.fromarray(np.arange(240, dtype=np.uint8).reshape(12, 20)).save(tmp_path / "gray.png")
+    color, gray = pairs(tmp_path, 4, shrink(4))
+    assert (color.name, color.gray, gray.name, gray.gray) == ("color.png", False, "gray.png", True)
+    assert color.target.shape == (1, 3, 16, 32)
+    assert gray.degraded.shape == (1, 3, 3, 5)
+    assert torch.equal(color.target, crop_to_multiple(read(tmp_path / "color.png").color, 4))
+
+
+def test_a_target_smaller_than_the_scale_is_named(tmp_path: Path, draw: Draw) -> None:
+    draw(tmp_path / "speck.png", 3, 9)
+    with pytest.raises(DataError, match=r"speck\.png': 3x9 pixels are too few for a scale of 4"):
+        list(pairs(tmp_path, 4, shrink(4)))

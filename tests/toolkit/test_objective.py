@@ -1,0 +1,216 @@
+"""A recipe becomes terms and, where it names one, a rival behind a gate."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from restore.errors import OptionsError, UnknownNameError
+from restore.interfaces import Gate, ObjectiveSpec, Scores, Term
+from restore.registry import Registry
+from restore.training.objective import NoOpponent, Objective, Rival, recipe
+
+# Recipes ---------------------------------------------------------------------------------------------
+
+
+def test_a_single_loss_is_an_objective_of_one_term(toys: Registry) -> None:
+    spec = recipe("l1", toys, {}, {})
+    assert spec.terms == (Term("l1"),)
+    assert spec.adversary is None
+
+
+def test_the_user_changes_weights_and_options_of_terms_and_adversary(toys: Registry) -> None:
+    spec = recipe("l1-toy", toys, {"l1": {"weight": 3, "luma": True}}, {"weight": 0})
+    assert spec.terms == (Term("l1", 3.0, {"luma": True}), Term("mse", 0.5))
+    assert spec.adversary is not None
+    assert (spec.adversary.discriminator, spec.adversary.weight) == ("toy", 0.0)
+    assert spec.adversary.gate is toys.objectives["l1-toy"].adversary.gate  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "terms", "adversary", "sentence"),
+    [
+        ("l1", {"mse": {}}, {}, "objective 'l1' has no term 'mse'. Its terms: l1"),
+        ("l1-toy", {"ms": {}}, {}, "has no term 'ms'. Did you mean 'mse'? Its terms: l1, mse"),
+        ("e", {}, {"weight": 1}, "objective 'e' has no adversary"),
+        ("e", {"mse": {"weight": -1}}, {}, "the weight of the term 'mse' is a number from 0, but got -1"),
+        ("e", {"mse": {"weight": math.nan}}, {}, "but got nan"),
+        ("e", {"mse": {"weight": math.inf}}, {}, "but got inf"),
+        ("e", {"mse": {"weight": True}}, {}, "but got True"),
+        ("l1-toy", {}, {"weight": "much"}, "the weight of the adversary is a number from 0, but got 'much'"),
+    ],
+)
+def test_a_change_that_means_nothing_is_refused(
+    toys: Registry, name: str, terms: dict[str, Any], adversary: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(OptionsError) as caught:
+        recipe(name, toys, terms, adversary)
+    assert sentence in str(caught.value)
+
+
+def test_an_unknown_name_is_answered_with_the_losses_and_the_objectives(toys: Registry) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        recipe("l1-toi", toys, {}, {})
+    message = str(caught.value)
+    assert "there is no objective or loss 'l1-toi'. Did you mean 'l1-toy'?" in message
+    assert "Known: e, keys, l1, l1-toy, mse" in message
+
+
+# Terms -----------------------------------------------------------------------------------------------
+
+
+def test_each_term_is_weighted_and_has_its_options(toys: Registry) -> None:
+    restored, target = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)
+    spec = ObjectiveSpec("x", "x", (Term("l1", 3.0), Term("mse", 0.5, {"luma": True})))
+    terms = Objective(spec, toys)(restored, target)
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    assert list(terms) == ["l1", "mse"]
+    assert terms["l1"].item() == pytest.approx(3 * (restored - target).abs().mean().item(), rel=1e-5)
+    squared = ((restored - target) * luma).sum(1).square().mean().item()
+    assert terms["mse"].item() == pytest.approx(0.5 * squared, rel=1e-5)
+
+
+def test_options_of_a_term_are_checked_to_the_leaf(toys: Registry) -> None:
+    with pytest.raises(OptionsError, match=r"loss 'mse' has no option 'lumma'.*'luma'"):
+        Objective(recipe("e", toys, {"mse": {"lumma": True}}, {}), toys)
+
+
+@pytest.mark.parametrize("name", ["v1.5", "keys"])
+def test_a_loss_may_have_any_name_that_the_registry_takes(toys: Registry, name: str) -> None:
+    terms = Objective(recipe(name, toys, {}, {}), toys)(torch.zeros(1), torch.ones(1))
+    assert terms == {name: torch.tensor(1.0)}
+
+
+def test_no_opponent_adds_nothing() -> None:
+    nobody, image = NoOpponent(), torch.rand(1, 3, 4, 4)
+    assert (nobody.term(image), nobody.learn(image, image), nobody.state()) == ({}, {}, ({}, {}, {}))
+
+
+# The rival -------------------------------------------------------------------------------------------
+
+
+class Script:
+    """A gate that opens as it is told, and remembers what it was asked."""
+
+    def __init__(self, *answers: bool) -> None:
+        self.answers = list(answers)
+        self.asked: list[Scores | None] = []
+
+    def is_open(self, scores: Scores | None) -> bool:
+        self.asked.append(scores)
+        return self.answers.pop(0)
+
+
+class Threshold:
+    """Open while the discriminator is right less often than in 80 of 100 cases."""
+
+    def is_open(self, scores: Scores | None) -> bool:
+        return scores is None or min(scores.real, scores.generated) < 0.8
+
+
+def rival(gate: Gate, lr: float = 0.1) -> Rival:
+    torch.manual_seed(0)
+    discriminator = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(36, 1))
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=lr)
+    return Rival(0.5, gate, discriminator, optimizer, lambda tensor: tensor, torch.autograd.backward)
+
+
+def weights(player: Rival) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in player.discriminator.parameters()]
+
+
+def changed(player: Rival, before: list[Tensor]) -> bool:
+    return not all(torch.equal(a, b) for a, b in zip(before, weights(player), strict=True))
+
+
+RESTORED, TARGET = torch.full((4, 3, 8, 8), 0.2), torch.full((4, 3, 8, 8), 0.8)
+
+
+def test_the_generator_pays_for_what_is_seen_through() -> None:
+    player = rival(Script())
+    term = player.term(RESTORED)["adversarial"]
+    probability = player.discriminator(RESTORED).sigmoid()
+    assert term.item() == pytest.approx(-0.5 * probability.log().mean().item(), rel=1e-5)
+
+
+def test_the_generators_gradient_passes_through_the_discriminator_and_leaves_none_in_it() -> None:
+    player = rival(Script())
+    first, *rest = player.discriminator.parameters()
+    first.requires_grad = False
+    restored = RESTORED.clone().requires_grad_()
+    torch.autograd.backward(player.term(restored)["adversarial"])
+    assert restored.grad is not None
+    assert restored.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in player.discriminator.parameters())
+    assert not first.requires_grad, "what a discriminator keeps fixed stays fixed"
+    assert all(parameter.requires_grad for parameter in rest)
+
+
+def test_the_discriminator_learns_when_the_gate_is_open_and_only_then() -> None:
+    player = rival(Script(True, False, True))
+    for expected in (True, False, True):
+        before = weights(player)
+        figures = player.learn(RESTORED, TARGET)
+        assert changed(player, before) == expected
+        assert figures["gate"] == expected
+
+
+def test_the_gate_is_asked_once_a_step_with_the_scores_of_the_step_before() -> None:
+    gate = Script(True, False, False)
+    player = rival(gate)
+    figures = [player.learn(RESTORED, TARGET) for _ in range(3)]
+    known = [Scores(figure["d_real"], figure["d_generated"]) for figure in figures[:2]]
+    assert gate.asked == [None, *known]
+
+
+def test_scores_are_the_mean_probability_of_the_right_answer_before_learning() -> None:
+    player = rival(Script(True))
+    with torch.no_grad():
+        real = player.discriminator(TARGET).sigmoid().mean().item()
+        generated = (1 - player.discriminator(RESTORED).sigmoid()).mean().item()
+    figures = player.learn(RESTORED, TARGET)
+    assert figures["d_real"] == pytest.approx(real, rel=1e-5)
+    assert figures["d_generated"] == pytest.approx(generated, rel=1e-5)
+
+
+def test_the_discriminator_minimises_equation_9_of_the_paper() -> None:
+    player = rival(Script(True), lr=1e-12)
+    player.learn(RESTORED, TARGET)
+    network = player.discriminator
+    found = [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
+    network.zero_grad()
+    real, generated = network(TARGET).sigmoid(), network(RESTORED).sigmoid()
+    (-real.log().mean() - (1 - generated).log().mean()).backward()
+    for gradient, parameter in zip(found, network.parameters(), strict=True):
+        assert parameter.grad is not None
+        assert torch.allclose(gradient, parameter.grad, atol=1e-6)
+
+
+def test_a_gate_closes_when_the_discriminator_wins_and_opens_when_it_is_fooled() -> None:
+    player = rival(Threshold())
+    gates = [player.learn(RESTORED, TARGET)["gate"] for _ in range(30)]
+    assert gates[0] == 1
+    assert gates[-1] == 0
+    player.learn(TARGET, TARGET)
+    assert player.learn(TARGET, TARGET)["gate"] == 1
+
+
+def test_a_gradient_that_is_not_finite_does_not_reach_the_discriminator() -> None:
+    player = rival(Script(True))
+    before = weights(player)
+    player.learn(RESTORED * math.nan, TARGET)
+    assert not changed(player, before)
+
+
+def test_a_rival_takes_back_its_scores() -> None:
+    player, other = rival(Script(True)), rival(Script())
+    other.restore(player.state()[2])
+    assert other.scores is None
+    player.learn(RESTORED, TARGET)
+    other.restore(player.state()[2])
+    assert other.scores == player.scores
+    assert other.scores is not None

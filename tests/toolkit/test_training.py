@@ -1,0 +1,469 @@
+"""The loop: what it learns, what it writes, and that a run which goes on equals one that never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from restore.checkpoint import read_card
+from restore.config import TrainingConfig, resolve
+from restore.errors import DataError, ImageError, OptionsError, RestoreError, TrainingError, UsageError
+from restore.registry import Registry
+from restore.training import Monitor, Outcome, train
+from restore.training.interruption import Interruption
+from restore.training.log import forget_after
+from restore.training.optimisation import Average, learning_rate
+from restore.training.setup import make_plan
+
+Configure = Callable[..., TrainingConfig]
+Draw = Callable[..., Path]
+Line = dict[str, Any]
+
+
+def weights(run: Path) -> bytes:
+    return (run / "generator.safetensors").read_bytes()
+
+
+def log(run: Path) -> list[Line]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def after_step(step: int, action: Callable[[], object]) -> Monitor:
+    """Does something as soon as the line of a step is logged."""
+
+    def see(line: Line) -> None:
+        if line["step"] == step and "steps" in line:
+            action()
+
+    return Monitor(log=see)
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+# What a run leaves -----------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_weights_a_resolved_configuration_checkpoints_and_a_log(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    config, run, lines = configure(val=[tmp_path / "photos"]), tmp_path / "run", list[Line]()
+    outcome = train(config, toys, run, monitor=Monitor(log=lines.append))
+    assert outcome == Outcome(run, 6, interrupted=False, figures=outcome.figures)
+    assert sorted(path.name for path in run.iterdir()) == [
+        "checkpoints",
+        "config.toml",
+        "generator.safetensors",
+        "log.jsonl",
+    ]
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["00000004", "00000006"]
+    assert resolve(run / "config.toml", [], {}) == config
+    card = read_card(run / "generator.safetensors")
+    assert (card.model, card.scale, card.objective, card.steps) == ("enhancenet", 4, "l1", 6)
+    assert card.figures == outcome.figures == {f"{tmp_path.name}/photos psnr": pytest.approx(20, abs=10)}
+    assert log(run) == lines
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6, 6]
+    assert set(lines[0]) == {
+        "step", "steps", "lr", "l1", "loss", "grad_norm", "images_per_second", "eta",
+    }  # fmt: skip
+
+
+def test_what_is_learnt_lowers_the_loss_on_what_was_learnt_from(
+    toys: Registry, configure: Configure, tmp_path: Path, draw: Draw
+) -> None:
+    draw(tmp_path / "one" / "a.png", 32, 32)
+    config = configure(data=[tmp_path / "one"], augment=False, steps=40, log_every=10, lr=1e-2)
+    train(config, toys, tmp_path / "run")
+    losses = [line["l1"] for line in log(tmp_path / "run")]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_images_smaller_than_the_patch_are_counted_and_named(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    said = list[str]()
+    train(configure(steps=1), toys, tmp_path / "run", monitor=Monitor(message=said.append))
+    assert "skipped 1 images smaller than the patch: tiny.png" in said
+
+
+def test_gray_and_color_images_are_validated(
+    toys: Registry, configure: Configure, tmp_path: Path, draw: Draw
+) -> None:
+    gray, color = tmp_path / "gray" / "val", tmp_path / "color" / "val"
+    draw(color / "a.png", 30, 22)
+    draw(gray / "a.png", 30, 22)
+    Image.open(gray / "a.png").convert("L").save(gray / "a.png")
+    outcome = train(configure(steps=1, val=[gray, color]), toys, tmp_path / "run")
+    assert set(outcome.figures) == {"gray/val psnr", "color/val psnr"}
+    assert all(np.isfinite(list(outcome.figures.values())))
+
+
+def test_two_validation_folders_of_one_name_are_refused(
+    toys: Registry, configure: Configure, photos: Path
+) -> None:
+    with pytest.raises(UsageError, match="2 folders of --val are called"):
+        make_plan(configure(val=[photos, photos]), toys)
+
+
+def test_the_log_holds_means_over_the_steps_between_two_lines(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    train(configure(), toys, tmp_path / "each")
+    train(configure(log_every=4), toys, tmp_path / "some")
+    each = [line["l1"] for line in log(tmp_path / "each")]
+    some = log(tmp_path / "some")
+    assert [line["step"] for line in some] == [4, 6]
+    assert some[0]["l1"] == pytest.approx(np.mean(each[:4]), rel=1e-6)
+    assert some[1]["l1"] == pytest.approx(np.mean(each[4:]), rel=1e-6)
+    assert [line["lr"] for line in log(tmp_path / "each")][:3] == [0.0005, 0.001, 0.001]
+
+
+def test_a_run_can_begin_with_the_weights_of_another_and_needs_them_only_then(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    train(configure(), toys, tmp_path / "first")
+    init = f"enhancenet:{tmp_path}/first/generator.safetensors"
+    config = configure(init=init, model_options={}, lr=1e-12)
+    train(config, toys, tmp_path / "second", monitor=after_step(2, interrupt))
+    (tmp_path / "first" / "generator.safetensors").rename(tmp_path / "first.safetensors")
+    resumed = resolve(tmp_path / "second" / "config.toml", [], {})
+    assert resumed.model_options == {"width": 8, "blocks": 1}
+    train(resumed, toys, tmp_path / "second", resume=True)
+    before, after = (
+        load_file(file)
+        for file in (tmp_path / "first.safetensors", tmp_path / "second" / "generator.safetensors")
+    )
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    with pytest.raises(UsageError, match=r"has the options .*blocks=1.*, not .*blocks=2"):
+        make_plan(
+            configure(
+                init=f"enhancenet:{tmp_path}/second/generator.safetensors", model_options={"blocks": 2}
+            ),
+            toys,
+        )
+
+
+# Resuming --------------------------------------------------------------------------------------------
+
+METHODS = [
+    pytest.param({"loss": "l1"}, id="terms"),
+    pytest.param({"loss": "l1-toy"}, id="an adversary behind a gate"),
+    pytest.param({"model": "noisy", "model_options": {}}, id="a model that draws random numbers"),
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_stopped(
+    toys: Registry, configure: Configure, tmp_path: Path, method: dict[str, Any], photos: Path
+) -> None:
+    config = configure(**method, val=[photos])
+    train(config, toys, tmp_path / "whole")
+    halted = train(config, toys, tmp_path / "halted", monitor=after_step(3, interrupt))
+    assert halted == Outcome(tmp_path / "halted", 3, interrupted=True)
+    resumed = train(config, toys, tmp_path / "halted", resume=True)
+    assert resumed.step == 6
+    assert weights(tmp_path / "halted") == weights(tmp_path / "whole")
+    assert [line["loss"] for line in log(tmp_path / "halted")[:6]] == [
+        line["loss"] for line in log(tmp_path / "whole")[:6]
+    ]
+
+
+def test_the_gate_of_the_toy_opens_and_closes_in_such_a_run(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    train(configure(loss="l1-toy", steps=20, checkpoint_every=20), toys, tmp_path / "run")
+    lines = log(tmp_path / "run")
+    assert {line["gate"] for line in lines} == {0.0, 1.0}
+    assert all(0 < line["d_real"] < 1 and 0 < line["d_generated"] < 1 for line in lines)
+    assert lines[0]["loss"] == pytest.approx(sum(lines[0][name] for name in ("l1", "mse", "adversarial")))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_do_not_change_the_weights(
+    toys: Registry, configure: Configure, tmp_path: Path, workers: int
+) -> None:
+    train(configure(), toys, tmp_path / "none")
+    train(configure(workers=workers), toys, tmp_path / "some")
+    assert weights(tmp_path / "some") == weights(tmp_path / "none")
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_what_a_kill_leaves_at_any_step_can_be_resumed_to_the_same_end(
+    toys: Registry, configure: Configure, tmp_path: Path, step: int
+) -> None:
+    run, killed = tmp_path / "run", tmp_path / "killed"
+    train(configure(), toys, run, monitor=after_step(step, lambda: shutil.copytree(run, killed)))
+    train(configure(), toys, killed, resume=True)
+    assert weights(killed) == weights(run)
+    assert [line["step"] for line in log(killed)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_leads_to_the_same_end(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    run, said = tmp_path / "run", list[str]()
+    train(configure(), toys, run)
+    end = weights(run)
+    (run / "generator.safetensors").unlink()
+    (run / "checkpoints" / "00000006" / "average.safetensors").write_bytes(b"")
+    train(configure(), toys, run, resume=True, monitor=Monitor(message=said.append))
+    assert weights(run) == end
+    assert any("00000006' is damaged" in sentence for sentence in said)
+    assert "resumed from step 4" in said
+
+
+def test_a_run_that_is_done_can_be_resumed_and_stays_as_it_is(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    train(configure(), toys, tmp_path / "run")
+    files = [path for path in sorted((tmp_path / "run").rglob("*")) if path.is_file()]
+    before = [path.read_bytes() for path in files]
+    assert not train(configure(), toys, tmp_path / "run", resume=True).interrupted
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_a_run_is_not_resumed_with_other_images(
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path
+) -> None:
+    train(configure(), toys, tmp_path / "run")
+    (photos / "a.png").rename(photos / "z.png")
+    with pytest.raises(TrainingError, match="the training images are not those with which the run began"):
+        train(configure(), toys, tmp_path / "run", resume=True)
+
+
+def test_a_run_is_not_resumed_with_networks_that_do_not_fit(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    train(configure(), toys, tmp_path / "run")
+    with pytest.raises(TrainingError, match="the checkpoint of step 6 does not fit"):
+        train(configure(model_options={"width": 4}), toys, tmp_path / "run", resume=True)
+
+
+def test_a_run_that_could_not_be_saved_goes_on_from_its_last_checkpoint(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    run, (soft, hard) = tmp_path / "run", resource.getrlimit(resource.RLIMIT_FSIZE)
+    fill_disk = after_step(4, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard)))
+    try:
+        with pytest.raises(TrainingError, match=r"cannot save the run in .* at step 4: .*make room"):
+            train(configure(), toys, run, monitor=fill_disk)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    train(configure(), toys, run, resume=True)
+    train(configure(), toys, tmp_path / "whole")
+    assert weights(run) == weights(tmp_path / "whole")
+
+
+def test_the_log_forgets_what_comes_again(tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    file.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
+    forget_after(file, 2)
+    assert file.read_text() == '{"step": 1}\n{"step": 2}\n'
+
+
+# What goes wrong -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "sentence"),
+    [
+        ({"model": "bicubic", "model_options": {}}, TrainingError, "model 'bicubic' has nothing to learn"),
+        ({"model": "enhancnet"}, UsageError, "no model 'enhancnet'. Did you mean 'enhancenet'?"),
+        ({"loss": "l1-toi"}, UsageError, "no objective or loss 'l1-toi'. Did you mean 'l1-toy'?"),
+        ({"loss": "l1-toy", "adversary": {"depth": 1}}, OptionsError, "'toy' has no option 'depth'"),
+        ({"terms": {"l1": {"lumma": True}}}, OptionsError, "has no option 'lumma'. Did you mean 'luma'?"),
+        ({"terms": {"l1": {"luma": 2}}}, OptionsError, "option 'luma' of loss 'l1'"),
+        ({"model_options": {"widht": 8}}, OptionsError, "has no option 'widht'. Did you mean 'width'?"),
+        ({"model_options": {"width": 0}}, OptionsError, "option 'width' of model 'enhancenet'"),
+        ({"degradation": "bicubik"}, UsageError, "no degradation 'bicubik'. Did you mean 'bicubic'?"),
+        ({"degradation_options": {"relase": "older"}}, OptionsError, "Did you mean 'release'?"),
+        ({"scale": 5}, UsageError, "cannot work at scale 5; it can at: 2, 3, 4, 8"),
+        ({"patch_size": 30}, UsageError, "--patch-size 30 is not a multiple of the scale 4: use 28"),
+        ({"patch_size": 3}, UsageError, "--patch-size 3 is not a multiple of the scale 4: use 4"),
+        ({"patch_size": 128}, DataError, "none of the 4 images has 128 pixels on both sides"),
+        ({"data": [Path("nowhere")]}, DataError, "there is no folder 'nowhere'"),
+        ({"val": [Path("nowhere")]}, DataError, "there is no folder 'nowhere'"),
+        ({"devices": 4}, UsageError, "--batch-size 2 cannot be shared evenly by 4 devices: use 4"),
+        ({"init": "enhancenet:nowhere.safetensors"}, RestoreError, "no weights file 'nowhere.safetensors'"),
+    ],
+)
+def test_a_run_that_cannot_begin_says_why_and_leaves_no_folder(
+    toys: Registry,
+    configure: Configure,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    kind: type[RestoreError],
+    sentence: str,
+) -> None:
+    with pytest.raises(kind) as caught:
+        train(configure(**changes), toys, tmp_path / "runs" / "mine")
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_is_in_use_is_refused_and_left_as_it_is(
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path
+) -> None:
+    before = sorted(photos.iterdir())
+    with pytest.raises(
+        TrainingError, match=r"photos' is not empty: go on with --resume, or give another --run"
+    ):
+        train(configure(), toys, photos)
+    with pytest.raises(TrainingError, match=r"a\.png' is a file"):
+        train(configure(), toys, photos / "a.png")
+    assert sorted(photos.iterdir()) == before
+
+
+def test_an_empty_folder_is_filled(toys: Registry, configure: Configure, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    train(configure(steps=1), toys, tmp_path / "run")
+    assert (tmp_path / "run" / "config.toml").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(toys: Registry, configure: Configure, photos: Path) -> None:
+    with pytest.raises(TrainingError, match=r"cannot write the run into .*a\.png/run'.*choose another --run"):
+        train(configure(), toys, photos / "a.png" / "run")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_image_ends_the_run_with_its_name(
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path, workers: int
+) -> None:
+    (photos / "b.png").write_bytes((photos / "b.png").read_bytes()[:3000])
+    with pytest.raises(ImageError, match=r"cannot read .*b\.png") as caught:
+        train(configure(workers=workers), toys, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_gradient_that_is_not_finite_is_told_and_teaches_nothing(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    run, said, after = tmp_path / "run", list[str](), dict[int, bytes]()
+
+    def see(line: Line) -> None:
+        after[line["step"]] = weights(run)
+
+    config = configure(loss="sometimes", steps=4, checkpoint_every=1, ema=0)
+    train(config, toys, run, monitor=Monitor(message=said.append, log=see))
+    assert "step 2: the gradient was not finite, so nothing was learnt" in said
+    steps = load_file(run / "checkpoints" / "00000004" / "optimizer-generator.safetensors")["0.step"]
+    assert steps == 3, "Adam counts the steps in which something was learnt"
+    assert all(tensor.isfinite().all() for tensor in load_file(run / "generator.safetensors").values())
+    assert "loss" not in log(run)[1]
+    assert "loss" in log(run)[2]
+
+
+def test_ten_such_steps_in_a_row_end_the_run_and_name_the_term(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        TrainingError, match="the term 'never' was not finite in 10 steps in a row, up to step 10"
+    ):
+        train(configure(loss="never", steps=20), toys, tmp_path / "run")
+    tensors = load_file(tmp_path / "run" / "generator.safetensors")
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+def test_a_second_signal_interrupts_at_once_and_the_block_leaves_the_handlers_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interruption() as interruption:
+        interrupt()
+        assert interruption.requested
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_run_works_outside_the_main_thread(toys: Registry, configure: Configure, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(train, configure(steps=1), toys, tmp_path / "run").result().step == 1
+
+
+# How it learns ---------------------------------------------------------------------------------------
+
+
+def test_the_learning_rate_rises_from_zero_to_its_peak_and_falls_to_its_end() -> None:
+    def rate(step: int) -> float:
+        return learning_rate(step, peak=2.0, final=0.1, warmup=10, steps=110)
+
+    assert rate(0) == pytest.approx(0.2)
+    assert [rate(step + 1) - rate(step) for step in range(9)] == pytest.approx([0.2] * 9)
+    assert rate(9) == rate(10) == 2.0
+    assert rate(60) == pytest.approx(2 * (0.1 + 0.9 / 2))
+    assert rate(110) == pytest.approx(0.2)
+    assert all(rate(step + 1) < rate(step) for step in range(10, 110))
+
+
+def test_a_schedule_without_warm_up_begins_at_its_peak_and_one_of_only_warm_up_never_falls() -> None:
+    assert learning_rate(0, peak=2.0, final=0, warmup=0, steps=10) == 2.0
+    assert learning_rate(10, peak=2.0, final=0, warmup=0, steps=10) == pytest.approx(0)
+    rates = [learning_rate(step, peak=2.0, final=0, warmup=10, steps=10) for step in range(10)]
+    assert rates == pytest.approx([0.2 * (step + 1) for step in range(10)])
+
+
+@pytest.mark.parametrize(
+    ("decay", "step", "share"),
+    [
+        pytest.param(0.9, 1, 1 - 1 / 11, id="fast at first"),
+        pytest.param(0.9, 1000, 0.1, id="slow later"),
+        pytest.param(0, 1000, 1.0, id="at once without a decay"),
+    ],
+)
+def test_the_average_follows_the_network(decay: float, step: int, share: float) -> None:
+    network = nn.Linear(2, 2)
+    nn.init.zeros_(network.weight)
+    average = Average(network, decay)
+    nn.init.ones_(network.weight)
+    average.update(network, step)
+    (weight, _) = average.module.parameters()
+    assert torch.allclose(weight, torch.full((2, 2), share))
+    assert not weight.requires_grad
+
+
+def test_the_average_takes_over_what_is_no_parameter() -> None:
+    network = nn.BatchNorm2d(3)
+    average = Average(network, 0.9)
+    network(torch.rand(2, 3, 4, 4))
+    average.update(network, 1)
+    assert torch.equal(average.module.running_mean, network.running_mean)  # type: ignore[arg-type]
+    assert average.module.num_batches_tracked == 1
+
+
+def test_gradients_are_clipped_to_the_largest_norm(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    # Adam divides by the gradient's size, except where that is below its epsilon of 1e-8.
+    def after_one_step(name: str, **changes: Any) -> dict[str, Tensor]:
+        train(configure(steps=1, ema=0, **changes), toys, tmp_path / name)
+        return load_file(tmp_path / name / "generator.safetensors")
+
+    start = after_one_step("start", lr=1e-30)
+    free, wide, narrow = (after_one_step(f"clip {clip}", clip=clip) for clip in (0, 1e6, 1e-9))
+    assert all(torch.equal(free[name], wide[name]) for name in start)
+    assert all(
+        (narrow[name] - start[name]).norm() < 0.2 * (free[name] - start[name]).norm() for name in start
+    )
+
+
+def test_what_loads_a_checkpoint_needs_no_pickle(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    train(configure(loss="l1-toy"), toys, tmp_path / "run")
+    suffixes = {path.suffix for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert suffixes == {".safetensors", ".json", ".jsonl", ".toml"}

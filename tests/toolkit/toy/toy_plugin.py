@@ -1,0 +1,88 @@
+"""A plugin for tests of training: a gated discriminator, a model with dropout, losses that fail."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+from torch import Tensor, nn
+
+from restore.hookspecs import hookimpl
+from restore.interfaces import (
+    Adversary,
+    DiscriminatorSpec,
+    LossSpec,
+    ModelSpec,
+    ObjectiveSpec,
+    Options,
+    Scores,
+    Term,
+)
+
+CONTRACT = 1
+
+
+class NotANumber(nn.Module):
+    """The mean difference, but not a number in chosen calls, counted from 0."""
+
+    def __init__(self, calls: Collection[int] = range(1000)) -> None:
+        super().__init__()
+        self.bad = calls
+        self.calls = 0
+
+    def forward(self, restored: Tensor, target: Tensor) -> Tensor:
+        self.calls += 1
+        factor = math.nan if self.calls - 1 in self.bad else 1.0
+        return (restored - target).abs().mean() * factor
+
+
+class Noisy(nn.Module):
+    """Draws from the global random generator while it learns, as dropout does."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, degraded: Tensor) -> Tensor:
+        x = nn.functional.dropout(self.conv(degraded), 0.3, self.training)
+        return nn.functional.interpolate(x, scale_factor=self.scale)
+
+
+class WhileItLoses:
+    """Open while the discriminator takes targets for restored images."""
+
+    def is_open(self, scores: Scores | None) -> bool:
+        return scores is None or scores.real < 0.5
+
+
+def make_discriminator(size: int, options: Options) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 4, 4), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(size * size // 4, 1)
+    )
+
+
+@hookimpl
+def restore_models() -> list[ModelSpec]:
+    return [ModelSpec("noisy", "Dropout", build=lambda scale, _: Noisy(scale), halo=lambda scale, options: 1)]
+
+
+@hookimpl
+def restore_losses() -> list[LossSpec]:
+    return [
+        LossSpec("sometimes", "Not a number in the second step", lambda _: NotANumber([1])),
+        LossSpec("never", "Never a number", lambda _: NotANumber()),
+        LossSpec("v1.5", "A name with a dot", lambda _: nn.L1Loss()),
+        LossSpec("keys", "A name that a dictionary of modules has for itself", lambda _: nn.L1Loss()),
+    ]
+
+
+@hookimpl
+def restore_discriminators() -> list[DiscriminatorSpec]:
+    return [DiscriminatorSpec("toy", "One convolution", make_discriminator)]
+
+
+@hookimpl
+def restore_objectives() -> list[ObjectiveSpec]:
+    rival = Adversary("toy", 0.1, WhileItLoses())
+    return [ObjectiveSpec("l1-toy", "A gated game", (Term("l1"), Term("mse", 0.5)), rival)]
