@@ -185,7 +185,9 @@ def test_restore_list_notes_what_is_disabled(site: Path, monkeypatch: pytest.Mon
     assert "sun " not in listed.stdout
 
 
-def test_a_misspelt_name_among_the_disabled_ones_is_told_with_a_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelt_name_among_the_disabled_ones_is_told_with_a_guess(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("RESTORE_DISABLE_PLUGINS", "baselins")
     reasons = [record.reason for record in discover().records if record.plugin.name == "baselins"]
     assert len(reasons) == 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
@@ -143,6 +146,16 @@ def test_patches_come_in_all_eight_turns_and_the_input_turns_with_its_target(
 def test_workers_do_not_change_what_is_seen(photos: Path, workers: int) -> None:
     load = partial(batches, patches(photos, degrade=add_noise), CountedSampler(3, 9, 2))
     assert same(list(load(workers=0)), list(load(workers=workers)))
+
+
+def test_signals_do_not_end_the_processes_that_load(photos: Path) -> None:
+    data, sampler = patches(photos), CountedSampler(0, 40, 1)
+    loaded = batches(data, sampler, workers=1)
+    first = next(loaded)
+    for worker in multiprocessing.active_children():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(worker.pid or 0, number)
+    assert same([first, *loaded], list(batches(data, sampler)))
 
 
 def test_a_run_that_goes_on_sees_what_it_would_have_seen(photos: Path) -> None:

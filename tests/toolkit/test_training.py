@@ -23,7 +23,7 @@ from restore.checkpoint import read_card
 from restore.config import TrainingConfig, resolve
 from restore.errors import DataError, ImageError, OptionsError, RestoreError, TrainingError, UsageError
 from restore.registry import Registry
-from restore.training import Monitor, Outcome, train
+from restore.training import Monitor, Outcome, session, train
 from restore.training.interruption import Interruption
 from restore.training.log import forget_after
 from restore.training.optimisation import Average, learning_rate
@@ -171,10 +171,10 @@ METHODS = [
 def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_stopped(
     toys: Registry, configure: Configure, tmp_path: Path, method: dict[str, Any], photos: Path
 ) -> None:
-    config = configure(**method, val=[photos])
+    config = configure(**method, val=[photos], checkpoint_every=4)
     train(config, toys, tmp_path / "whole")
-    halted = train(config, toys, tmp_path / "halted", monitor=after_step(3, interrupt))
-    assert halted == Outcome(tmp_path / "halted", 3, interrupted=True)
+    halted = train(config, toys, tmp_path / "halted", monitor=after_step(2, interrupt))
+    assert halted == Outcome(tmp_path / "halted", 2, interrupted=True)
     resumed = train(config, toys, tmp_path / "halted", resume=True)
     assert resumed.step == 6
     assert weights(tmp_path / "halted") == weights(tmp_path / "whole")
@@ -211,6 +211,30 @@ def test_what_a_kill_leaves_at_any_step_can_be_resumed_to_the_same_end(
     train(configure(), toys, killed, resume=True)
     assert weights(killed) == weights(run)
     assert [line["step"] for line in log(killed)] == [1, 2, 3, 4, 5, 6]
+
+
+class Killed(BaseException):
+    """Not caught by anything, as a kill."""
+
+
+@pytest.mark.parametrize("written", ["save_weights", "save_checkpoint"])
+def test_a_kill_while_the_last_step_is_saved_loses_nothing(
+    toys: Registry, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    save = getattr(session, written)
+
+    def save_or_die(*args: Any) -> None:
+        if getattr(args[-1], "steps" if written == "save_weights" else "step") == 6:
+            raise Killed
+        save(*args)
+
+    train(configure(), toys, tmp_path / "whole")
+    monkeypatch.setattr(session, written, save_or_die)
+    with pytest.raises(Killed):
+        train(configure(), toys, tmp_path / "killed")
+    monkeypatch.undo()
+    train(configure(), toys, tmp_path / "killed", resume=True)
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_leads_to_the_same_end(

@@ -95,5 +95,9 @@ def helpers_end_here(team: Team) -> Iterator[None]:
     except (RestoreError, OSError, KeyboardInterrupt):
         if team.leads:
             raise
+    finally:
+        # The threads of the group must end before the process does, which else aborts now and then.
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
     if not team.leads:
         raise SystemExit(0)
