@@ -1,0 +1,93 @@
+"""The weights that ship are whole, described, in the wheel, and worth their size."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from skimage.data import astronaut
+
+import restore
+from restore.checkpoint import load_model, read_card, sha256
+from restore.degradation import bicubic
+from restore.errors import WeightsError
+from restore.interfaces import ModelSpec, Weights
+from restore.registry import discover
+
+ROOT = Path(__file__).parents[2]
+REGISTRY = discover()
+SHIPPED = [
+    (model, weights)
+    for model in REGISTRY.models.values()
+    for weights in model.weights
+    if REGISTRY.models.owner(model.name).distribution == "restorekit"
+]
+
+
+def file_of(weights: Weights) -> Path:
+    assert isinstance(weights.source, Path)
+    return weights.source
+
+
+def test_the_first_two_networks_ship_with_weights_for_4x() -> None:
+    assert {(model.name, weights.name) for model, weights in SHIPPED if weights.scale == 4} >= {
+        ("enhancenet", "e"),
+        ("srcnn", "mse"),
+    }
+
+
+@pytest.mark.parametrize(("model", "weights"), SHIPPED)
+def test_each_file_is_the_one_that_was_declared(model: ModelSpec, weights: Weights) -> None:
+    file = file_of(weights)
+    assert sha256(file) == weights.sha256
+    card = read_card(file)
+    assert (card.model, card.scale) == (model.name, weights.scale)
+    loaded = load_model(f"{model.name}:{weights.name}", REGISTRY, weights.scale)
+    assert all(parameter.isfinite().all() for parameter in loaded.module.parameters())
+
+
+@pytest.mark.parametrize(("model", "weights"), SHIPPED)
+def test_each_file_has_a_card_with_the_declared_figures(model: ModelSpec, weights: Weights) -> None:
+    card = file_of(weights).with_suffix(".md").read_text(encoding="utf-8")
+    for heading in ("## Data", "## Training", "## Figures", "## Limits", "Licence"):
+        assert heading in card
+    assert weights.figures
+    for figure in weights.figures.values():
+        assert f"{figure:.2f}" in card
+
+
+def test_each_network_is_better_than_the_one_before() -> None:
+    target = torch.tensor(astronaut()).permute(2, 0, 1)[None].double() / 255
+    psnr = REGISTRY.metrics["psnr"].build(4, REGISTRY.metrics["psnr"].options())
+    figures = []
+    for name in ("bicubic", "srcnn:mse", "enhancenet:e"):
+        restored = restore.load(name, scale=4, device="cpu").restore(bicubic(target, 4).float())
+        figures.append(psnr(restored, target, gray=False))
+    assert figures[1] > figures[0] + 0.8
+    assert figures[2] > figures[1] + 0.5
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "e.safetensors"
+    content = bytearray(file_of(REGISTRY.models["enhancenet"].weights[0]).read_bytes())
+    file.write_bytes(content[:-100])
+    with pytest.raises(WeightsError, match="cannot read the weights"):
+        load_model(f"enhancenet:{file}", REGISTRY)
+
+
+def test_the_wheel_holds_all_packages_with_their_weights_and_types(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for package in ("restore", "restore_enhancenet", "restore_baselines"):
+        assert f"{package}/py.typed" in names
+    for model, weights in SHIPPED:
+        package = "restore_enhancenet" if model.name == "enhancenet" else "restore_baselines"
+        assert f"{package}/weights/{file_of(weights).name}" in names
+        assert f"{package}/weights/{file_of(weights).with_suffix('.md').name}" in names
+    assert not [name for name in names if name.startswith(("tests/", "examples/", "docs/"))]
