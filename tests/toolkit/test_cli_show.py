@@ -199,3 +199,9 @@ def test_the_probe_sees_torch_where_a_command_needs_it(tmp_path: Path) -> None:
     code, heavy = imported("upscale", str(tmp_path / "missing.png"), "--model", "bicubic")
     assert code == 1
     assert "'torch'" in heavy
+
+
+def test_info_takes_a_model_with_its_weights() -> None:
+    command = [sys.executable, "-m", "restore", "info", "enhancenet:e", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[0])["name"] == "enhancenet"

@@ -10,7 +10,7 @@ import pytest
 from restore.config import TrainingConfig, assignments, read_toml, resolve, resolve_again, write_toml
 from restore.errors import OptionsError, TrainingError, UsageError
 
-FLAGS = {"data": [Path("photos")], "lr": None}
+FLAGS = {"data": [Path("photos")], "loss": "e", "lr": None}
 
 
 def settings(*assigned: str, file: Path | None = None, **flags: Any) -> TrainingConfig:
@@ -92,11 +92,13 @@ def test_a_wrong_assignment_is_refused_in_one_sentence(assigned: str, sentence: 
     assert "\n" not in message
 
 
-def test_a_run_needs_data() -> None:
-    with pytest.raises(OptionsError, match="needs a value for 'data'"):
+def test_a_run_needs_a_loss_and_data() -> None:
+    with pytest.raises(OptionsError, match="a run needs --loss: name of an objective"):
         resolve(None, [], {})
+    with pytest.raises(OptionsError, match="a run needs --data: folders of training images"):
+        resolve(None, ["loss=l1"], {})
     with pytest.raises(OptionsError, match="at least 1 item"):
-        resolve(None, ["data=[]"], {})
+        resolve(None, ["loss=l1", "data=[]"], {})
 
 
 def test_one_key_given_in_two_ways_is_refused() -> None:

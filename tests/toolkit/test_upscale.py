@@ -189,3 +189,9 @@ def test_ctrl_c_exits_130_and_leaves_no_part_of_a_file(tmp_path: Path) -> None:
         with Image.open(file) as image:
             image.load()
             assert image.size == (2800, 2800)
+
+
+def test_one_file_name_for_two_inputs_is_refused(tmp_path: Path) -> None:
+    first, second = picture(tmp_path / "a.png"), picture(tmp_path / "b.png")
+    with pytest.raises(UsageError, match="names one image, but there are 2 inputs: name a folder"):
+        jobs(first, second, out=tmp_path / "y.png")

@@ -43,7 +43,7 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str = Field("enhancenet", description="name of a model")
-    loss: str = Field("e", description="name of an objective, or of a single loss")
+    loss: str = Field(description="name of an objective, or of a single loss")
     data: list[Path] = Field(min_length=1, description="folders of training images, searched recursively")
     val: list[Path] = Field([], description="folders of validation images; none: no validation")
     scale: int = Field(4, ge=1, description="target pixels per input pixel, along one side")
@@ -208,6 +208,10 @@ def _resolve(
             f"the training configuration has no '{unknown[0]}'.{nearest(unknown[0], known)} "
             f"Known: {', '.join(known)}"
         )
+    for key in ("loss", "data"):
+        if key not in values:
+            meaning = TrainingConfig.model_fields[key].description
+            raise OptionsError(f"a run needs --{key}: {meaning}; see 'restore train --help'")
     return parse(TrainingConfig, values, "the training configuration")
 
 

@@ -18,7 +18,7 @@ def list_entries(
     *,
     json: Annotated[bool, typer.Option("--json", help="One JSON object for each entry and plugin.")] = False,
 ) -> None:
-    """Show every model, loss, objective and discriminator, with the plugin that brought it."""
+    """Show everything that plugins brought: models, losses, objectives, discriminators, metrics and more."""
     registry = discover()
     if json:
         for kind in KINDS:
@@ -45,6 +45,7 @@ def info(
     """Show all about an entry: options, scales, weights with their figures, source."""
     registry = discover()
     console.tell_problems(registry)
+    name = name.partition(":")[0]  # NAME:WEIGHTS is what the other commands take
     found = [kind for kind in KINDS if name in registry.catalogue(kind)]
     if not found:
         known = sorted({entry for kind in KINDS for entry in registry.catalogue(kind)})

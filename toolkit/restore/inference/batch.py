@@ -81,6 +81,8 @@ def plan(
         UsageError: two inputs would write one output, or an output is one of the inputs.
     """
     given = list(inputs)
+    if out is not None and len(given) > 1 and out.suffix.lower() in WRITE_SUFFIXES and not out.is_dir():
+        raise UsageError(f"-o {out} names one image, but there are {len(given)} inputs: name a folder")
     jobs: list[Job] = []
     failed: list[Outcome] = []
     for text in given:
@@ -177,8 +179,8 @@ def _refuse_collisions(jobs: list[Job]) -> None:
         place = _identity(job.destination)
         if place in sources:
             raise UsageError(
-                f"the result of '{job.source}' would overwrite the input '{sources[place]}': choose "
-                f"another -o"
+                f"the result of '{job.source}' would overwrite the input '{sources[place]}': give "
+                f"-o FOLDER, or leave out what an earlier run made"
             )
         other = claimed.setdefault(place, job.source)
         if _identity(other) != _identity(job.source):
