@@ -149,8 +149,9 @@ def test_two_processes_learn_what_one_learns_with_the_same_batch(
     photos: Path, tmp_path: Path, site: Path, configure: Configure, toys: Registry
 ) -> None:
     def start(loss: str) -> AbstractContextManager[subprocess.Popen[str]]:
-        args = arguments(photos, "--run", tmp_path / f"{loss}-two", "--loss", loss, "--val", photos)
-        return program(*args, "--devices", "2", site=site)
+        run = tmp_path / f"{loss}-two"
+        more = ("--run", run, "--loss", loss, "--val", photos, "--devices", "2", "--set", "workers=1")
+        return program(*arguments(photos, *more), site=site)
 
     losses = ("l1", "l1-toy")
     with start(losses[0]) as one, start(losses[1]) as other:
@@ -181,7 +182,8 @@ def test_what_fails_in_the_second_process_only_is_said_once_by_the_first(
 ) -> None:
     file = make_plan(configure(), toys).patches._file(1)
     file.write_bytes(file.read_bytes()[:3000])
-    with program(*arguments(photos, "--run", tmp_path / "run", "--devices", "2")) as process:
+    args = arguments(photos, "--run", tmp_path / "run", "--devices", "2", "--set", "workers=1")
+    with program(*args) as process:
         _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert_only_ours(stderr)
@@ -271,7 +273,7 @@ def test_resuming_needs_to_be_told_which_run(cli: Cli, capfd: pytest.CaptureFixt
 def test_a_model_without_parameters_cannot_be_trained(
     cli: Cli, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    args = ["train", "--model", "bicubic", "--data", str(photos), "--patch-size", "32", "--run"]
-    assert cli(*args, str(tmp_path / "run")) == 1
+    args = ["train", "--model", "bicubic", "--loss", "l1", "--data", str(photos), "--patch-size", "32"]
+    assert cli(*args, "--run", str(tmp_path / "run")) == 1
     assert "model 'bicubic' has nothing to learn: choose another --model" in capfd.readouterr().err
     assert not (tmp_path / "run").exists()

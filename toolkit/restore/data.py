@@ -7,9 +7,10 @@ Randomness is counted, not streamed: which image, which crop and which turn samp
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import signal
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,16 +183,17 @@ class CountedSampler(Sampler[list[int]]):
         return self.stop - self.start
 
 
-def batches(
-    patches: Patches, sampler: CountedSampler, *, workers: int = 0, pin_memory: bool = False
-) -> Iterator[Pair]:
+def batches(patches: Patches, sampler: CountedSampler, workers: int = 0) -> Generator[Pair]:
     """The batches of `sampler`, loaded ahead by `workers` processes, or by this one where there is none.
+
+    The processes start at once, and end when the generator is closed. They are forks, because what plugins
+    bring need not be picklable: call this before other threads run, whose locks a fork would find held
+    for ever. Where the system has no forks, this process loads.
 
     Args:
         patches: where the samples come from.
         sampler: which samples make up which batch.
         workers: processes that load.
-        pin_memory: make the copy to a GPU faster.
 
     Yields:
         ``(B, 3, h, w)`` and ``(B, 3, scale*h, scale*w)``.
@@ -199,20 +201,18 @@ def batches(
     Raises:
         ImageError: an image cannot be read.
     """
+    if "fork" not in multiprocessing.get_all_start_methods():
+        workers = 0
     loader = DataLoader(
         _ErrorsAsSamples(patches),
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=_collate,
-        pin_memory=pin_memory,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_ignore_signals,
+        multiprocessing_context="fork" if workers else None,
     )
-    for batch in loader:
-        if isinstance(batch, RestoreError):
-            raise batch
-        degraded, target = batch
-        yield degraded, target
+    return _opened(iter(loader))
 
 
 @dataclass(frozen=True)
@@ -292,6 +292,18 @@ class _ErrorsAsSamples(Dataset[Pair | RestoreError]):
             return self.patches[index]
         except RestoreError as error:
             return error
+
+
+def _opened(loaded: Iterator[Any]) -> Generator[Pair]:
+    try:
+        for batch in loaded:
+            if isinstance(batch, RestoreError):
+                raise batch
+            degraded, target = batch
+            yield degraded, target
+    finally:
+        # What ends the processes; a traceback would keep it, and Python's exit wait for them in vain.
+        del loaded
 
 
 def _collate(samples: list[Pair | RestoreError]) -> Any:

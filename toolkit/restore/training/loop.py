@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from restore.checkpoint import LoadedModel, latest_checkpoint
+from restore.checkpoint import Checkpoint, LoadedModel, latest_checkpoint
 from restore.config import TrainingConfig
 from restore.data import CountedSampler, Pair, batches
 from restore.errors import TrainingError
@@ -20,7 +21,7 @@ from restore.registry import Registry
 from restore.training.interruption import Interruption
 from restore.training.log import LOG_FILE, Monitor, RunLog, forget_after
 from restore.training.optimisation import learning_rate, seed_everything, set_learning_rate
-from restore.training.processes import Team, helpers_end_here
+from restore.training.processes import Team, helpers_end_here, rank
 from restore.training.session import CHECKPOINTS, WEIGHTS_FILE, Session, begin, create, restore, save
 from restore.training.setup import Plan, make_fabric, make_plan
 
@@ -75,21 +76,23 @@ def train(
             or ten gradients in a row that were not finite.
     """
     plan = make_plan(config, registry, resume=resume)
+    checkpoint, damaged = latest_checkpoint(run / CHECKPOINTS) if resume else (None, [])
     fabric = make_fabric(config)
-    fabric.launch()
-    team = Team(fabric)
-    monitor = monitor if monitor and team.leads else Monitor()
-    with helpers_end_here(team):
-        if not resume:
-            team.lead(lambda: _check_free(run))
-        session = begin(plan, registry, team)
-        _announce(plan, monitor)
-        if resume:
-            _take_back(session, run, monitor)
-        else:
-            team.lead(lambda: create(session, run))
-        with Interruption() as interruption:
-            _steps(session, run, monitor, interruption)
+    with closing(_batches(plan, checkpoint.step if checkpoint else 0)) as data:
+        fabric.launch()
+        team = Team(fabric)
+        monitor = monitor if monitor and team.leads else Monitor()
+        with helpers_end_here(team):
+            if checkpoint is None:
+                team.lead(lambda: _check_free(run))
+            session = begin(plan, registry, team)
+            _announce(plan, damaged, monitor)
+            if checkpoint is None:
+                team.lead(lambda: create(session, run))
+            else:
+                _take_back(session, checkpoint, run, monitor)
+            with Interruption() as interruption:
+                _steps(session, data, run, monitor, interruption)
     return Outcome(run, session.step, session.step < config.steps, session.figures)
 
 
@@ -100,25 +103,23 @@ def _check_free(run: Path) -> None:
         raise TrainingError(f"'{run}' is a file: give another --run")
 
 
-def _take_back(session: Session, run: Path, monitor: Monitor) -> None:
-    checkpoint, damaged = latest_checkpoint(run / CHECKPOINTS)
+def _take_back(session: Session, checkpoint: Checkpoint, run: Path, monitor: Monitor) -> None:
     restore(session, checkpoint)
     session.team.lead(lambda: forget_after(run / LOG_FILE, session.step))
-    for sentence in damaged:
-        monitor.message(sentence)
     monitor.message(f"resumed from step {session.step}")
 
 
-def _steps(session: Session, run: Path, monitor: Monitor, interruption: Interruption) -> None:
+def _steps(
+    session: Session, data: Iterator[Pair], run: Path, monitor: Monitor, interruption: Interruption
+) -> None:
     config, team, saved = session.plan.config, session.team, session.step
     log = RunLog(run / LOG_FILE, team, monitor)
-    data = _batches(session)
 
     def is_due(every: int) -> bool:
         return session.step % every == 0 or session.step == config.steps
 
     while session.step < config.steps and not team.any(interruption.requested):
-        degraded, target = team.each(lambda: next(data))
+        degraded, target = _on_device(team.each(lambda: next(data)), team.fabric.device)
         log.add(update(session, degraded, target))
         if session.skipped:
             monitor.message(f"step {session.step}: the gradient was not finite, so nothing was learnt")
@@ -195,18 +196,16 @@ def _tolerate(session: Session, terms: dict[str, Tensor]) -> None:
         )
 
 
-def _batches(session: Session) -> Iterator[Pair]:
-    """Batches on the device, from the step where the session stands."""
-    config, fabric = session.plan.config, session.team.fabric
-    sampler = CountedSampler(
-        session.step, config.steps, config.batch_size, fabric.global_rank, fabric.world_size
-    )
-    on_gpu = fabric.device.type == "cuda"
-    for pair in batches(session.plan.patches, sampler, workers=config.workers, pin_memory=on_gpu):
-        degraded, target = (
-            image.to(fabric.device, non_blocking=True, memory_format=torch.channels_last) for image in pair
-        )
-        yield degraded, target
+def _batches(plan: Plan, start: int) -> Generator[Pair]:
+    """This process's share of the batches from step `start` on."""
+    config = plan.config
+    sampler = CountedSampler(start, config.steps, config.batch_size, rank(), config.devices)
+    return batches(plan.patches, sampler, config.workers)
+
+
+def _on_device(pair: Pair, device: torch.device) -> Pair:
+    degraded, target = (image.to(device, memory_format=torch.channels_last) for image in pair)
+    return degraded, target
 
 
 def _validate(session: Session) -> dict[str, float]:
@@ -218,7 +217,7 @@ def _validate(session: Session) -> dict[str, float]:
     return {f"{row.data} {name}": figure for row in rows for name, figure in row.figures.items()}
 
 
-def _announce(plan: Plan, monitor: Monitor) -> None:
+def _announce(plan: Plan, damaged: list[str], monitor: Monitor) -> None:
     config, patch = plan.config, plan.patches.patch
     monitor.message(
         f"{config.model} {config.scale}x, objective {plan.objective.name}, {len(plan.patches.files)} images, "
@@ -228,3 +227,5 @@ def _announce(plan: Plan, monitor: Monitor) -> None:
         names = ", ".join(file.name for file in plan.skipped[:5])
         more = f" and {len(plan.skipped) - 5} more" if len(plan.skipped) > 5 else ""
         monitor.message(f"skipped {len(plan.skipped)} images smaller than the patch: {names}{more}")
+    for sentence in damaged:
+        monitor.message(sentence)

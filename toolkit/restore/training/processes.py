@@ -14,14 +14,19 @@ from torch import Tensor
 
 from restore.errors import RestoreError
 
-__all__ = ["Team", "helpers_end_here", "is_helper"]
+__all__ = ["Team", "helpers_end_here", "is_helper", "rank"]
 
 Result = TypeVar("Result")
 
 
+def rank() -> int:
+    """Which process of a run this is, known before the processes are connected; 0 leads."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def is_helper() -> bool:
-    """Whether this process only helps another one of this machine to train."""
-    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+    """Whether this process only helps another one to train."""
+    return rank() > 0
 
 
 class Team:
