@@ -1,0 +1,47 @@
+"""The tensor contract, and the entries by which a plugin describes what it brings.
+
+The tensor contract, everywhere in the toolkit:
+
+    Float RGB in [0, 1], shape ``(B, 3, H, W)``, on any device. A model maps ``(B, 3, H, W)`` to
+    ``(B, 3, scale*H, scale*W)`` of the same dtype for **any** H, W >= 1, and does not clamp. Scale 1
+    is a restoration without resizing.
+
+An entry is a frozen dataclass that describes; what it builds is a plain ``nn.Module`` or a plain
+function. Nothing here imports torch, so that a plugin can be listed without it: `lazy` names a function
+that does.
+"""
+
+from restore.interfaces.entry import Extra
+from restore.interfaces.measures import DegradationSpec, Degrade, Metric, MetricSpec, PublishedTable
+from restore.interfaces.models import ModelSpec, Weights
+from restore.interfaces.objectives import (
+    Adversary,
+    AlwaysOpen,
+    DiscriminatorSpec,
+    Gate,
+    LossSpec,
+    ObjectiveSpec,
+    Scores,
+    Term,
+)
+from restore.interfaces.options import Options, lazy, parse
+
+__all__ = [
+    "Adversary",
+    "AlwaysOpen",
+    "DegradationSpec",
+    "DiscriminatorSpec",
+    "Extra",
+    "Gate",
+    "LossSpec",
+    "MetricSpec",
+    "ModelSpec",
+    "ObjectiveSpec",
+    "Options",
+    "PublishedTable",
+    "Scores",
+    "Term",
+    "Weights",
+    "lazy",
+    "parse",
+]

@@ -1,0 +1,104 @@
+"""How images are made worse, how results are measured, and the figures that papers gave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from restore.errors import EntryError
+from restore.interfaces.entry import Named
+from restore.interfaces.options import Options
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["DegradationSpec", "Degrade", "Metric", "MetricSpec", "PublishedTable"]
+
+
+class Metric(Protocol):
+    """Measures one restored image against its target."""
+
+    def __call__(self, restored: Tensor, target: Tensor, *, gray: bool) -> float:
+        """`restored` and `target`: ``(1, 3, H, W)``, equal to multiples of 1/255 when read from files.
+
+        `gray` tells that the target's file has a single channel, repeated here to three.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class MetricSpec(Named):
+    """A metric, with the protocol by which its figures may be compared."""
+
+    name: str
+    summary: str
+    build: Callable[[int, Any], Metric]
+    """``build(scale, options)``."""
+    protocol: Callable[[int, Any], str]
+    """``protocol(scale, options)``: everything that changes the figure, in one line. Figures with
+    different protocols are never put into one column."""
+    better: Literal["higher", "lower"]
+    unit: str = ""
+    digits: int = 4
+    """Decimals worth printing."""
+    options: type[Options] = Options
+    reference: str = ""
+
+
+class Degrade(Protocol):
+    """Makes the input of a model from its target."""
+
+    def __call__(self, target: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """``(B, 3, scale*h, scale*w)`` to ``(B, 3, h, w)``, both in [0, 1].
+
+        A random degradation draws from `generator` only, so that a sample can be repeated.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class DegradationSpec(Named):
+    """A degradation: what happened to an image before it is to be restored."""
+
+    name: str
+    summary: str
+    build: Callable[[int, Any], Degrade]
+    """``build(scale, options)``."""
+    protocol: Callable[[int, Any], str]
+    """``protocol(scale, options)``: everything that changes the result, in one line."""
+    options: type[Options] = Options
+    reference: str = ""
+
+
+@dataclass(frozen=True)
+class PublishedTable(Named):
+    """Figures of a paper, to be printed beside ours.
+
+    `rows` maps a row's title to its figures, one for each of `columns`; ``None`` where the paper
+    gives none.
+    """
+
+    name: str
+    summary: str
+    columns: tuple[str, ...]
+    rows: Mapping[str, Sequence[float | None]]
+    metric: str
+    scale: int
+    protocol: str
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the shape.
+
+        Raises:
+            EntryError: a row is longer or shorter than the columns.
+        """
+        super().__post_init__()
+        for title, figures in self.rows.items():
+            if len(figures) != len(self.columns):
+                raise EntryError(
+                    f"table '{self.name}': row '{title}' has {len(figures)} figures for "
+                    f"{len(self.columns)} columns"
+                )

@@ -1,0 +1,89 @@
+"""Models and the weights that they come with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from restore.errors import EntryError, UsageError
+from restore.interfaces.entry import Named
+from restore.interfaces.options import Options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ModelSpec", "Weights"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A set of pretrained weights for one scale."""
+
+    name: str
+    """What follows the colon in ``NAME:WEIGHTS``."""
+    scale: int
+    source: Path | str
+    """A local ``.safetensors`` file, or the https address of one."""
+    sha256: str
+    licence: str
+    """Licence of the weights, and a word on that of the training data."""
+    trained: str
+    """How: data, objective, steps."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """Measured figures, such as ``{"Set5 PSNR (dB)": 31.2}``; their protocol is in the model card."""
+
+
+@dataclass(frozen=True)
+class ModelSpec(Named):
+    """A model: how to build its network and what the toolkit must know to run and train it.
+
+    The first of the `weights` for a scale is the default for that scale.
+    """
+
+    name: str
+    summary: str
+    build: Callable[[int, Any], nn.Module]
+    """``build(scale, options)``: a network that keeps the tensor contract, in float32 on the CPU."""
+    halo: Callable[[int, Any], int | None]
+    """``halo(scale, options)``: how far, in input pixels, an input can be from an output that it
+    influences (Chebyshev distance between the input pixel and the input pixel that the output pixel
+    lies in). ``None`` when every input influences every output: such a model is never tiled."""
+    scales: tuple[int, ...] | None = None
+    """The scales that `build` accepts; ``None`` for any integer >= 1."""
+    options: type[Options] = Options
+    weights: tuple[Weights, ...] = ()
+    reference: str = ""
+    """Where it was published."""
+    describe: Callable[[Path], tuple[int, Options]] | None = None
+    """For models whose shape is read from a weights file: ``describe(file) -> (scale, options)``."""
+    fuse: Callable[[nn.Module], nn.Module] | None = None
+    """An algebraically equal network that runs faster; the given network is left as it is."""
+
+    def __post_init__(self) -> None:
+        """Check what the toolkit relies on.
+
+        Raises:
+            EntryError: the name, the summary, a scale or a set of weights is not usable.
+        """
+        super().__post_init__()
+        if self.scales is not None and (not self.scales or min(self.scales) < 1):
+            raise EntryError(f"model '{self.name}' declares the scales {self.scales}: they begin at 1")
+        keys = [(weights.name, weights.scale) for weights in self.weights]
+        if len(keys) != len(set(keys)):
+            raise EntryError(f"model '{self.name}' declares two sets of weights of one name and scale")
+
+    def supports(self, scale: int) -> bool:
+        """Whether `build` accepts this scale."""
+        return scale >= 1 and (self.scales is None or scale in self.scales)
+
+    def check_scale(self, scale: int) -> None:
+        """Refuse a scale that `build` does not accept.
+
+        Raises:
+            UsageError: names the scales that it does accept.
+        """
+        if not self.supports(scale):
+            scales = ", ".join(map(str, self.scales)) if self.scales else "any from 1"
+            raise UsageError(f"model '{self.name}' cannot work at scale {scale}; it can at: {scales}")
