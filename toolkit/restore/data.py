@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ __all__ = [
     "ImagePair",
     "Pair",
     "Patches",
+    "Targets",
     "batches",
     "find_images",
     "fingerprint",
@@ -157,6 +158,39 @@ class Patches(Dataset[Pair]):
             degraded[:, y : y + side, x : x + side],
             region[0, :, above : above + patch, before : before + patch],
         )
+
+
+class Targets(Sequence[Tensor]):
+    """Target patches ``(3, p, p)`` of the images of `patches`, read when they are asked for.
+
+    Which ones does not depend on the seed of `patches`.
+
+    Args:
+        patches: where the images come from.
+        count: how many.
+    """
+
+    def __init__(self, patches: Patches, count: int = 128) -> None:
+        self.count = count
+        self.patches = Patches(
+            patches.files, patches.patch, patches.scale, patches.degrade, seed=0, augment=False
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Tensor]: ...
+
+    def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(self.count))]
+        if not -self.count <= index < self.count:
+            raise IndexError(index)
+        return self.patches[index % self.count][1]
+
+    def __len__(self) -> int:
+        return self.count
 
 
 class CountedSampler(Sampler[list[int]]):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["atomic_file", "atomic_folder"]
+__all__ = ["atomic_file", "atomic_folder", "cache_folder"]
 
 _PREFIX = ".restore-"
 
@@ -59,6 +59,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def cache_folder() -> Path:
+    """Where to keep what can be made or fetched again: ``restore`` in the user's cache. It may not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "restore"
 
 
 def _sync(path: Path) -> None:

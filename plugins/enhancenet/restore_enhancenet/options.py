@@ -2,11 +2,60 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import math
+from pathlib import Path
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from restore.errors import nearest
 from restore.interfaces import Options
 
-__all__ = ["GeneratorOptions"]
+__all__ = [
+    "LAYERS",
+    "DiscriminatorOptions",
+    "GeneratorOptions",
+    "LayerWeights",
+    "PerceptualOptions",
+    "TextureOptions",
+]
+
+LAYERS = tuple(
+    layer
+    for block, convolutions in enumerate((2, 2, 4, 4, 4), start=1)
+    for layer in (*(f"conv{block}_{number}" for number in range(1, convolutions + 1)), f"pool{block}")
+)
+"""The layers of VGG-19 in their order; a convolution stands for its result after the ReLU."""
+
+
+def _split(given: Any) -> Any:
+    """``pool2:0.2,pool5:0.02`` as a table; anything else as it is."""
+    if not isinstance(given, str):
+        return given
+    table = {}
+    for item in given.split(","):
+        layer, colon, weight = item.partition(":")
+        if not colon:
+            raise ValueError("write LAYER:WEIGHT,LAYER:WEIGHT, such as pool2:0.2,pool5:0.02")
+        table[layer.strip()] = weight
+    return table
+
+
+def _known(weights: dict[str, float]) -> dict[str, float]:
+    if not weights:
+        raise ValueError("name at least one layer, such as pool2:0.2")
+    for layer, weight in weights.items():
+        if layer not in LAYERS:
+            raise ValueError(
+                f"VGG-19 has no layer '{layer}'.{nearest(layer, LAYERS)} It has {', '.join(LAYERS)}"
+            )
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"the weight of '{layer}' is a number from 0")
+    return weights
+
+
+LayerWeights = Annotated[dict[str, float], BeforeValidator(_split), AfterValidator(_known)]
+"""Layer of VGG-19 -> weight: a table, or text such as ``pool2:0.2,pool5:0.02``."""
 
 
 class GeneratorOptions(Options):
@@ -14,3 +63,39 @@ class GeneratorOptions(Options):
 
     width: int = Field(64, ge=1, description="feature maps of each hidden layer")
     blocks: int = Field(10, ge=0, description="residual blocks")
+
+
+class _VggOptions(Options):
+    """Of a loss that looks at images with VGG-19."""
+
+    vgg: Path | None = Field(
+        None,
+        description="VGG-19's ImageNet weights, .safetensors or .pth in torchvision's names; none: the file "
+        "that RESTORE_VGG19 names, or else torchvision's, downloaded on first use",
+    )
+
+
+class PerceptualOptions(_VggOptions):
+    """Where the perceptual loss looks; the defaults are the paper's."""
+
+    layers: LayerWeights = Field(
+        {"pool2": 2e-1, "pool5": 2e-2}, description="layers of VGG-19 with their weights"
+    )
+
+
+class TextureOptions(_VggOptions):
+    """Where the texture loss looks; the defaults are the paper's."""
+
+    layers: LayerWeights = Field(
+        {"conv1_1": 3e-7, "conv2_1": 1e-6, "conv3_1": 1e-6},
+        description="layers of VGG-19 with their weights",
+    )
+    patch: int = Field(16, ge=1, description="side of the windows in positions of a layer's feature map")
+
+
+class DiscriminatorOptions(Options):
+    """Size of the discriminator; the defaults are Table 1 of the supplement."""
+
+    width: int = Field(32, ge=1, description="filters of the first two convolutions; doubled four times")
+    hidden: int = Field(1024, ge=1, description="units of the fully connected layer")
+    slope: float = Field(0.2, ge=0, lt=1, description="of the leaky ReLU for negative values; not published")

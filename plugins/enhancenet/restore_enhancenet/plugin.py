@@ -5,8 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from restore.hookspecs import hookimpl
-from restore.interfaces import ModelSpec, ObjectiveSpec, Term, Weights, lazy
-from restore_enhancenet.options import GeneratorOptions
+from restore.interfaces import (
+    Adversary,
+    DiscriminatorSpec,
+    LossSpec,
+    ModelSpec,
+    ObjectiveSpec,
+    Term,
+    Weights,
+    lazy,
+)
+from restore_enhancenet.gate import PerformanceGate
+from restore_enhancenet.options import (
+    DiscriminatorOptions,
+    GeneratorOptions,
+    PerceptualOptions,
+    TextureOptions,
+)
 
 CONTRACT = 1
 
@@ -41,6 +56,64 @@ def restore_models() -> list[ModelSpec]:
 
 
 @hookimpl
+def restore_losses() -> list[LossSpec]:
+    """The two losses that look at features of VGG-19."""
+    return [
+        LossSpec(
+            "perceptual",
+            "Squared difference of VGG-19 features of mean one",
+            build=lazy("restore_enhancenet.losses:build_perceptual"),
+            options=PerceptualOptions,
+            reference=f"{_PAPER}, section 4.2.2",
+        ),
+        LossSpec(
+            "texture",
+            "Squared difference of Gram matrices of VGG-19 features, in windows of 16x16",
+            build=lazy("restore_enhancenet.losses:build_texture"),
+            options=TextureOptions,
+            reference=f"{_PAPER}, section 4.2.3",
+        ),
+    ]
+
+
+@hookimpl
+def restore_discriminators() -> list[DiscriminatorSpec]:
+    """The discriminator."""
+    return [
+        DiscriminatorSpec(
+            "enhancenet",
+            "EnhanceNet's discriminator: ten convolutions, two fully connected layers",
+            build=lazy("restore_enhancenet.discriminator:build"),
+            options=DiscriminatorOptions,
+            reference=f"{_PAPER}, supplement, table 1",
+        )
+    ]
+
+
+_MSE, _PERCEPTUAL, _TEXTURE = Term("mse"), Term("perceptual"), Term("texture")
+
+
+def _against(weight: float) -> Adversary:
+    return Adversary("enhancenet", weight, PerformanceGate())
+
+
+@hookimpl
 def restore_objectives() -> list[ObjectiveSpec]:
-    """Table 2 of the paper, as far as it is there."""
-    return [ObjectiveSpec("e", "Pixel-wise MSE: the highest PSNR", (Term("mse"),), reference=_PAPER)]
+    """Table 2 of the paper, with the weights of its supplement; those of EA and EAT are ours."""
+
+    def row(name: str, summary: str, terms: tuple[Term, ...], adversary: Adversary | None) -> ObjectiveSpec:
+        return ObjectiveSpec(name, summary, terms, adversary, patch_size=128, reference=_PAPER)
+
+    return [
+        row("e", "Pixel-wise MSE: the highest PSNR", (_MSE,), None),
+        row("p", "Perceptual loss", (_PERCEPTUAL,), None),
+        row("ea", "Pixel-wise MSE and adversary (weights ours)", (_MSE,), _against(1e-3)),
+        row("pa", "Perceptual loss and adversary", (_PERCEPTUAL,), _against(1.0)),
+        row("eat", "Pixel-wise MSE, adversary and texture (weights ours)", (_MSE, _TEXTURE), _against(1e-3)),
+        row(
+            "pat",
+            "Perceptual loss, adversary and texture: the paper's best",
+            (_PERCEPTUAL, _TEXTURE),
+            _against(2.0),
+        ),
+    ]

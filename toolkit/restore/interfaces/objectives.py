@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from restore.errors import EntryError
 from restore.interfaces.entry import Named
 from restore.interfaces.options import Options
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = [
     "Adversary",
     "AlwaysOpen",
     "DiscriminatorSpec",
+    "FeatureLoss",
+    "FeatureNetwork",
     "Gate",
     "LossSpec",
     "ObjectiveSpec",
+    "Preparable",
     "Scores",
     "Term",
+    "prepare",
 ]
 
 
@@ -30,7 +34,9 @@ class LossSpec(Named):
     """One term of an objective.
 
     ``build(options)`` gives a module that is called with ``(restored, target)``, both by the tensor
-    contract and of equal shape, and returns **one scalar** to be minimised.
+    contract and of equal shape, and returns **one scalar** to be minimised. Building downloads nothing and
+    reads nothing: see `Preparable`. A module that compares features of a network can share its pass
+    through it with other losses: see `FeatureLoss`.
     """
 
     name: str
@@ -38,6 +44,71 @@ class LossSpec(Named):
     build: Callable[[Any], nn.Module]
     options: type[Options] = Options
     reference: str = ""
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A loss's module that needs more than its options: weights to be fetched, statistics of images.
+
+    What it measures it keeps in persistent buffers, so that the checkpoints of a run carry it. Weights
+    that can be fetched again belong into buffers that are not persistent.
+    """
+
+    def prepare(self, samples: Sequence[Tensor]) -> None:
+        """Become ready to be called. Done once before the first step, and again after a run is resumed.
+
+        Args:
+            samples: targets ``(3, H, W)`` of the data, read when they are asked for. What the persistent
+                buffers hold already is not measured again.
+
+        Raises:
+            RestoreError: something cannot be fetched, or does not fit.
+        """
+        ...
+
+
+def prepare(module: nn.Module, samples: Sequence[Tensor]) -> None:
+    """Prepare all parts of `module` that have to be.
+
+    Args:
+        module: a loss, or anything that holds losses.
+        samples: see `Preparable`.
+
+    Raises:
+        RestoreError: what a part raised.
+    """
+    for part in module.modules():
+        if isinstance(part, Preparable):
+            part.prepare(samples)
+
+
+class FeatureNetwork(Protocol):
+    """A frozen network that losses look at images with."""
+
+    key: Hashable
+    """Networks with equal keys give equal features: an objective keeps one of them."""
+
+    def __call__(self, images: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+        """``(B, 3, H, W)`` to the features at each of `layers`, in one pass."""
+        ...
+
+
+@runtime_checkable
+class FeatureLoss(Protocol):
+    """What a loss's module has besides when it compares features instead of pixels.
+
+    Losses with networks of one key share a single pass through it for each image, and the target's
+    features carry no gradient. Called with images, as any loss, the module gives the same figure.
+    """
+
+    network: FeatureNetwork
+    """An objective replaces it by an equal one that it shares."""
+    layers: Collection[str]
+    """What it asks the network for."""
+
+    def compare(self, restored: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+        """One scalar from the features at its `layers`; others may be there."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -51,15 +122,17 @@ class Scores:
 
 
 class Gate(Protocol):
-    """One question, answered from the last scores: may the discriminator learn in this step?"""
+    """One question, answered from the last scores: may the discriminator learn in this step?
+
+    A gate that is a subclass of `Options` can be changed by the user: ``--set adversary.gate.FIELD=VALUE``.
+    """
 
     def is_open(self, scores: Scores | None) -> bool:
         """`scores` are those of the previous batch; ``None`` in the first step."""
         ...
 
 
-@dataclass(frozen=True)
-class AlwaysOpen:
+class AlwaysOpen(Options):
     """The gate of an ordinary adversarial objective: the discriminator learns in every step."""
 
     def is_open(self, scores: Scores | None) -> bool:  # noqa: ARG002
@@ -84,6 +157,8 @@ class Adversary:
     weight: float = 1.0
     gate: Gate = field(default_factory=AlwaysOpen)
     options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the discriminator. Among the user's changes ``weight`` and ``gate`` mean the fields above, so a
+    discriminator cannot have options of these names."""
 
 
 @dataclass(frozen=True)

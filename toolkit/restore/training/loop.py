@@ -22,7 +22,16 @@ from restore.training.interruption import Interruption
 from restore.training.log import LOG_FILE, Monitor, RunLog, forget_after
 from restore.training.optimisation import learning_rate, seed_everything, set_learning_rate
 from restore.training.processes import Team, helpers_end_here, rank
-from restore.training.session import CHECKPOINTS, WEIGHTS_FILE, Session, begin, create, restore, save
+from restore.training.session import (
+    CHECKPOINTS,
+    WEIGHTS_FILE,
+    Session,
+    begin,
+    create,
+    make_ready,
+    restore,
+    save,
+)
 from restore.training.setup import Plan, make_fabric, make_plan
 
 __all__ = ["Outcome", "train", "update"]
@@ -87,10 +96,11 @@ def train(
                 team.lead(lambda: _check_free(run))
             session = begin(plan, registry, team)
             _announce(plan, damaged, monitor)
+            if checkpoint is not None:
+                _take_back(session, checkpoint, run, monitor)
+            make_ready(session)
             if checkpoint is None:
                 team.lead(lambda: create(session, run))
-            else:
-                _take_back(session, checkpoint, run, monitor)
             with Interruption() as interruption:
                 _steps(session, data, run, monitor, interruption)
     return Outcome(run, session.step, session.step < config.steps, session.figures)
@@ -160,7 +170,9 @@ def update(session: Session, degraded: Tensor, target: Tensor) -> dict[str, floa
     seed_everything(config.seed, session.step, fabric.global_rank)
     session.figures = {}
     restored = session.generator(degraded)
-    terms = session.objective(restored, target) | session.opponent.term(restored)
+    with fabric.autocast():
+        terms = session.objective(restored, target)
+    terms |= session.opponent.term(restored)
     loss = torch.stack(list(terms.values())).sum()
     session.optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)

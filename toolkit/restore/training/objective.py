@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -13,7 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restore.errors import OptionsError, nearest
-from restore.interfaces import Adversary, Gate, LossSpec, ObjectiveSpec, Scores, Term, parse
+from restore.interfaces import (
+    Adversary,
+    FeatureLoss,
+    FeatureNetwork,
+    Gate,
+    LossSpec,
+    ObjectiveSpec,
+    Options,
+    Scores,
+    Term,
+    parse,
+)
 from restore.registry import Catalogue, Registry
 
 __all__ = ["NoOpponent", "Objective", "Opponent", "Rival", "recipe"]
@@ -28,7 +39,7 @@ def recipe(
         name: an objective, or a loss, which becomes an objective of that one term.
         registry: where to look.
         terms: loss -> weight and options that replace those of the recipe.
-        adversary: weight and options that replace those of the recipe.
+        adversary: weight, options of the gate and of the discriminator that replace those of the recipe.
 
     Raises:
         UnknownNameError: neither an objective nor a loss has this name.
@@ -53,6 +64,8 @@ def recipe(
 class Objective(nn.Module):
     """The weighted terms that compare a restored image with its target.
 
+    Terms that look at features of one network share a single pass through it.
+
     Raises:
         UnknownNameError: no such loss.
         OptionsError: an option of a loss is wrong.
@@ -62,13 +75,29 @@ class Objective(nn.Module):
         super().__init__()
         self.terms = spec.terms
         self.losses = nn.ModuleList(_built(term, registry) for term in spec.terms)
+        self._networks: dict[Hashable, FeatureNetwork] = {}
+        self._layers: dict[Hashable, set[str]] = {}
+        for loss in self.losses:
+            if isinstance(loss, FeatureLoss):
+                loss.network = self._networks.setdefault(loss.network.key, loss.network)
+                self._layers.setdefault(loss.network.key, set()).update(loss.layers)
 
     def forward(self, restored: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Loss -> its weighted scalar."""
-        return {
-            term.loss: term.weight * loss(restored, target)
-            for term, loss in zip(self.terms, self.losses, strict=True)
-        }
+        with torch.no_grad():
+            of_target = self._features(target)
+        of_restored = self._features(restored)
+        values = {}
+        for term, loss in zip(self.terms, self.losses, strict=True):
+            if isinstance(loss, FeatureLoss):
+                value = loss.compare(of_restored[loss.network.key], of_target[loss.network.key])
+            else:
+                value = loss(restored, target)
+            values[term.loss] = term.weight * value
+        return values
+
+    def _features(self, images: Tensor) -> dict[Hashable, dict[str, Tensor]]:
+        return {key: network(images, self._layers[key]) for key, network in self._networks.items()}
 
 
 class Opponent(Protocol):
@@ -214,7 +243,20 @@ def _changed_term(term: Term, changes: Mapping[str, Any]) -> Term:
 def _changed_adversary(adversary: Adversary, changes: Mapping[str, Any]) -> Adversary:
     options = {**adversary.options, **changes}
     weight = _weight(options.pop("weight", adversary.weight), "the adversary")
-    return replace(adversary, weight=weight, options=options)
+    gate = _changed_gate(adversary.gate, options.pop("gate", {}))
+    return replace(adversary, weight=weight, gate=gate, options=options)
+
+
+def _changed_gate(gate: Gate, changes: Any) -> Gate:
+    if not isinstance(changes, Mapping):
+        raise OptionsError(
+            f"the gate takes options, such as adversary.gate.threshold=0.8, but got {changes!r}"
+        )
+    if not changes:
+        return gate
+    if not isinstance(gate, Options):
+        raise OptionsError(f"the gate of this objective has no options, but got '{next(iter(changes))}'")
+    return parse(type(gate), {**gate.model_dump(), **changes}, "the gate")
 
 
 def _weight(value: Any, owner: str) -> float:

@@ -54,6 +54,11 @@ class Team:
         """The mean over the processes."""
         return torch.as_tensor(self.fabric.all_reduce(tensor, reduce_op="mean"))
 
+    def share(self, content: Result) -> Result:
+        """The leader's `content`, in every process."""
+        shared: Result = self.fabric.broadcast(content)
+        return shared
+
     def each(self, action: Callable[[], Result]) -> Result:
         """Do something in every process.
 

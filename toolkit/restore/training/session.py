@@ -15,14 +15,14 @@ from restore.checkpoint import Checkpoint, WeightsCard, save_checkpoint, save_we
 from restore.config import CONFIG_FILE, write_toml
 from restore.errors import TrainingError
 from restore.files import atomic_folder
-from restore.interfaces import Adversary, parse
+from restore.interfaces import Adversary, parse, prepare
 from restore.registry import Registry
 from restore.training.objective import NoOpponent, Objective, Opponent, Rival
 from restore.training.optimisation import Average, seed_everything
 from restore.training.processes import Team
 from restore.training.setup import Plan, versions
 
-__all__ = ["CHECKPOINTS", "WEIGHTS_FILE", "Session", "begin", "create", "restore", "save"]
+__all__ = ["CHECKPOINTS", "WEIGHTS_FILE", "Session", "begin", "create", "make_ready", "restore", "save"]
 
 CHECKPOINTS = "checkpoints"
 WEIGHTS_FILE = "generator.safetensors"
@@ -49,7 +49,8 @@ class Session:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """All networks of a checkpoint."""
-        return {"generator": self.generator, "average": self.average.module} | self.opponent.state()[0]
+        own = {"generator": self.generator, "average": self.average.module, "objective": self.objective}
+        return own | self.opponent.state()[0]
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -75,6 +76,18 @@ def begin(plan: Plan, registry: Registry, team: Team) -> Session:
     generator, optimizer = _set_up(network, plan, team)
     opponent = _opponent(plan, registry, team)
     return Session(plan, team, generator, optimizer, average, objective.to(team.fabric.device), opponent)
+
+
+def make_ready(session: Session) -> None:
+    """Prepare the losses: first in the leader, whose measurements the other processes take over.
+
+    Raises:
+        RestoreError: a loss cannot fetch what it needs.
+    """
+    objective, team, samples = session.objective, session.team, session.plan.samples
+    team.lead(lambda: prepare(objective, samples))
+    objective.load_state_dict(team.share(objective.state_dict()))
+    team.each(lambda: prepare(objective, samples))
 
 
 def create(session: Session, run: Path) -> None:

@@ -16,7 +16,7 @@ from torch import nn
 
 from restore.checkpoint import LoadedModel, load_model
 from restore.config import TrainingConfig
-from restore.data import Patches, find_images, fingerprint, usable
+from restore.data import Patches, Targets, find_images, fingerprint, usable
 from restore.errors import UsageError
 from restore.evaluation import Dataset, Meter, dataset, meters
 from restore.inference import choose_device, choose_precision
@@ -47,6 +47,11 @@ class Plan:
     """Of the images that are trained on."""
     initial: LoadedModel | None
     """What `config.init` names."""
+
+    @property
+    def samples(self) -> Targets:
+        """What losses measure before the first step: the same for every run on these images."""
+        return Targets(self.patches)
 
     def generator(self) -> nn.Module:
         """The network to be trained: fresh, or with the weights that `init` names."""

@@ -1,0 +1,119 @@
+"""The perceptual and the texture loss, sections 4.2.2 and 4.2.3 of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restore_enhancenet.options import PerceptualOptions, TextureOptions
+from restore_enhancenet.vgg import Vgg19
+
+__all__ = ["PerceptualLoss", "TextureLoss", "build_perceptual", "build_texture", "gram_matrices"]
+
+_WINDOW = 16 * 16  # positions of the windows for which the paper gives its weights
+
+
+class _VggLoss(nn.Module):
+    """A weighted sum over layers of VGG-19, whose features have a mean of one.
+
+    Args:
+        network: shared with other losses of an objective.
+        weights: layer -> weight.
+    """
+
+    def __init__(self, network: Vgg19, weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self.network = network
+        self.weights = dict(weights)
+        self.layers = tuple(weights)
+
+    def prepare(self, samples: Sequence[Tensor]) -> None:
+        """Have the network loaded and normalised as deep as this loss looks; see `Vgg19.prepare`."""
+        self.network.prepare(samples, self.layers)
+
+    def forward(self, restored: Tensor, target: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` twice -> one scalar."""
+        with torch.no_grad():
+            of_target = self.network(target, self.layers)
+        return self.compare(self.network(restored, self.layers), of_target)
+
+    def compare(self, restored: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+        """Features ``(B, C, h, w)`` at each layer, twice -> one scalar, in float32 or better."""
+        # Half precision would keep three digits of a difference between nearly equal numbers.
+        with torch.autocast(next(iter(target.values())).device.type, enabled=False):
+            distances = [
+                weight * self.distance(_at_least_float(restored[layer]), _at_least_float(target[layer]))
+                for layer, weight in self.weights.items()
+            ]
+            return torch.stack(distances).sum()
+
+    def distance(self, restored: Tensor, target: Tensor) -> Tensor:
+        """Of the features at one layer."""
+        raise NotImplementedError
+
+
+class PerceptualLoss(_VggLoss):
+    """``sum_l w_l ||phi_l(restored) - phi_l(target)||^2``, Eq. 4 and 5: mean over all entries of a layer."""
+
+    def distance(self, restored: Tensor, target: Tensor) -> Tensor:
+        """``(B, C, h, w)`` twice -> one scalar."""
+        return F.mse_loss(restored, target)
+
+
+class TextureLoss(_VggLoss):
+    """``sum_l w_l ||G(phi_l(restored)) - G(phi_l(target))||^2``, Eq. 6 and 7: mean over windows and entries.
+
+    Args:
+        network: shared with other losses of an objective.
+        weights: layer -> weight.
+        patch: side of the square windows, in positions of a feature map.
+    """
+
+    def __init__(self, network: Vgg19, weights: Mapping[str, float], patch: int = 16) -> None:
+        super().__init__(network, weights)
+        self.patch = patch
+
+    def distance(self, restored: Tensor, target: Tensor) -> Tensor:
+        """``(B, C, h, w)`` twice -> one scalar."""
+        return F.mse_loss(gram_matrices(restored, self.patch), gram_matrices(target, self.patch))
+
+
+def gram_matrices(features: Tensor, patch: int) -> Tensor:
+    """``F F^T`` of each window of `features`, on the scale of windows of 16x16 positions.
+
+    A Gram matrix grows with the positions that it sums over, and the loss with their square. So that the
+    published weights, which are for 16x16, mean the same for other windows, the matrices of those are
+    multiplied by 256 / positions.
+
+    Args:
+        features: ``(B, C, h, w)``.
+        patch: side of the windows, which do not overlap. What is left over at the right and bottom is
+            dropped; a window larger than the map is the map.
+
+    Returns:
+        ``(B * windows, C, C)``.
+    """
+    batch, channels, height, width = features.shape
+    high, wide = min(patch, height), min(patch, width)
+    rows, columns = height // high, width // wide
+    x = features[..., : rows * high, : columns * wide].permute(0, 2, 3, 1)  # (B, h, w, C)
+    x = x.reshape(batch, rows, high, columns, wide, channels).transpose(2, 3)
+    x = x.reshape(batch * rows * columns, high * wide, channels)
+    return x.transpose(1, 2) @ x * (_WINDOW / (high * wide))
+
+
+def build_perceptual(options: PerceptualOptions) -> nn.Module:
+    """The perceptual loss; its network is empty until it is prepared."""
+    return PerceptualLoss(Vgg19(options.vgg), options.layers)
+
+
+def build_texture(options: TextureOptions) -> nn.Module:
+    """The texture loss; its network is empty until it is prepared."""
+    return TextureLoss(Vgg19(options.vgg), options.layers, options.patch)
+
+
+def _at_least_float(features: Tensor) -> Tensor:
+    return features if features.dtype == torch.float64 else features.float()

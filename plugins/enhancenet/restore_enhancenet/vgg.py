@@ -1,0 +1,228 @@
+"""VGG-19 with features of mean one, by which the perceptual and the texture loss look at images."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from restore.errors import UsageError, WeightsError
+from restore.files import atomic_file, cache_folder
+from restore_enhancenet.options import LAYERS
+
+__all__ = ["FILE_VARIABLE", "Vgg19", "load_convolutions"]
+
+FILE_VARIABLE = "RESTORE_VGG19"
+"""Environment variable: a local file with the weights, for machines without a network."""
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the images that VGG-19 was trained on
+_BATCH = 8  # samples that are measured together
+
+Convolutions = dict[str, tuple[Tensor, Tensor]]
+"""Layer -> weight ``(out, in, 3, 3)`` and bias ``(out,)``."""
+
+
+def _indices() -> dict[str, int]:
+    """Convolution -> its number in torchvision's ``features``, where ReLU and pooling count too."""
+    indices, index = {}, 0
+    for layer in LAYERS:
+        if layer.startswith("conv"):
+            indices[layer] = index
+        index += 2 if layer.startswith("conv") else 1
+    return indices
+
+
+_INDEX = _indices()
+
+
+class Vgg19(nn.Module):
+    """The convolutional part of VGG-19 (Simonyan and Zisserman, ICLR 2015), frozen.
+
+    Its filters are rescaled once, from the first layer on, so that the activation of each of them after
+    the ReLU is 1 in the mean over images and positions (Gatys, Ecker, Bethge, CVPR 2016); filters that
+    never fire stay as they are. Because ReLU and pooling are homogeneous, the features of the network are
+    only multiplied by that.
+
+    Empty until it is prepared: building it reads and downloads nothing. The means that it measured are
+    persistent buffers, the filters are not.
+
+    Args:
+        file: local weights; none: see `load_convolutions`.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        super().__init__()
+        self.key = ("vgg19", file)
+        self.file = file
+        self.depth = 0
+        self.register_buffer("shift", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("spread", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+        for layer in _INDEX:
+            channels = min(64 * 2 ** (int(layer[4]) - 1), 512)
+            self.register_buffer(f"{layer}_mean", torch.full((channels,), torch.nan))
+
+    def prepare(self, samples: Sequence[Tensor], layers: Collection[str]) -> None:
+        """Load the filters up to the deepest of `layers` and normalise them.
+
+        Args:
+            samples: images ``(3, H, W)`` in [0, 1] over which the means are taken, unless they are known
+                from a checkpoint or from the user's cache.
+            layers: some of `LAYERS`.
+
+        Raises:
+            WeightsError: the weights cannot be fetched or read, or end before the deepest layer.
+        """
+        depth = max(LAYERS.index(layer) + 1 for layer in layers)
+        if depth <= self.depth:
+            return
+        names = [layer for layer in LAYERS[:depth] if layer in _INDEX]
+        filters = load_convolutions(self.file, names)
+        if any(self._mean_of(layer).isnan().any() for layer in names):
+            for layer, mean in _cached_means(filters, samples).items():
+                self._mean_of(layer).copy_(mean)
+        before = torch.ones(3)
+        for layer, (weight, bias) in filters.items():
+            after = self._mean_of(layer).cpu()
+            scaled = weight * before.view(1, -1, 1, 1) / after.view(-1, 1, 1, 1)
+            self._keep(f"{layer}_weight", scaled.contiguous(memory_format=torch.channels_last))
+            self._keep(f"{layer}_bias", bias / after)
+            before = after
+        self.depth = depth
+
+    def forward(self, images: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+        """``(B, 3, H, W)`` -> layer -> its features ``(B, C, h, w)``.
+
+        Raises:
+            UsageError: the images are too small to be pooled so often.
+            RuntimeError: the network was not prepared for these layers.
+        """
+        depth = max(LAYERS.index(layer) + 1 for layer in layers)
+        if depth > self.depth:
+            raise RuntimeError(f"the network is not prepared for {', '.join(sorted(layers))}: call prepare")
+        pools = sum(layer.startswith("pool") for layer in LAYERS[:depth])
+        if min(images.shape[-2:]) < 2**pools:
+            raise UsageError(
+                f"images of {images.shape[-1]}x{images.shape[-2]} pixels are too small for VGG-19's "
+                f"{LAYERS[depth - 1]}, which needs {2**pools}: use a larger --patch-size"
+            )
+        filters = {layer: self._filter(layer) for layer in LAYERS[:depth] if layer in _INDEX}
+        normalised = (images - self.get_buffer("shift")) / self.get_buffer("spread")
+        return {layer: x for layer, x in _activations(normalised, filters, depth) if layer in layers}
+
+    def _filter(self, layer: str) -> tuple[Tensor, Tensor]:
+        return self.get_buffer(f"{layer}_weight"), self.get_buffer(f"{layer}_bias")
+
+    def _mean_of(self, layer: str) -> Tensor:
+        return self.get_buffer(f"{layer}_mean")
+
+    def _keep(self, name: str, tensor: Tensor) -> None:
+        self.register_buffer(name, tensor.to(self.get_buffer("shift")), persistent=False)
+
+
+def load_convolutions(file: Path | None, layers: Sequence[str]) -> Convolutions:
+    """The filters of `layers`, float32.
+
+    Args:
+        file: ``.safetensors`` or ``.pth`` in torchvision's names, for RGB in [0, 1] normalised by ImageNet's
+            mean and standard deviation. None: the file that ``RESTORE_VGG19`` names, or else torchvision's
+            own, downloaded on first use with its hash checked.
+        layers: convolutions.
+
+    Raises:
+        WeightsError: the file is missing, damaged or ends too early, or cannot be downloaded.
+    """
+    named = os.environ.get(FILE_VARIABLE)
+    file = file or (Path(named) if named else None)
+    tensors = _download() if file is None else _read(file)
+    missing = [layer for layer in layers if f"features.{_INDEX[layer]}.weight" not in tensors]
+    if missing:
+        raise WeightsError(
+            f"the VGG-19 weights '{file}' lack {', '.join(missing)}, which the chosen layers need: give a "
+            f"whole file, or choose layers before {missing[0]}, such as "
+            f"--set perceptual.layers=pool2:0.2,pool3:0.02"
+        )
+    try:
+        return {layer: _convolution(tensors, layer) for layer in layers}
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"'{file}' does not hold VGG-19 in torchvision's names: {error}") from error
+
+
+def _convolution(tensors: Mapping[str, Tensor], layer: str) -> tuple[Tensor, Tensor]:
+    weight, bias = (tensors[f"features.{_INDEX[layer]}.{part}"].float() for part in ("weight", "bias"))
+    channels = min(64 * 2 ** (int(layer[4]) - 1), 512)
+    if weight.ndim != 4 or weight.shape[0] != channels or bias.shape != (channels,):
+        raise ValueError(f"{layer} has the shape {tuple(weight.shape)}")
+    return weight, bias
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        tensors: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        return tensors
+    except (OSError, SafetensorError, RuntimeError, UnpicklingError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(f"cannot read the VGG-19 weights '{file}': {reason}") from error
+
+
+def _download() -> dict[str, Tensor]:
+    from torchvision.models import VGG19_Weights  # late: importing torchvision takes seconds
+
+    weights = VGG19_Weights.IMAGENET1K_V1
+    try:
+        tensors: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"cannot download VGG-19's weights from {weights.url}: {error}; fetch that file elsewhere and "
+            f"name it by {FILE_VARIABLE}=FILE"
+        ) from error
+    return tensors
+
+
+def _cached_means(filters: Convolutions, samples: Sequence[Tensor]) -> dict[str, Tensor]:
+    """What `_measured_means` gives, from the user's cache where the same was measured before."""
+    images = [samples[index] for index in range(len(samples))]
+    digest = hashlib.sha256()
+    for tensor in (*(part for pair in filters.values() for part in pair), *images):
+        digest.update(tensor.contiguous().numpy().tobytes())
+    file = cache_folder() / "vgg19-means" / f"{digest.hexdigest()}.safetensors"
+    with suppress(OSError, SafetensorError):
+        return load_file(file)
+    means = _measured_means(filters, images)
+    with suppress(OSError, SafetensorError), atomic_file(file) as temporary:  # a cache that cannot be written
+        save_file(means, temporary)
+    return means
+
+
+@torch.no_grad()
+def _measured_means(filters: Convolutions, images: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Layer -> mean activation ``(C,)`` of each filter after the ReLU; 1 for filters that never fire."""
+    sums = {layer: torch.zeros(len(bias), dtype=torch.float64) for layer, (_, bias) in filters.items()}
+    counts = dict.fromkeys(filters, 0)
+    depth = LAYERS.index(list(filters)[-1]) + 1
+    shift, spread = (torch.tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
+    for start in range(0, len(images), _BATCH):
+        normalised = (torch.stack(list(images[start : start + _BATCH])) - shift) / spread
+        for layer, x in _activations(normalised, filters, depth):
+            if layer in filters:
+                sums[layer] += x.double().sum((0, 2, 3))
+                counts[layer] += x.numel() // x.shape[1]
+    means = {layer: (sums[layer] / counts[layer]).float() for layer in filters}
+    return {layer: torch.where(mean > 0, mean, 1.0) for layer, mean in means.items()}
+
+
+def _activations(x: Tensor, filters: Convolutions, depth: int) -> Iterator[tuple[str, Tensor]]:
+    """The first `depth` layers with their results: convolutions after the ReLU, and poolings."""
+    for layer in LAYERS[:depth]:
+        x = F.relu(F.conv2d(x, *filters[layer], padding=1)) if layer in filters else F.max_pool2d(x, 2)
+        yield layer, x
