@@ -167,11 +167,11 @@ class Targets(Sequence[Tensor]):
 
     Args:
         patches: where the images come from.
-        count: how many.
+        length: how many.
     """
 
-    def __init__(self, patches: Patches, count: int = 128) -> None:
-        self.count = count
+    def __init__(self, patches: Patches, length: int = 128) -> None:
+        self.length = length
         self.patches = Patches(
             patches.files, patches.patch, patches.scale, patches.degrade, seed=0, augment=False
         )
@@ -184,13 +184,13 @@ class Targets(Sequence[Tensor]):
 
     def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
         if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(self.count))]
-        if not -self.count <= index < self.count:
+            return [self[each] for each in range(*index.indices(self.length))]
+        if not -self.length <= index < self.length:
             raise IndexError(index)
-        return self.patches[index % self.count][1]
+        return self.patches[index % self.length][1]
 
     def __len__(self) -> int:
-        return self.count
+        return self.length
 
 
 class CountedSampler(Sampler[list[int]]):

@@ -52,7 +52,8 @@ class Discriminator(nn.Module):
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, a=slope, nonlinearity="leaky_relu")
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
 
 def build(target_size: int, options: DiscriminatorOptions) -> nn.Module:
