@@ -27,12 +27,14 @@ from torch import Tensor, nn
 from restore.interfaces import (
     DegradationSpec,
     DiscriminatorSpec,
+    FeatureLoss,
     LossSpec,
     MetricSpec,
     ModelSpec,
     ObjectiveSpec,
     Options,
     parse,
+    prepare,
 )
 from restore.registry import Registry
 from restore.tiling import map_tiles
@@ -99,7 +101,13 @@ def model_checks(spec: ModelSpec, *, scale: int, options: Options | None = None)
 def loss_checks(spec: LossSpec, *, options: Options | None = None, size: int = 64) -> list[Check]:
     """The claims about a loss, on images of `size` pixels."""
     chosen = spec.options() if options is None else options
-    claims = (_loss_is_a_scalar, _loss_is_least_at_the_target, _loss_passes_gradients)
+    claims = (
+        _loss_is_a_scalar,
+        _loss_is_least_at_the_target,
+        _loss_passes_gradients,
+        _loss_gives_the_same_from_shared_features,
+        _loss_keeps_what_it_measured,
+    )
     return [_check(f"loss {spec.name}", claim, spec, chosen, size) for claim in claims]
 
 
@@ -291,13 +299,15 @@ def _tiles_equal_the_whole(spec: ModelSpec, scale: int, options: Options) -> Non
 
 
 def _loss_is_a_scalar(spec: LossSpec, options: Options, size: int) -> None:
-    value = spec.build(options)(_image(size, size, batch=2), _image(size, size + 1, batch=2)[..., :size])
+    value = _ready(spec, options, size)(
+        _image(size, size, batch=2), _image(size, size + 1, batch=2)[..., :size]
+    )
     _expect(isinstance(value, Tensor) and value.shape == (), f"expected one scalar, but got {value!r}")
     _expect(value.isfinite(), f"the loss of two ordinary images is {value.item()}")
 
 
 def _loss_is_least_at_the_target(spec: LossSpec, options: Options, size: int) -> None:
-    loss, target = spec.build(options), _image(size, size)
+    loss, target = _ready(spec, options, size), _image(size, size)
     noisy = (target + 0.1 * torch.randn(target.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     at_target, at_noisy = loss(target, target).item(), loss(noisy, target).item()
     _expect(
@@ -308,8 +318,45 @@ def _loss_is_least_at_the_target(spec: LossSpec, options: Options, size: int) ->
 
 def _loss_passes_gradients(spec: LossSpec, options: Options, size: int) -> None:
     restored = _image(size, size).requires_grad_()
-    spec.build(options)(restored, _image(size, size + 1)[..., :size]).backward()
+    _ready(spec, options, size)(restored, _image(size, size + 1)[..., :size]).backward()
     _expect(restored.grad is not None and restored.grad.abs().sum() > 0, "no gradient reaches the image")
+
+
+def _loss_gives_the_same_from_shared_features(spec: LossSpec, options: Options, size: int) -> None:
+    loss = _ready(spec, options, size)
+    if not isinstance(loss, FeatureLoss):
+        return
+    images = _image(size, size), _image(size, size + 1)[..., :size]
+    shared = loss.compare(*(loss.network(image, loss.layers) for image in images)).item()
+    alone = loss(*images).item()
+    _expect(
+        abs(shared - alone) <= 1e-5 * abs(alone),
+        f"{alone:.6g} from two images, but {shared:.6g} from their features: compare what forward compares",
+    )
+
+
+def _loss_keeps_what_it_measured(spec: LossSpec, options: Options, size: int) -> None:
+    """As in a run that is resumed: first the buffers of its checkpoint, then `prepare`."""
+    loss, again = _ready(spec, options, size), spec.build(options)
+    again.load_state_dict(loss.state_dict())
+    prepare(again, _samples(size, first=100))
+    images = _image(size, size), _image(size, size + 1)[..., :size]
+    before, after = (module(*images).item() for module in (loss, again))
+    _expect(
+        before == after,
+        f"{before:.6g} before a run is resumed, {after:.6g} after it: keep what is measured in persistent "
+        f"buffers, and measure only what they do not hold",
+    )
+
+
+def _ready(spec: LossSpec, options: Options, size: int) -> nn.Module:
+    loss = spec.build(options)
+    prepare(loss, _samples(size))
+    return loss
+
+
+def _samples(size: int, first: int = 0) -> list[Tensor]:
+    return [_image(size, size + first + index)[0, ..., :size] for index in range(4)]
 
 
 def _gives_logits(spec: DiscriminatorSpec, options: Options, target_size: int) -> None:

@@ -31,8 +31,8 @@ class _VggLoss(nn.Module):
         self.layers = tuple(weights)
 
     def prepare(self, samples: Sequence[Tensor]) -> None:
-        """Have the network loaded and normalised as deep as this loss looks; see `Vgg19.prepare`."""
-        self.network.prepare(samples, self.layers)
+        """Have the network loaded and normalised as deep as this loss looks; see `Vgg19.load`."""
+        self.network.load(self.layers, samples)
 
     def forward(self, restored: Tensor, target: Tensor) -> Tensor:
         """``(B, 3, H, W)`` twice -> one scalar."""

@@ -7,7 +7,6 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +25,7 @@ FILE_VARIABLE = "RESTORE_VGG19"
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the images that VGG-19 was trained on
 _BATCH = 8  # samples that are measured together
+_HARDLY = 0.01  # of the mean of a layer; no filter below conv3_4 comes near it on photographs
 
 Convolutions = dict[str, tuple[Tensor, Tensor]]
 """Layer -> weight ``(out, in, 3, 3)`` and bias ``(out,)``."""
@@ -48,11 +48,10 @@ class Vgg19(nn.Module):
     """The convolutional part of VGG-19 (Simonyan and Zisserman, ICLR 2015), frozen.
 
     Its filters are rescaled once, from the first layer on, so that the activation of each of them after
-    the ReLU is 1 in the mean over images and positions (Gatys, Ecker, Bethge, CVPR 2016); filters that
-    never fire stay as they are. Because ReLU and pooling are homogeneous, the features of the network are
-    only multiplied by that.
+    the ReLU is 1 in the mean over images and positions (Gatys, Ecker, Bethge, CVPR 2016). Because ReLU and
+    pooling are homogeneous, the features of the network are only multiplied by that.
 
-    Empty until it is prepared: building it reads and downloads nothing. The means that it measured are
+    Empty until `load`: building it reads and downloads nothing. The means that it measured are
     persistent buffers, the filters are not.
 
     Args:
@@ -70,13 +69,13 @@ class Vgg19(nn.Module):
             channels = min(64 * 2 ** (int(layer[4]) - 1), 512)
             self.register_buffer(f"{layer}_mean", torch.full((channels,), torch.nan))
 
-    def prepare(self, samples: Sequence[Tensor], layers: Collection[str]) -> None:
+    def load(self, layers: Collection[str], samples: Sequence[Tensor]) -> None:
         """Load the filters up to the deepest of `layers` and normalise them.
 
         Args:
+            layers: some of `LAYERS`.
             samples: images ``(3, H, W)`` in [0, 1] over which the means are taken, unless they are known
                 from a checkpoint or from the user's cache.
-            layers: some of `LAYERS`.
 
         Raises:
             WeightsError: the weights cannot be fetched or read, or end before the deepest layer.
@@ -103,11 +102,13 @@ class Vgg19(nn.Module):
 
         Raises:
             UsageError: the images are too small to be pooled so often.
-            RuntimeError: the network was not prepared for these layers.
+            RuntimeError: these layers were not loaded.
         """
         depth = max(LAYERS.index(layer) + 1 for layer in layers)
         if depth > self.depth:
-            raise RuntimeError(f"the network is not prepared for {', '.join(sorted(layers))}: call prepare")
+            raise RuntimeError(
+                f"VGG-19 is not loaded up to {', '.join(sorted(layers))}: prepare the loss first"
+            )
         pools = sum(layer.startswith("pool") for layer in LAYERS[:depth])
         if min(images.shape[-2:]) < 2**pools:
             raise UsageError(
@@ -168,9 +169,11 @@ def _read(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
-        tensors: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        tensors = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(tensors, dict):
+            raise TypeError("it holds no names")
         return tensors
-    except (OSError, SafetensorError, RuntimeError, UnpicklingError, EOFError) as error:
+    except Exception as error:  # torch's own unpickler raises whatever a damaged file makes it meet
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"cannot read the VGG-19 weights '{file}': {reason}") from error
 
@@ -206,7 +209,11 @@ def _cached_means(filters: Convolutions, samples: Sequence[Tensor]) -> dict[str,
 
 @torch.no_grad()
 def _measured_means(filters: Convolutions, images: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Layer -> mean activation ``(C,)`` of each filter after the ReLU; 1 for filters that never fire."""
+    """Layer -> mean activation ``(C,)`` of each filter after the ReLU.
+
+    Filters that hardly ever fire get the mean of their layer: the few times that they do would outweigh
+    everything else.
+    """
     sums = {layer: torch.zeros(len(bias), dtype=torch.float64) for layer, (_, bias) in filters.items()}
     counts = dict.fromkeys(filters, 0)
     depth = LAYERS.index(list(filters)[-1]) + 1
@@ -218,7 +225,9 @@ def _measured_means(filters: Convolutions, images: Sequence[Tensor]) -> dict[str
                 sums[layer] += x.double().sum((0, 2, 3))
                 counts[layer] += x.numel() // x.shape[1]
     means = {layer: (sums[layer] / counts[layer]).float() for layer in filters}
-    return {layer: torch.where(mean > 0, mean, 1.0) for layer, mean in means.items()}
+    return {
+        layer: torch.where(mean < _HARDLY * mean.mean(), mean.mean(), mean) for layer, mean in means.items()
+    }
 
 
 def _activations(x: Tensor, filters: Convolutions, depth: int) -> Iterator[tuple[str, Tensor]]:

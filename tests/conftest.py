@@ -1,23 +1,28 @@
-"""Small images, a small model and a toy plugin: what a test of training needs."""
+"""What tests share: images, a small model, a toy plugin, a random VGG-19, caches that are not the user's."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
 
 import restore_baselines.plugin
 import restore_enhancenet.plugin
 from restore.config import TrainingConfig
 from restore.registry import Plugin, Registry, build
+from restore_enhancenet.options import LAYERS
 
-TOY = Path(__file__).parent / "toy" / "toy_plugin.py"
+TOY = Path(__file__).parent / "toolkit" / "toy" / "toy_plugin.py"
+VGG_WIDTHS = (64, 128, 256, 512, 512)
 
 
 def imported(file: Path) -> ModuleType:
@@ -96,3 +101,43 @@ def toys() -> Registry:
     registry = build([*boxed, Plugin("toy", imported(TOY))])
     assert not registry.problems
     return registry
+
+
+RandomVgg19 = Callable[..., Path]
+
+
+def random_vgg19(file: Path, last: str = "pool5") -> Path:
+    """Weights in torchvision's layout, up to the layer `last`."""
+    generator = torch.Generator().manual_seed(0)
+    tensors, index, channels = {}, 0, 3
+    for layer in LAYERS[: LAYERS.index(last) + 1]:
+        if layer.startswith("conv"):
+            width = VGG_WIDTHS[int(layer[4]) - 1]
+            weight = torch.empty(width, channels, 3, 3)
+            nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+            tensors[f"features.{index}.weight"] = weight.half()
+            tensors[f"features.{index}.bias"] = 0.1 * torch.rand(width, generator=generator).half()
+            channels = width
+        index += 2 if layer.startswith("conv") else 1
+    if file.suffix == ".safetensors":
+        save_file(tensors, file)
+    else:
+        torch.save(tensors, file)
+    return file
+
+
+@pytest.fixture(name="random_vgg19")
+def _random_vgg19() -> RandomVgg19:
+    """Writes weights in torchvision's layout: ``(file, last)``, up to the layer `last`."""
+    return random_vgg19
+
+
+@pytest.fixture(scope="session", autouse=True)
+def vgg19(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """VGG-19 with random weights, where the losses look for it: no test downloads anything."""
+    folder = tmp_path_factory.mktemp("vgg19")
+    file = random_vgg19(folder / "vgg19.safetensors")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RESTORE_VGG19", str(file))
+        environment.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        yield file
