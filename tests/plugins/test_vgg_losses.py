@@ -227,7 +227,7 @@ def test_a_file_that_would_run_code_is_not_executed(tmp_path: Path) -> None:
 
 def test_a_file_with_other_shapes_is_refused(tmp_path: Path) -> None:
     torch.save([1], tmp_path / "list.pth")
-    with pytest.raises(WeightsError, match="cannot read the VGG-19 weights .*: it holds no names"):
+    with pytest.raises(WeightsError, match=r"cannot read the VGG-19 weights .*: it holds no names"):
         ready(build_texture(TextureOptions(vgg=tmp_path / "list.pth")))
     torch.save({"features.0.weight": torch.ones(3, 3), "features.0.bias": torch.ones(64)}, tmp_path / "a.pth")
     options = TextureOptions.model_validate({"vgg": tmp_path / "a.pth", "layers": "conv1_1:1"})

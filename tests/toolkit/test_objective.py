@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import OptionsError, UnknownNameError
-from restore.interfaces import Gate, ObjectiveSpec, Scores, Term
+from restore.interfaces import FeatureLoss, Gate, ObjectiveSpec, Scores, Term, prepare
 from restore.registry import Registry
 from restore.training.objective import NoOpponent, Objective, Rival, recipe
 
@@ -31,9 +31,25 @@ def test_the_user_changes_weights_and_options_of_terms_and_adversary(toys: Regis
     assert spec.adversary.gate is toys.objectives["l1-toy"].adversary.gate  # type: ignore[union-attr]
 
 
+def test_the_gate_is_changed_to_the_leaf(toys: Registry) -> None:
+    spec = recipe("pat", toys, {}, {"gate": {"threshold": 0.6}, "width": 8})
+    assert spec.adversary is not None
+    assert spec.adversary.gate == type(spec.adversary.gate)(threshold=0.6)  # type: ignore[call-arg]
+    assert spec.adversary.options == {"width": 8}
+
+
 @pytest.mark.parametrize(
     ("name", "terms", "adversary", "sentence"),
     [
+        ("pat", {}, {"gate": {"treshold": 1}}, "has no option 'treshold'. Did you mean 'threshold'?"),
+        ("pat", {}, {"gate": {"threshold": 2}}, "option 'threshold' of the gate"),
+        (
+            "pat",
+            {},
+            {"gate": 0.8},
+            "the gate takes options, such as adversary.gate.threshold=0.8, but got 0.8",
+        ),
+        ("l1-toy", {}, {"gate": {"threshold": 1}}, "the gate of this objective has no options"),
         ("l1", {"mse": {}}, {}, "objective 'l1' has no term 'mse'. Its terms: l1"),
         ("l1-toy", {"ms": {}}, {}, "has no term 'ms'. Did you mean 'mse'? Its terms: l1, mse"),
         ("e", {}, {"weight": 1}, "objective 'e' has no adversary"),
@@ -83,6 +99,61 @@ def test_options_of_a_term_are_checked_to_the_leaf(toys: Registry) -> None:
 def test_a_loss_may_have_any_name_that_the_registry_takes(toys: Registry, name: str) -> None:
     terms = Objective(recipe(name, toys, {}, {}), toys)(torch.zeros(1), torch.ones(1))
     assert terms == {name: torch.tensor(1.0)}
+
+
+SHALLOW: dict[str, dict[str, Any]] = {
+    "perceptual": {"layers": "pool1:0.5,conv2_1:0.25"},
+    "texture": {"layers": "conv1_1:1e-4", "patch": 8},
+}
+
+
+class Counted(nn.Module):
+    """A network that remembers what it was asked, and whether a gradient could pass."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.asked: list[tuple[set[str], bool]] = []
+
+    def forward(self, images: Tensor, layers: set[str]) -> dict[str, Tensor]:
+        self.asked.append((set(layers), torch.is_grad_enabled()))
+        found: dict[str, Tensor] = self.network(images, layers)
+        return found
+
+
+def test_terms_that_look_with_one_network_share_a_pass_and_the_target_has_no_gradient(toys: Registry) -> None:
+    objective = Objective(recipe("pat", toys, SHALLOW, {}), toys)
+    prepare(objective, list(torch.rand(4, 3, 16, 16)))
+    ((key, network),) = objective._networks.items()
+    assert isinstance(network, nn.Module)
+    counted = Counted(network)
+    objective._networks[key] = counted  # type: ignore[assignment]
+    restored, target = torch.rand(2, 3, 16, 16, requires_grad=True), torch.rand(2, 3, 16, 16)
+    terms = objective(restored, target)
+    layers = {"pool1", "conv1_1", "conv2_1"}
+    assert counted.asked == [(layers, False), (layers, True)]
+    for loss, name in zip(objective.losses, ("perceptual", "texture"), strict=True):
+        assert isinstance(loss, FeatureLoss)
+        assert loss.network is network
+        assert terms[name].item() == pytest.approx(loss(restored, target).item(), rel=1e-6)
+    torch.autograd.backward(list(terms.values()))
+    assert restored.grad is not None
+    assert restored.grad.abs().sum() > 0
+
+
+def test_terms_that_look_with_different_networks_share_nothing(toys: Registry, vgg19: Any) -> None:
+    other = SHALLOW | {"texture": SHALLOW["texture"] | {"vgg": vgg19}}
+    objective = Objective(recipe("pat", toys, other, {}), toys)
+    assert len(objective._networks) == 2
+
+
+def test_what_terms_measured_is_kept_in_their_buffers(toys: Registry) -> None:
+    objective, again = (Objective(recipe("pat", toys, SHALLOW, {}), toys) for _ in range(2))
+    prepare(objective, list(torch.rand(4, 3, 16, 16)))
+    again.load_state_dict(objective.state_dict())
+    prepare(again, list(torch.rand(4, 3, 16, 16)))
+    images = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
+    assert again(*images) == objective(*images)
 
 
 def test_no_opponent_adds_nothing() -> None:

@@ -160,7 +160,14 @@ def test_a_run_can_begin_with_the_weights_of_another_and_needs_them_only_then(
 
 # Resuming --------------------------------------------------------------------------------------------
 
+PAT = {
+    "loss": "pat",
+    "terms": {"perceptual": {"layers": "pool1:0.2,pool2:0.02"}, "texture": {"layers": "conv1_1:1e-6"}},
+    "adversary": {"width": 4, "hidden": 8},
+}
 METHODS = [
+    pytest.param(PAT, id="perceptual, adversary and texture"),
+    pytest.param(PAT | {"model": "srcnn", "model_options": {}}, id="the same with a model of another plugin"),
     pytest.param({"loss": "l1"}, id="terms"),
     pytest.param({"loss": "l1-toy"}, id="an adversary behind a gate"),
     pytest.param({"model": "noisy", "model_options": {}}, id="a model that draws random numbers"),
