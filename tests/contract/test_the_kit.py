@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -165,6 +165,60 @@ def test_a_broken_loss_is_found(function: Callable[[Tensor, Tensor], Any], claim
         except (ContractError, RuntimeError):
             found.append(check.name.partition(": ")[2])
     assert claim in found
+
+
+class Edges:
+    """A network that looks at differences between neighbours."""
+
+    key = "edges"
+
+    def __call__(self, images: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+        return {"edges": images.diff(dim=-1)}
+
+
+class ComparesEdges(nn.Module):
+    """Divides by a mean that it measured."""
+
+    network = Edges()
+    layers = ("edges",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(torch.nan))
+
+    def prepare(self, samples: Sequence[Tensor]) -> None:
+        if self.get_buffer("mean").isnan():
+            self.get_buffer("mean").copy_(torch.stack(list(samples)).mean())
+
+    def forward(self, restored: Tensor, target: Tensor) -> Tensor:
+        return self.compare(*(self.network(image, self.layers) for image in (restored, target)))
+
+    def compare(self, restored: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+        return F.mse_loss(restored["edges"], target["edges"]) / self.get_buffer("mean")
+
+
+class ComparesSomethingElse(ComparesEdges):
+    def forward(self, restored: Tensor, target: Tensor) -> Tensor:
+        return 2 * super().forward(restored, target)
+
+
+class MeasuresAgain(ComparesEdges):
+    def prepare(self, samples: Sequence[Tensor]) -> None:
+        self.get_buffer("mean").copy_(torch.stack(list(samples)).mean())
+
+
+@pytest.mark.parametrize(
+    ("loss", "found"),
+    [
+        (ComparesEdges, []),
+        (ComparesSomethingElse, ["loss gives the same from shared features"]),
+        (MeasuresAgain, ["loss keeps what it measured"]),
+    ],
+)
+def test_a_loss_that_shares_features_or_measures_images_is_checked(
+    loss: type[ComparesEdges], found: list[str]
+) -> None:
+    assert failures(loss_checks(LossSpec("l", "a loss", build=lambda options: loss()))) == found
 
 
 def test_a_discriminator_that_gives_images_is_refused() -> None:
