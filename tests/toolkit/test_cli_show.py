@@ -93,7 +93,7 @@ def test_info_tells_options_scales_and_source_of_a_model(restore: Restore) -> No
 def test_info_as_json_has_the_same_for_machines(restore: Restore) -> None:
     shown = restore("info", "enhancenet", "--json")
     assert (shown.code, shown.err) == (0, "")
-    (row,) = shown.rows
+    (row,) = [row for row in shown.rows if row["kind"] == "model"]
     assert (row["kind"], row["name"], row["plugin"]) == ("model", "enhancenet", "enhancenet")
     assert row["scales"] == scales()
     assert row["options"]["width"]["default"] == 64
@@ -115,6 +115,14 @@ def test_info_tells_the_recipe_of_an_objective(restore: Restore) -> None:
     assert row["terms"] == [{"loss": "mse", "weight": 1.0, "options": {"luma": True}}]
     assert row["adversary"] is None
     assert row["patch_size"] == registry.discover().objectives["srcnn"].patch_size
+
+
+def test_info_tells_every_option_that_an_objective_runs_with(restore: Restore) -> None:
+    (row,) = restore("info", "pat", "--json").rows
+    assert row["terms"][0]["options"] == {"layers": {"pool2": 0.2, "pool5": 0.02}}
+    assert row["terms"][1]["options"]["patch"] == 16
+    assert row["adversary"]["gate"] == {"PerformanceGate": {"threshold": 0.9}}
+    assert row["adversary"]["options"] == {"width": 32, "hidden": 1024, "slope": 0.2}
 
 
 def test_info_tells_where_weights_come_from_and_what_they_reach(

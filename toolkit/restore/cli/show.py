@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from restore.cli import console
 from restore.errors import UnknownNameError, nearest
-from restore.registry import KINDS, Kind, Record, Registry, discover
+from restore.interfaces import Gate, ObjectiveSpec, Options
+from restore.registry import KINDS, Catalogue, Kind, Record, Registry, discover
 from restore.report import plain_table
 
 __all__ = ["info", "list_entries"]
@@ -92,11 +94,7 @@ def _detail(registry: Registry, kind: Kind, name: str) -> dict[str, Any]:
     entry = registry.catalogue(kind)[name]
     detail = _brief(registry, kind, name) | {"reference": getattr(entry, "reference", "")}
     if hasattr(entry, "options"):
-        fields = entry.options.model_json_schema().get("properties", {})
-        detail["options"] = {
-            key: {"default": value.get("default"), "description": value.get("description", "")}
-            for key, value in fields.items()
-        }
+        detail["options"] = _options(entry.options)
     if kind.name == "model":
         detail["scales"] = list(entry.scales) if entry.scales else "any"
         detail["weights"] = [
@@ -112,18 +110,51 @@ def _detail(registry: Registry, kind: Kind, name: str) -> dict[str, Any]:
             for weights in entry.weights
         ]
     if kind.name == "objective":
-        detail["terms"] = [
-            {"loss": term.loss, "weight": term.weight, "options": dict(term.options)} for term in entry.terms
-        ]
-        adversary = entry.adversary
-        detail["adversary"] = adversary and {
+        detail |= _recipe(registry, entry)
+    return detail
+
+
+def _options(schema: type[Options]) -> dict[str, Any]:
+    fields = schema.model_json_schema().get("properties", {})
+    return {
+        key: {"default": value.get("default"), "description": value.get("description", "")}
+        for key, value in fields.items()
+    }
+
+
+def _recipe(registry: Registry, entry: ObjectiveSpec) -> dict[str, Any]:
+    """Terms and adversary with all options that they run with."""
+    adversary = entry.adversary
+    return {
+        "terms": [
+            {
+                "loss": term.loss,
+                "weight": term.weight,
+                "options": _resolved(registry.losses, term.loss, term.options),
+            }
+            for term in entry.terms
+        ],
+        "adversary": adversary
+        and {
             "discriminator": adversary.discriminator,
             "weight": adversary.weight,
-            "gate": repr(adversary.gate),
-            "options": dict(adversary.options),
-        }
-        detail["patch_size"] = entry.patch_size
-    return detail
+            "gate": {type(adversary.gate).__name__: _gate(adversary.gate)},
+            "options": _resolved(registry.discriminators, adversary.discriminator, adversary.options),
+        },
+        "patch_size": entry.patch_size,
+    }
+
+
+def _resolved(catalogue: Catalogue[Any], name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """`given` options with the defaults of the rest; only the given ones where the entry is missing."""
+    if name not in catalogue:
+        return dict(given)
+    options: Options = catalogue[name].options.model_validate(dict(given))
+    return options.model_dump(mode="json", exclude_none=True)
+
+
+def _gate(gate: Gate) -> dict[str, Any]:
+    return gate.model_dump(mode="json") if isinstance(gate, Options) else {}
 
 
 def _text(detail: dict[str, Any]) -> str:
