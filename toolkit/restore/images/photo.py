@@ -1,0 +1,32 @@
+"""What a picture is, apart from any file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+__all__ = ["Photo"]
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture, upright, and what its file carried."""
+
+    color: Tensor
+    """``(1, 3, H, W)`` float32 in [0, 1], in the colour space of `icc_profile` or else sRGB."""
+    alpha: Tensor | None = None
+    """``(1, 1, H, W)`` float32 in [0, 1]; 1 is opaque. Colour is not multiplied by it."""
+    gray: bool = False
+    """The file had one colour channel: it is repeated in `color`, and written back as one."""
+    bits: Literal[8, 16] = 8
+    """Bits a channel that are worth writing."""
+    icc_profile: bytes | None = None
+    """Always of the kind that `gray` tells: a gray profile or an RGB one."""
+    exif: bytes | None = None
+    """Without orientation, which `color` has already, and without tags that describe the pixels' layout."""
+    dpi: tuple[float, float] | None = None
+    """Horizontal and vertical resolution in pixels per inch."""
+    frames: int = 1
+    """Pictures in the file: when more than one, this is the first of them."""
