@@ -16,7 +16,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from restore.data import CountedSampler, Pair, Patches, batches, find_images, fingerprint, pairs, usable
+from restore.data import (
+    CountedSampler,
+    Pair,
+    Patches,
+    batches,
+    check_images,
+    find_images,
+    fingerprint,
+    pairs,
+    usable,
+)
 from restore.degradation import bicubic, crop_to_multiple
 from restore.errors import DataError, ImageError
 from restore.images import read
@@ -75,10 +85,37 @@ def test_images_smaller_than_the_patch_are_set_aside(photos: Path) -> None:
         usable(find_images([photos]), 65)
 
 
-def test_a_file_that_is_no_image_is_named_at_once(photos: Path) -> None:
-    (photos / "broken.png").write_bytes(b"no image")
-    with pytest.raises(ImageError, match=r"cannot read .*broken\.png"):
+def test_an_image_that_cannot_be_read_is_named_at_once(photos: Path) -> None:
+    content = (photos / "b.png").read_bytes()
+    (photos / "b.png").write_bytes(content[:-200])
+    with pytest.raises(DataError, match=r"^cannot read '.*b\.png': it is damaged or cut short"):
         usable(find_images([photos]), 32)
+
+
+def test_images_that_cannot_be_read_are_counted_and_the_first_are_named_with_their_reasons(
+    photos: Path, draw: Draw
+) -> None:
+    for index in range(5):
+        file = draw(photos / f"broken: {index}.jpg", 40, 40)
+        file.write_bytes(file.read_bytes()[:-90] if index else b"")
+    with pytest.raises(DataError) as caught:
+        check_images(find_images([photos]))
+    sentence = str(caught.value)
+    assert sentence.startswith("5 of 9 images cannot be read: ")
+    assert f"'{photos}/broken: 0.jpg' (the file is empty; replace it by a whole copy), " in sentence
+    assert f"'{photos}/broken: 2.jpg' (it is damaged or cut short (" in sentence
+    assert "broken: 3.jpg" not in sentence
+    assert sentence.endswith(") and 2 more; replace them, or take them out of the folder")
+
+
+def test_the_short_side_of_every_sound_image_is_told(photos: Path) -> None:
+    sides = check_images(find_images([photos]))
+    assert {file.name: side for file, side in sides.items()} == {
+        "a.png": 48,
+        "b.png": 53,
+        "c.png": 64,
+        "tiny.png": 20,
+    }
 
 
 def test_the_fingerprint_is_that_of_names_and_sizes(photos: Path, draw: Draw) -> None:
@@ -176,7 +213,7 @@ def test_processes_share_the_samples_of_each_step(ranks: int) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_image_that_turns_out_to_be_damaged_is_named_in_one_sentence(photos: Path, workers: int) -> None:
     content = (photos / "b.png").read_bytes()
-    (photos / "b.png").write_bytes(content[: len(content) // 2])
+    (photos / "b.png").write_bytes(content[:3000] + bytes(100) + content[3100:])
     data = patches(photos)
     with pytest.raises(ImageError, match=r"cannot read .*b\.png") as caught:
         list(batches(data, CountedSampler(0, 3, 1), workers=workers))

@@ -21,6 +21,7 @@ from restore.images import (
     READ_SUFFIXES,
     WRITE_SUFFIXES,
     Photo,
+    check,
     from_pil,
     is_image_name,
     read,
@@ -454,21 +455,21 @@ def test_size_is_that_of_the_upright_picture(tmp_path: Path, suffix: str, orient
     assert size_of(path) == (32, 48)
 
 
+def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(image: Image.Image) -> None:
+        raise AssertionError(f"{image} was decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    monkeypatch.setattr(Image.Image, "load", load)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".gif"])
 def test_size_is_told_without_decoding_the_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     path = saved(Image.fromarray(smooth()), tmp_path / f"a{suffix}")
-
-    decoded: list[Image.Image] = []
-
-    def load(image: Image.Image) -> None:
-        decoded.append(image)
-
-    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
-    monkeypatch.setattr(Image.Image, "load", load)
+    forbid_decoding(monkeypatch)
     assert size_of(path) == (32, 24)
-    assert decoded == []
 
 
 def test_size_of_what_is_no_image_is_refused(tmp_path: Path) -> None:
@@ -932,6 +933,34 @@ def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str, part: float) -
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
     refused(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".gif"])
+def test_a_file_with_a_sound_end_is_not_decoded_to_be_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = saved(Image.fromarray(smooth()), tmp_path / f"a{suffix}", exif=camera_exif(6).tobytes())
+    forbid_decoding(monkeypatch)
+    assert check(path) == ((24, 32) if suffix != ".gif" else (32, 24))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".gif", ".tif", ".bmp", ".avif", ".ppm"])
+@pytest.mark.parametrize("missing", [100, 1000])
+def test_a_check_refuses_what_was_cut_and_passes_what_is_whole(
+    tmp_path: Path, suffix: str, missing: int
+) -> None:
+    path = saved(Image.fromarray(noise(60, 70, 3)), tmp_path / f"a{suffix}")
+    assert check(path) == (70, 60)
+    path.write_bytes(path.read_bytes()[:-missing])
+    with pytest.raises(ImageError, match=f"cannot read '{path}': it is .*damaged"):
+        check(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".gif"])
+def test_what_was_appended_to_a_whole_file_is_no_damage(tmp_path: Path, suffix: str) -> None:
+    path = saved(Image.fromarray(smooth()), tmp_path / f"a{suffix}")
+    path.write_bytes(path.read_bytes() + b"as some cameras and editors do")
+    assert check(path) == size_of(path) == (32, 24)
 
 
 @pytest.mark.parametrize("damage", [b"\xff", b""], ids=["changed", "missing"])

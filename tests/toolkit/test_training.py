@@ -372,11 +372,23 @@ def test_a_folder_that_cannot_be_made_is_named(toys: Registry, configure: Config
         train(configure(), toys, photos / "a.png" / "run")
 
 
+@pytest.mark.parametrize("folder", ["data", "val"])
+def test_an_image_that_was_cut_short_is_named_before_anything_is_written(
+    toys: Registry, configure: Configure, tmp_path: Path, draw: Draw, folder: str
+) -> None:
+    file = draw(tmp_path / "other" / "d.png", 40, 40)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"^cannot read .*d\.png': it is damaged or cut short"):
+        train(configure(**{folder: [tmp_path / "other"]}), toys, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_damaged_image_ends_the_run_with_its_name(
+def test_an_image_with_damage_in_its_middle_ends_the_run_with_its_name(
     toys: Registry, configure: Configure, tmp_path: Path, photos: Path, workers: int
 ) -> None:
-    (photos / "b.png").write_bytes((photos / "b.png").read_bytes()[:3000])
+    content = (photos / "b.png").read_bytes()
+    (photos / "b.png").write_bytes(content[:3000] + bytes(100) + content[3100:])
     with pytest.raises(ImageError, match=r"cannot read .*b\.png") as caught:
         train(configure(workers=workers), toys, tmp_path / "run")
     assert "\n" not in str(caught.value)

@@ -12,6 +12,7 @@ import signal
 from collections import OrderedDict
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -21,8 +22,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from restore.degradation import crop_to_multiple
-from restore.errors import DataError, RestoreError
-from restore.images import is_image_name, read, size_of
+from restore.errors import DataError, ImageError, RestoreError
+from restore.images import check, is_image_name, read
 from restore.interfaces import Degrade
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Patches",
     "Targets",
     "batches",
+    "check_images",
     "find_images",
     "fingerprint",
     "pairs",
@@ -41,6 +43,7 @@ __all__ = [
 Pair = tuple[Tensor, Tensor]
 """A degraded patch and its target, or a batch of them."""
 
+_NAMED = 3  # files that a sentence about many names
 _MARGIN = 4  # input pixels around a patch that are degraded with it, so that a patch has no edges of its own
 
 
@@ -71,13 +74,33 @@ def fingerprint(files: Sequence[Path]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
+def check_images(files: Sequence[Path]) -> dict[Path, int]:
+    """The short side in pixels of each image, none of which is seen to be damaged.
+
+    Looks at the header and the end of each file only, where its format allows (`restore.images.check`).
+
+    Raises:
+        DataError: names the files that cannot be read, with their reasons.
+    """
+    sides: dict[Path, int] = {}
+    failures: dict[Path, str] = {}
+    for file in files:
+        try:
+            sides[file] = min(check(file))
+        except ImageError as error:
+            failures[file] = str(error)
+    if failures:
+        raise DataError(_unreadable(failures, len(files)))
+    return sides
+
+
 def usable(files: Sequence[Path], patch: int) -> tuple[list[Path], list[Path]]:
     """Split `files` into those with both sides >= `patch` pixels, and those that are too small.
 
     Raises:
-        DataError: a file cannot be read, or none is large enough.
+        DataError: files cannot be read, or none is large enough.
     """
-    sides = {file: min(size_of(file)) for file in files}
+    sides = check_images(files)
     large = [file for file, side in sides.items() if side >= patch]
     if not large:
         raise DataError(
@@ -288,6 +311,19 @@ def pairs(folder: Path, scale: int, degrade: Degrade, degraded: Path | None = No
         else:
             made = _partner(degraded, name, target, scale)
         yield ImagePair(name, made, target, photo.gray)
+
+
+def _unreadable(failures: dict[Path, str], total: int) -> str:
+    """One sentence about all images that cannot be read."""
+    if len(failures) == 1:
+        return next(iter(failures.values()))
+    reasons = {file: reason.removeprefix(f"cannot read '{file}': ") for file, reason in failures.items()}
+    named = [f"'{file}' ({reason})" for file, reason in islice(reasons.items(), _NAMED)]
+    more = f" and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
+    return (
+        f"{len(failures)} of {total} images cannot be read: {', '.join(named)}{more}; replace them, or take "
+        "them out of the folder"
+    )
 
 
 def _partner(folder: Path, name: str, target: Tensor, scale: int) -> Tensor:

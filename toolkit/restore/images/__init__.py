@@ -10,6 +10,7 @@ Two limits are Pillow's: 16-bit colour and 16-bit gray with alpha are cut to 8 b
 (16-bit gray is not), and of an animation or a file with several pages only the first picture is read.
 """
 
+from restore.images.checking import check
 from restore.images.formats import READ_SUFFIXES, WRITE_SUFFIXES, is_image_name
 from restore.images.photo import Photo
 from restore.images.reading import from_pil, read, size_of
@@ -19,6 +20,7 @@ __all__ = [
     "READ_SUFFIXES",
     "WRITE_SUFFIXES",
     "Photo",
+    "check",
     "from_pil",
     "is_image_name",
     "read",

@@ -16,7 +16,7 @@ from torch import nn
 
 from restore.checkpoint import LoadedModel, load_model
 from restore.config import TrainingConfig
-from restore.data import Patches, Targets, find_images, fingerprint, usable
+from restore.data import Patches, Targets, check_images, find_images, fingerprint, usable
 from restore.errors import UsageError
 from restore.evaluation import Dataset, Meter, dataset, meters
 from restore.inference import choose_device, choose_precision
@@ -184,7 +184,7 @@ def _patches(config: TrainingConfig, patch: int, degrade: Degrade) -> tuple[Patc
 def _validation(config: TrainingConfig, registry: Registry) -> list[Dataset]:
     found = []
     for folder in config.val:
-        find_images([folder])
+        check_images(find_images([folder]))
         found.append(
             dataset(
                 folder,
