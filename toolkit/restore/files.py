@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["atomic_file", "atomic_folder", "cache_folder"]
+__all__ = ["atomic_file", "atomic_folder", "cache_folder", "remove_leftovers"]
 
 _PREFIX = ".restore-"
 
@@ -64,6 +64,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def cache_folder() -> Path:
     """Where to keep what can be made or fetched again: ``restore`` in the user's cache. It may not exist."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "restore"
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `atomic_file` had not finished below `folder` when its process was killed.
+
+    Only for a folder into which nothing else writes at this moment.
+    """
+    for file in folder.rglob(f"{_PREFIX}*"):
+        if file.is_file():
+            file.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
