@@ -32,7 +32,7 @@ def prepare(
     keep_gray: Annotated[bool, typer.Option("--keep-gray", help="Use images without colour too.")] = False,
     file_format: Annotated[
         Literal["png", "jpg"],
-        typer.Option("--format", help="jpg (quality 95) takes about a quarter of the disk."),
+        typer.Option("--format", help="jpg (quality 95) takes about a third of the disk."),
     ] = "png",
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes. Left out: one a core.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout.")] = False,
