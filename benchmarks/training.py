@@ -1,0 +1,356 @@
+"""What a training step of `restore` costs, beside the same network in the shortest loop that trains it.
+
+::
+
+    python benchmarks/training.py photos/
+    python benchmarks/training.py photos/ --loss pat --set perceptual.layers=pool2:0.2,pool3:0.02
+
+Both loops run in turns in one process, so that whatever else the machine does falls on both.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import typer
+from PIL import Image
+from torch import Tensor
+
+from restore.config import TrainingConfig, resolve
+from restore.data import Pair, batches
+from restore.errors import RestoreError
+from restore.inference import choose_device, choose_precision
+from restore.registry import Registry, discover
+from restore.report import plain_table
+from restore.training import Monitor, loop, train
+from restore.training.loop import update
+from restore.training.objective import Opponent
+from restore.training.processes import Team
+from restore.training.session import Session, begin, make_ready
+from restore.training.setup import Plan, make_fabric, make_plan
+
+PHASES = {
+    "generator": "forward and backward pass, and its update",
+    "losses": "the objective's terms and their gradient",
+    "discriminator": "its term, the gradient of that, and its own step",
+    "rest": "seeds, learning rate, figures",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured."""
+
+    config: TrainingConfig
+    registry: Registry
+    warmup: int
+    """Steps at the start of each run that are not measured."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where both loops run."""
+        return choose_device(self.config.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What both loops multiply in."""
+        return choose_precision(self.config.precision, self.device)
+
+    @property
+    def images(self) -> int:
+        """Measured in one run."""
+        return (self.config.steps - self.warmup) * self.config.batch_size
+
+    def plan(self) -> Plan:
+        """The configuration with what its names mean."""
+        return make_plan(self.config, self.registry)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Of one run of `restore`."""
+
+    images_per_second: float
+    waiting: float
+    """Share of the time that was spent waiting for data."""
+
+
+class Waiting:
+    """Stands where the loop takes its batches from, and counts how long it waits for them."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def batches(self, *arguments: Any) -> Generator[Pair]:
+        """As `restore.data.batches`: the processes start at once."""
+        return self._timed(batches(*arguments))
+
+    def _timed(self, loaded: Generator[Pair]) -> Generator[Pair]:
+        with closing(loaded):
+            while True:
+                before = time.perf_counter()
+                pair = next(loaded, None)
+                self.seconds += time.perf_counter() - before
+                if pair is None:
+                    return
+                yield pair
+
+
+def measure_restore(case: Case) -> Speed:
+    """Train as `restore train` does, on images from the disk."""
+    waiting = Waiting()
+    seen: dict[int, tuple[float, float]] = {}  # step -> moment, and seconds waited until then
+
+    def log(line: dict[str, Any]) -> None:
+        seen.setdefault(line["step"], (time.perf_counter(), waiting.seconds))
+
+    with TemporaryDirectory() as folder, patch.object(loop, "batches", waiting.batches):
+        train(case.config, case.registry, Path(folder) / "run", monitor=Monitor(log=log))
+    (begin_time, begin_waited), (end_time, end_waited) = seen[case.warmup], seen[case.config.steps]
+    seconds = end_time - begin_time
+    return Speed(case.images / seconds, (end_waited - begin_waited) / seconds)
+
+
+def measure_plain(case: Case, pairs: list[Pair]) -> float:
+    """Images a second of a loop that does nothing but learn, from batches in memory."""
+    plan, device = case.plan(), case.device
+    network = plan.generator().to(device).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(network.parameters(), lr=case.config.lr, betas=case.config.betas)
+    begin_time = time.perf_counter()
+    for step in range(case.config.steps):
+        if step == case.warmup:
+            synchronize(device)
+            begin_time = time.perf_counter()
+        degraded, target = on_device(pairs[step % len(pairs)], device)
+        with torch.autocast(device.type, case.dtype, enabled=case.dtype != torch.float32):
+            restored = network(degraded)
+        loss = F.mse_loss(restored.float(), target)
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        optimizer.step()
+    synchronize(device)
+    return case.images / (time.perf_counter() - begin_time)
+
+
+class Phases:
+    """A watch that knows which part of a step it is in."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.last = 0.0
+
+    def lap(self, name: str) -> None:
+        """What happened since the last call was part of `name`."""
+        synchronize(self.device)
+        now = time.perf_counter()
+        self.seconds[name] += now - self.last
+        self.last = now
+
+
+class TimedOpponent:
+    """The opponent of a session, with a watch."""
+
+    def __init__(self, opponent: Opponent, phases: Phases) -> None:
+        self.opponent = opponent
+        self.phases = phases
+
+    def term(self, restored: Tensor) -> dict[str, Tensor]:
+        """As the opponent's own."""
+        self.phases.lap("rest")
+        seen = restored.view_as(restored)
+        # It is the last term, so that its gradient is the first: when it arrives here, the losses begin.
+        seen.register_hook(lambda _: self.phases.lap("discriminator"))  # type: ignore[no-untyped-call]
+        terms = self.opponent.term(seen)
+        self.phases.lap("discriminator")
+        return terms
+
+    def learn(self, restored: Tensor, target: Tensor) -> dict[str, float]:
+        """As the opponent's own."""
+        self.phases.lap("generator")  # whose gradient and update came before
+        figures = self.opponent.learn(restored, target)
+        self.phases.lap("discriminator")
+        return figures
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.opponent, name)
+
+
+def measure_phases(case: Case, pairs: list[Pair]) -> dict[str, float]:
+    """Milliseconds a step of each phase, from batches in memory; the watch itself makes a GPU wait."""
+    plan, team = case.plan(), Team(make_fabric(case.config))
+    session = begin(plan, case.registry, team)
+    make_ready(session)
+    phases = Phases(case.device)
+    _attach(phases, session)
+    for step in range(case.config.steps):
+        if step == case.warmup:
+            phases.seconds.clear()
+        degraded, target = on_device(pairs[step % len(pairs)], case.device)
+        phases.lap("between steps")
+        update(session, degraded, target)
+        phases.lap("rest")
+    steps = case.config.steps - case.warmup
+    return {name: 1000 * phases.seconds[name] / steps for name in PHASES}
+
+
+def _attach(phases: Phases, session: Session) -> None:
+    """Have `phases` see where each part of a step begins and ends."""
+
+    def generator_done(_: Any, __: Any, restored: Tensor) -> None:
+        phases.lap("generator")
+        restored.register_hook(lambda _: phases.lap("losses"))  # type: ignore[no-untyped-call]
+
+    session.generator.register_forward_pre_hook(lambda *_: phases.lap("rest"))
+    session.generator.register_forward_hook(generator_done)
+    session.objective.register_forward_pre_hook(lambda *_: phases.lap("rest"))
+    session.objective.register_forward_hook(lambda *_: phases.lap("losses"))
+    session.opponent = TimedOpponent(session.opponent, phases)
+
+
+def on_device(pair: Pair, device: torch.device) -> Pair:
+    """As the loop puts them there."""
+    degraded, target = (image.to(device, memory_format=torch.channels_last) for image in pair)
+    return degraded, target
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was asked for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def in_memory(plan: Plan, count: int = 8) -> list[Pair]:
+    """The first batches of a run."""
+    size = plan.config.batch_size
+    samples = [[plan.patches[size * batch + index] for index in range(size)] for batch in range(count)]
+    return [
+        (torch.stack([pair[0] for pair in batch]), torch.stack([pair[1] for pair in batch]))
+        for batch in samples
+    ]
+
+
+def draw(folder: Path, count: int, side: int) -> Path:
+    """JPEGs of blocks and noise, of the size of common photographs and no smaller than a patch."""
+    random = np.random.default_rng(0)
+    height, width = max(321, side), max(481, side)
+    for index in range(count):
+        blocks = random.integers(20, 236, (-(-height // 8), -(-width // 8), 3)).repeat(8, 0).repeat(8, 1)
+        pixels = blocks[:height, :width] + random.integers(-20, 20, (height, width, 3))
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{index:03}.jpg", quality=90)
+    return folder
+
+
+def speed_table(ours: list[Speed], plain: list[float]) -> str:
+    """Medians over the repeats, with their range."""
+    speeds = [speed.images_per_second for speed in ours]
+    rows = [
+        [name, *(f"{value:.2f}" for value in (median(values), min(values), max(values)))]
+        for name, values in (("restore train", speeds), ("plain loop", plain))
+    ]
+    ratios = [mine / other for mine, other in zip(speeds, plain, strict=True)]
+    waiting = [100 * speed.waiting for speed in ours]
+    return "\n".join(
+        [
+            plain_table(["images a second", "median", "lowest", "highest"], rows),
+            f"ratio: {median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f})",
+            f"waiting for data: {median(waiting):.2f} % (from {min(waiting):.2f} to {max(waiting):.2f})",
+        ]
+    )
+
+
+def phase_table(repeats: list[dict[str, float]]) -> str:
+    """Medians over the repeats."""
+    medians = {name: median(phases[name] for phases in repeats) for name in PHASES}
+    total = sum(medians.values())
+    rows = [
+        [name, f"{medians[name]:.1f}", f"{100 * medians[name] / total:.1f}", meaning]
+        for name, meaning in PHASES.items()
+    ]
+    return plain_table(["phase", "ms a step", "%", ""], rows)
+
+
+def compare(case: Case, repeats: int, say: Callable[[str], None]) -> Iterable[str]:
+    """Both loops in turns, then the phases of a step: one table each."""
+    plan = case.plan()
+    pairs = in_memory(plan)
+    config = plan.config
+    yield (
+        f"{config.model} {config.scale}x, objective {config.loss}, batch {config.batch_size}, targets of "
+        f"{plan.patches.patch}x{plan.patches.patch} pixels, {str(case.dtype).removeprefix('torch.')} on "
+        f"{case.device}, {torch.get_num_threads()} threads, {config.workers} loading; {repeats} runs of "
+        f"{config.steps - case.warmup} steps after {case.warmup}"
+    )
+    ours, plain = [], []
+    for repeat in range(1, repeats + 1):
+        ours.append(measure_restore(case))
+        plain.append(measure_plain(case, pairs))
+        say(f"{repeat}/{repeats}: {ours[-1].images_per_second:.2f} and {plain[-1]:.2f} images/s")
+    yield speed_table(ours, plain)
+    yield phase_table([measure_phases(case, pairs) for _ in range(repeats)])
+
+
+def main(
+    *,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Images to train on. Left out: some are drawn.", show_default=False)
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name of a model.")] = "enhancenet",
+    loss: Annotated[str, typer.Option(help="Name of an objective, or of a single loss.")] = "e",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 16,
+    patch_size: Annotated[int, typer.Option(min=1, help="Side of the square target in pixels.")] = 128,
+    steps: Annotated[int, typer.Option(min=1, help="Measured steps of each run.")] = 40,
+    warmup: Annotated[int, typer.Option(min=1, help="Steps before them.")] = 10,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each loop.")] = 5,
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load images.")] = 1,
+    cache_gib: Annotated[float, typer.Option(help="Memory for decoded images; 0: always decode.")] = 0.0,
+    assign: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any field of a run.")
+    ] = None,
+) -> None:
+    """Compare images a second of `restore train` and of a plain PyTorch loop, and split a step."""
+    flags = {
+        "model": model,
+        "loss": loss,
+        "batch_size": batch_size,
+        "patch_size": patch_size,
+        "steps": warmup + steps,
+        "precision": precision,
+        "device": device,
+        "workers": workers,
+        "cache_gib": cache_gib,
+        # Lines at the end of the warm-up and of the run, and about as often as by default between them.
+        "log_every": warmup,
+        "checkpoint_every": warmup + steps,
+    }
+    with TemporaryDirectory() as drawn:
+        try:
+            flags["data"] = [folder or draw(Path(drawn), 2 * batch_size, patch_size)]
+            registry = discover()
+            case = Case(resolve(None, assign or [], flags, registry.losses), registry, warmup)
+            for table in compare(case, repeats, lambda words: typer.echo(words, err=True)):
+                typer.echo(f"{table}\n")
+        except RestoreError as error:
+            typer.echo(f"error: {error}", err=True)
+            sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    typer.run(main)

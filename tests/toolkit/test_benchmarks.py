@@ -1,0 +1,61 @@
+"""The benchmarks run and print their tables; what they measure is nobody's claim here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from restore.config import TrainingConfig
+from restore.registry import Registry
+
+Configure = Callable[..., TrainingConfig]
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / "training.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_the_training_benchmark_prints_its_tables(photos: Path) -> None:
+    tiny = ("--batch-size", 2, "--patch-size", 16, "--steps", 2, "--warmup", 1, "--repeats", 1)
+    done = call(photos, *tiny, "--set", "model_options={width=8, blocks=1}")
+    assert done.returncode == 0, done.stderr
+    title, speeds, phases = done.stdout.strip().split("\n\n")
+    assert title.startswith("enhancenet 4x, objective e, batch 2, targets of 16x16 pixels, ")
+    assert title.endswith(" loading; 1 runs of 2 steps after 1")
+    first_words = [line.split("  ")[0] for line in speeds.splitlines()]
+    assert first_words[:3] == ["images a second", "restore train", "plain loop"]
+    assert re.search(r"^ratio: [0-9.]+ \(from", speeds, re.M)
+    assert re.search(r"^waiting for data: [0-9.]+ % \(from", speeds, re.M)
+    rows = [line.split() for line in phases.splitlines()]
+    assert [row[0] for row in rows] == ["phase", "generator", "losses", "discriminator", "rest"]
+    assert sum(float(row[2]) for row in rows[1:]) == pytest.approx(100, abs=0.3)
+
+
+def test_a_wrong_name_gets_one_sentence() -> None:
+    refused = call("--loss", "pta", "--patch-size", 16)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: there is no objective or loss 'pta'")
+    assert "Traceback" not in refused.stderr
+
+
+def test_every_part_of_an_adversarial_step_is_measured(
+    monkeypatch: pytest.MonkeyPatch, toys: Registry, configure: Configure
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import training as benchmark
+
+    case = benchmark.Case(configure(loss="l1-toy", steps=3), toys, warmup=1)
+    pairs = benchmark.in_memory(case.plan(), 2)
+    assert [image.shape for image in pairs[0]] == [torch.Size([2, 3, 8, 8]), torch.Size([2, 3, 32, 32])]
+    phases = benchmark.measure_phases(case, pairs)
+    assert phases.keys() == benchmark.PHASES.keys()
+    assert all(milliseconds > 0 for milliseconds in phases.values())
