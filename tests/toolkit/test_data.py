@@ -232,6 +232,17 @@ def test_the_cache_drops_what_was_used_longest_ago(photos: Path) -> None:
     assert torch.equal(cache.read(c).float() / 255, read(c).color[0])
 
 
+def test_the_cache_counts_the_memory_that_its_images_take(tmp_path: Path, photos: Path) -> None:
+    with Image.open(photos / "a.png") as image:
+        image.convert("L").save(tmp_path / "gray.png")
+        image.convert("RGBA").save(tmp_path / "alpha.png")
+    cache = patches(photos, cache_bytes=10**6).cache
+    for name, channels in (("gray.png", 1), ("alpha.png", 4)):
+        before = cache.size
+        cache.read(tmp_path / name)
+        assert cache.size - before == channels * 64 * 48
+
+
 def test_an_image_larger_than_the_cache_is_not_kept(photos: Path) -> None:
     a, b, _ = usable(find_images([photos]), 32)[0]
     cache = patches(photos, cache_bytes=3 * 64 * 48).cache

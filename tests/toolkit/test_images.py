@@ -25,6 +25,7 @@ from restore.images import (
     from_pil,
     is_image_name,
     read,
+    read_levels,
     size_of,
     to_pil,
     write,
@@ -933,6 +934,36 @@ def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str, part: float) -
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
     refused(path)
+
+
+STORABLE = {
+    ".png": ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"],
+    ".jpg": ["L", "RGB", "CMYK"],
+    ".webp": ["RGB", "RGBA"],
+    ".gif": ["L", "P"],
+    ".tif": ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"],
+}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "mode"), [(suffix, mode) for suffix, modes in STORABLE.items() for mode in modes]
+)
+def test_levels_are_the_colors_of_a_photo_rounded_to_8_bits(tmp_path: Path, suffix: str, mode: str) -> None:
+    image = Image.fromarray(smooth())
+    image = Image.fromarray(noise(24, 32, levels=65536)) if mode == "I;16" else image.convert(mode)
+    path = saved(image, tmp_path / f"a{suffix}", exif=camera_exif(6).tobytes())
+    levels = read_levels(path)
+    assert levels.dtype == torch.uint8
+    assert torch.equal(levels, (read(path).color[0] * 255).round().to(torch.uint8))
+
+
+def test_levels_of_what_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    path = saved(Image.fromarray(noise(60, 70, 3)), tmp_path / "a.png")
+    path.write_bytes(path.read_bytes()[:-1000])
+    (tmp_path / "b.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    for file in (path, tmp_path / "b.eps", tmp_path / "none.png"):
+        with pytest.raises(ImageError, match=f"cannot read '{file}': "):
+            read_levels(file)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".gif"])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from restore import resizing
 from restore.degradation import bicubic, crop_to_multiple
 from restore.resizing import Edges, imresize, quantize
 
@@ -79,6 +80,23 @@ def test_autocast_does_not_make_it_coarse() -> None:
         inside = imresize(image, (36, 36))
     assert inside.dtype == torch.float32
     assert torch.equal(inside, imresize(image, (36, 36)))
+
+
+def test_weights_that_are_kept_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = torch.rand(1, 3, 24, 20)
+    twice = [imresize(image, (6, 5)), imresize(image, (6, 5))]
+    monkeypatch.setattr(resizing, "_KEPT", 0)
+    for result in twice:
+        assert torch.equal(result, imresize(image, (6, 5)))
+
+
+def test_weights_that_were_kept_without_gradients_serve_where_one_is_needed() -> None:
+    image = torch.rand(1, 3, 11, 13, requires_grad=True)
+    with torch.inference_mode():
+        imresize(image, (22, 26))
+    torch.autograd.backward(imresize(image, (22, 26)).sum())
+    assert image.grad is not None
+    torch.testing.assert_close(image.grad.sum(), torch.tensor(3.0 * 22 * 26))
 
 
 def test_halves_round_up_whatever_the_precision() -> None:

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from restore.degradation import crop_to_multiple
 from restore.errors import DataError, ImageError, RestoreError
-from restore.images import check, is_image_name, read
+from restore.images import check, is_image_name, read, read_levels
 from restore.interfaces import Degrade
 
 __all__ = [
@@ -174,7 +174,7 @@ class Patches(Dataset[Pair]):
         )
         rows = slice(top - above, top + patch + below)
         columns = slice(left - before, left + patch + after)
-        region = image[:, rows, columns].float()[None] / 255
+        region = image[:, rows, columns].contiguous().float().div_(255)[None]
         degraded = self.degrade(region, noise)[0]
         y, x, side = above // scale, before // scale, patch // scale
         return (
@@ -406,10 +406,15 @@ class _Cache:
         if file in self.images:
             self.images.move_to_end(file)
             return self.images[file]
-        image = (read(file).color[0] * 255).round().to(torch.uint8)
-        if image.numel() <= self.limit:
+        image = read_levels(file)
+        if _memory(image) <= self.limit:
             self.images[file] = image
-            self.size += image.numel()
+            self.size += _memory(image)
             while self.size > self.limit:
-                self.size -= self.images.popitem(last=False)[1].numel()
+                self.size -= _memory(self.images.popitem(last=False)[1])
         return image
+
+
+def _memory(image: Tensor) -> int:
+    """Bytes that `image` keeps: fewer than it has values if gray, more if it came with alpha."""
+    return image.untyped_storage().nbytes()

@@ -6,6 +6,7 @@ and at the size of a tile under a hundredth of the cost of a network.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -15,6 +16,7 @@ __all__ = ["Edges", "cubic_reach", "imresize", "quantize"]
 
 Edges = Literal["symmetric", "replicate"]
 
+_KEPT = 2**16  # matrices of up to so many weights are kept: those of patches, which come again and again
 _SUPPORT = 2.0  # the cubic kernel is zero from here on, in pixels of the coarser grid
 
 
@@ -40,11 +42,11 @@ def imresize(
     # Autocast would run the products in bfloat16, which is coarser than an 8-bit image.
     with torch.autocast(image.device.type, enabled=False):
         result = image.to(dtype)
-        rows = _weights(image.shape[-2], size[0], edges).to(result)
+        rows = _weights(image.shape[-2], size[0], edges, result)
         result = rows @ result
         if round_passes:
             result = quantize(result)
-        columns = _weights(image.shape[-1], size[1], edges).to(result)
+        columns = _weights(image.shape[-1], size[1], edges, result)
         result = result @ columns.T
         if round_passes:
             result = quantize(result)
@@ -63,8 +65,22 @@ def quantize(image: Tensor) -> Tensor:
     return (image.clamp(0, 1) * 255 + 0.5 + tie).floor() / 255
 
 
-def _weights(size: int, target: int, edges: Edges) -> Tensor:
-    """Interpolation matrix ``(target, size)`` in float64; each row sums to one."""
+def _weights(size: int, target: int, edges: Edges, like: Tensor) -> Tensor:
+    """Interpolation matrix ``(target, size)`` of the type and on the device of `like`."""
+    if size * target > _KEPT or torch.compiler.is_compiling():
+        return _matrix(size, target, edges).to(like)
+    return _kept_matrix(size, target, edges, like.dtype, like.device)
+
+
+@lru_cache(maxsize=64)
+def _kept_matrix(size: int, target: int, edges: Edges, dtype: torch.dtype, device: torch.device) -> Tensor:
+    # What inference mode makes could never again be used where a gradient is needed.
+    with torch.inference_mode(mode=False):
+        return _matrix(size, target, edges).to(device, dtype)
+
+
+def _matrix(size: int, target: int, edges: Edges) -> Tensor:
+    """Interpolation matrix in float64; each row sums to one."""
     scale = target / size
     stretch = min(scale, 1.0)
     centres = (torch.arange(target, dtype=torch.float64) + 0.5) / scale - 0.5

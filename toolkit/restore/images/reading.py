@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,10 @@ from restore.images.metadata import dpi_of, exif_of, orientation_of, profile_of
 from restore.images.photo import Photo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["from_pil", "read", "size_of"]
+__all__ = ["from_pil", "read", "read_levels", "size_of"]
 
 _UPRIGHT: dict[int, tuple[bool, tuple[int, ...]]] = {
     2: (False, (-1,)),
@@ -40,12 +41,25 @@ def read(path: Path) -> Photo:
         ImageError: names the file and the reason: it is missing, a folder, empty, not an image,
             damaged, cut short, beyond Pillow's limit of pixels, or holds values without a known range.
     """
-    with explained(f"cannot read '{path}'", why_unreadable), strict_pillow():
-        check_file(path)
-        # Not by its path: Pillow would map uncompressed TIFF into memory, and scramble it when the
-        # orientation swaps its sides.
-        with path.open("rb") as file, Image.open(file) as image:
-            return _photo(image)
+    with _opened(path) as image:
+        return _photo(image)
+
+
+def read_levels(path: Path) -> Tensor:
+    """The colours that `read` gives and nothing else, rounded to 8 bits: for loaders, which read many.
+
+    Returns:
+        ``(3, H, W)`` uint8, laid out in memory as the file had it.
+
+    Raises:
+        ImageError: as for `read`.
+    """
+    with _opened(path) as image:
+        _check_picture(image)
+        color, _ = _split(_decoded(image))
+        if color.dtype != torch.uint8:
+            color = (color * 255).round().to(torch.uint8)
+        return color[0].expand(3, -1, -1)
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -73,17 +87,29 @@ def from_pil(image: Image.Image) -> Photo:
         return _photo(image)
 
 
-def _photo(image: Image.Image) -> Photo:
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    with explained(f"cannot read '{path}'", why_unreadable), strict_pillow():
+        check_file(path)
+        # Not by its path: Pillow would map uncompressed TIFF into memory, and scramble it when the
+        # orientation swaps its sides.
+        with path.open("rb") as file, Image.open(file) as image:
+            yield image
+
+
+def _check_picture(image: Image.Image) -> None:
     if min(image.size) < 1:
         raise ImageError(f"it has no pixels ({image.width} x {image.height}); leave it out")
     if image.format == "EPS":  # Pillow would start Ghostscript on it
         raise ImageError("it is a PostScript page, not an image; convert it to PNG")
+
+
+def _photo(image: Image.Image) -> Photo:
+    _check_picture(image)
     frames = max(1, getattr(image, "n_frames", 1))  # before loading: counting may move to other frames
-    _correct_transparent_color(image)
-    image.load()
-    deep = image.mode.startswith("I") or image.mode == "F"
-    planes = _upright(_deep_planes(image) if deep else _planes(image), orientation_of(image))
-    color, alpha = (planes[:, :-1], planes[:, -1:]) if planes.shape[1] % 2 == 0 else (planes, None)
+    planes = _decoded(image)
+    deep = planes.dtype != torch.uint8
+    color, alpha = _split(planes if deep else planes.contiguous().float().div_(255))
     gray = color.shape[1] == 1 or _is_gray_palette(image, color)
     return Photo(
         color=color if color.shape[1] == 3 else color.repeat(1, 3, 1, 1),
@@ -97,14 +123,27 @@ def _photo(image: Image.Image) -> Photo:
     )
 
 
+def _decoded(image: Image.Image) -> Tensor:
+    """(1, C, H, W) upright: uint8, or float32 in [0, 1] if deeper; C is 1 or 3, and 1 more with alpha."""
+    _correct_transparent_color(image)
+    image.load()
+    deep = image.mode.startswith("I") or image.mode == "F"
+    return _upright(_deep_planes(image) if deep else _planes(image), orientation_of(image))
+
+
+def _split(planes: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Colour, and alpha if there is one."""
+    return (planes[:, :-1], planes[:, -1:]) if planes.shape[1] % 2 == 0 else (planes, None)
+
+
 def _planes(image: Image.Image) -> Tensor:
-    """(1, C, H, W) of an image with 8 bits or less a channel; C is 1 or 3, and 1 more with alpha."""
+    """(1, C, H, W) uint8 of an image with 8 bits or less a channel; C is 1 or 3, and 1 more with alpha."""
     base = "L" if image.mode in {"1", "L", "LA", "La"} else "RGB"
     mode = base + "A" if image.has_transparency_data else base
     if image.mode == "CMYK":
         image = _from_cmyk(image)
-    levels = np.atleast_3d(np.asarray(image if image.mode == mode else image.convert(mode)))  # (H, W, C)
-    return torch.from_numpy(levels.transpose(2, 0, 1).copy())[None].float().div_(255)
+    levels = np.atleast_3d(np.array(image if image.mode == mode else image.convert(mode)))  # (H, W, C)
+    return torch.from_numpy(levels).permute(2, 0, 1)[None]
 
 
 def _deep_planes(image: Image.Image) -> Tensor:
