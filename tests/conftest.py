@@ -52,6 +52,21 @@ def draw() -> Draw:
     return make
 
 
+Damage = Callable[[Path], None]
+
+
+@pytest.fixture
+def damage() -> Damage:
+    """Spoils the middle of an image file, which only decoding it can tell."""
+
+    def spoil(file: Path) -> None:
+        content = file.read_bytes()
+        middle = len(content) // 2
+        file.write_bytes(content[:middle] + bytes(100) + content[middle + 100 :])
+
+    return spoil
+
+
 @pytest.fixture
 def photos(tmp_path: Path, draw: Draw) -> Path:
     """A folder of four images, one of them in a subfolder and one too small for a patch of 32 pixels."""

@@ -26,6 +26,7 @@ from restore.training import Monitor, train
 from restore.training.setup import make_plan
 
 Configure = Callable[..., TrainingConfig]
+Damage = Callable[[Path], None]
 Cli = Callable[..., int]
 
 PATIENCE = 240
@@ -178,10 +179,10 @@ def assert_equal_to_rounding(run: Path, other: Path) -> None:
 
 
 def test_what_fails_in_the_second_process_only_is_said_once_by_the_first(
-    photos: Path, tmp_path: Path, configure: Configure, toys: Registry
+    photos: Path, tmp_path: Path, configure: Configure, toys: Registry, damage: Damage
 ) -> None:
     file = make_plan(configure(), toys).patches._file(1)
-    file.write_bytes(file.read_bytes()[:3000])
+    damage(file)
     args = arguments(photos, "--run", tmp_path / "run", "--devices", "2", "--set", "workers=1")
     with program(*args) as process:
         _, stderr = process.communicate(timeout=PATIENCE)

@@ -33,6 +33,7 @@ from restore.images import read
 from restore.interfaces import Degrade
 
 Draw = Callable[..., Path]
+Damage = Callable[[Path], None]
 
 
 def shrink(scale: int, release: str = "current") -> Degrade:
@@ -211,9 +212,10 @@ def test_processes_share_the_samples_of_each_step(ranks: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_image_that_turns_out_to_be_damaged_is_named_in_one_sentence(photos: Path, workers: int) -> None:
-    content = (photos / "b.png").read_bytes()
-    (photos / "b.png").write_bytes(content[:3000] + bytes(100) + content[3100:])
+def test_an_image_that_turns_out_to_be_damaged_is_named_in_one_sentence(
+    photos: Path, damage: Damage, workers: int
+) -> None:
+    damage(photos / "b.png")
     data = patches(photos)
     with pytest.raises(ImageError, match=r"cannot read .*b\.png") as caught:
         list(batches(data, CountedSampler(0, 3, 1), workers=workers))

@@ -30,6 +30,7 @@ from restore.training.optimisation import Average, learning_rate
 from restore.training.setup import make_plan
 
 Configure = Callable[..., TrainingConfig]
+Damage = Callable[[Path], None]
 Draw = Callable[..., Path]
 Line = dict[str, Any]
 
@@ -385,10 +386,9 @@ def test_an_image_that_was_cut_short_is_named_before_anything_is_written(
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_image_with_damage_in_its_middle_ends_the_run_with_its_name(
-    toys: Registry, configure: Configure, tmp_path: Path, photos: Path, workers: int
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path, damage: Damage, workers: int
 ) -> None:
-    content = (photos / "b.png").read_bytes()
-    (photos / "b.png").write_bytes(content[:3000] + bytes(100) + content[3100:])
+    damage(photos / "b.png")
     with pytest.raises(ImageError, match=r"cannot read .*b\.png") as caught:
         train(configure(workers=workers), toys, tmp_path / "run")
     assert "\n" not in str(caught.value)
