@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image
 
-__all__ = ["Events"]
+from restore.files import atomic_file
+
+__all__ = ["Events", "forget_events"]
+
+_NAME = "events.out.tfevents."  # TensorBoard looks for "tfevents"
 
 
 class Events:
@@ -21,8 +26,7 @@ class Events:
 
     Args:
         folder: where the file is made, as soon as there is something to write.
-        step: the last one whose figures are kept: what earlier files say about later steps is void,
-            because it comes again.
+        step: steps done; a TensorBoard that is open forgets what it was told about later ones.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -58,9 +62,42 @@ class Events:
 
         if self._file is None:
             # Readers take the files in the order of their names.
-            self._file = self.folder / f"events.out.tfevents.{time.time_ns()}"
+            self._file = self.folder / f"{_NAME}{time.time_ns()}"
             begin = {"step": self.step + 1, "session_log": {"status": SessionLog.START}}
             events = ({"file_version": "brain.Event:2"}, begin, *events)
         with self._file.open("ab") as file:
             for event in events:
                 RecordWriter(file).write(Event(wall_time=time.time(), **event).SerializeToString())
+
+
+def forget_events(run: Path, step: int) -> None:
+    """Drop what a run told TensorBoard after the checkpoint from which it goes on.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    for path in run.glob(f"{_NAME}*"):
+        with path.open("rb") as file, atomic_file(path) as temporary, temporary.open("wb") as kept:
+            for record in _records(file):
+                if Event.FromString(record[_HEADER:-_FOOTER]).step <= step:
+                    kept.write(record)
+
+
+_HEADER = 12  # bytes: the length of the content, and a checksum of that length
+_FOOTER = 4  # bytes: a checksum of the content
+
+
+def _records(file: BinaryIO) -> Iterator[bytes]:
+    """Whole records, up to one that a kill cut short."""
+    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+
+    while len(header := file.read(_HEADER)) == _HEADER:
+        length, checksum = struct.unpack("<QI", header)
+        if masked_crc32c(header[:8]) != checksum:
+            return
+        rest = file.read(length + _FOOTER)
+        if len(rest) < length + _FOOTER:
+            return
+        yield header + rest

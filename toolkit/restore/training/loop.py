@@ -16,6 +16,7 @@ from restore.config import CONFIG_FILE, TrainingConfig, resolve, write_toml
 from restore.data import CountedSampler, Pair, batches
 from restore.errors import TrainingError
 from restore.registry import Registry
+from restore.training.events import forget_events
 from restore.training.interruption import Interruption
 from restore.training.log import LOG_FILE, Monitor, RunLog, forget_after
 from restore.training.measures import observe
@@ -131,6 +132,7 @@ def _go_on(session: Session, run: Path, monitor: Monitor) -> None:
     if config != before:
         write_toml(config, file)
     forget_after(run / LOG_FILE, session.step)
+    forget_events(run, session.step)
     forget_samples(run, session.step)
 
 
