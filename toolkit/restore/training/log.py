@@ -78,8 +78,11 @@ class RunLog:
         self._write(
             {"step": step, "steps": steps, "lr": rate}
             | figures
-            | {"skipped": skipped, "images_per_second": batch_size / per_step}
-            | {"eta": per_step * (steps - step)}
+            | {
+                "skipped": skipped,
+                "images_per_second": batch_size / per_step,
+                "eta": per_step * (steps - step),
+            }
         )
         self._forget()
         self._warn(step, self.watch.line(figures))

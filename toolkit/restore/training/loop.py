@@ -147,14 +147,15 @@ def _steps(
 
     while session.step < config.steps and not team.any(interruption.requested):
         degraded, target = _on_device(team.each(lambda: next(data)), team.fabric.device)
-        log.add(session.step, update(session, degraded, target))
+        figures = update(session, degraded, target)
+        log.add(session.step, figures)
         if is_due(config.log_every):
             log.line(
                 step=session.step,
                 steps=config.steps,
                 batch_size=config.batch_size,
                 rate=_rate(session, session.step - 1),
-                skipped=session.skipped,
+                skipped=session.lost,
             )
         if session.plan.validation and is_due(config.validate_every):
             session.figures = team.lead(lambda: validate(session)) or {}
@@ -216,6 +217,7 @@ def _rate(session: Session, step: int) -> float:
 def _tolerate(session: Session, terms: dict[str, Tensor]) -> None:
     """Count a step that taught nothing; give up after too many in a row."""
     session.skipped += 1
+    session.lost += 1
     if session.skipped >= _PATIENCE:
         bad = [name for name, term in terms.items() if not term.isfinite().all()]
         culprit = f"the term '{bad[0]}'" if bad else "the gradient"

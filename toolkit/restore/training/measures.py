@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,12 +30,14 @@ def observe(
     figures = {"tint": tint(restored, target)}
     every = session.plan.config.shares_every
     if every and session.step % every == 0:
-        shares = gradient_shares(terms, session.generator)
+        shares = gradient_shares(terms, session.generator, session.team.fabric.backward)
         figures |= {f"share_{name}": share for name, share in shares.items()}
     return figures
 
 
-def gradient_shares(terms: Mapping[str, Tensor], generator: nn.Module) -> dict[str, Tensor]:
+def gradient_shares(
+    terms: Mapping[str, Tensor], generator: nn.Module, backward: Callable[[Any], None]
+) -> dict[str, Tensor]:
     """How much each term pulls at the generator: the norm of its gradient, divided by the sum of all norms.
 
     The graphs are kept for the backward pass, and no gradient is left in the parameters. With several
@@ -42,7 +45,8 @@ def gradient_shares(terms: Mapping[str, Tensor], generator: nn.Module) -> dict[s
 
     Args:
         terms: name -> weighted scalar.
-        generator: whose parameters the gradient is taken to.
+        generator: whose parameters the gradients are taken to.
+        backward: backpropagation of the engine that wrapped `generator`.
 
     Returns:
         Name -> share in [0, 1]; nothing where there is only one term.
@@ -50,7 +54,11 @@ def gradient_shares(terms: Mapping[str, Tensor], generator: nn.Module) -> dict[s
     if len(terms) < 2:
         return {}
     parameters = [parameter for parameter in generator.parameters() if parameter.requires_grad]
-    norms = torch.stack([_gradient_norm(term, parameters) for term in terms.values()])
+    gradients = [_Gradient(term, parameters) for term in terms.values()]
+    for gradient in gradients:
+        if gradient.term.requires_grad:
+            backward(gradient)
+    norms = torch.stack([gradient.norm for gradient in gradients])
     shares = norms / norms.sum().clamp_min(torch.finfo(norms.dtype).tiny)  # all zero: nobody pulls
     return dict(zip(terms, shares, strict=True))
 
@@ -69,8 +77,15 @@ def tint(restored: Tensor, target: Tensor) -> Tensor:
     return (colors[0] - colors[1]) * 255
 
 
-def _gradient_norm(term: Tensor, parameters: list[nn.Parameter]) -> Tensor:
-    if not term.requires_grad:
-        return term.new_zeros(())
-    gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-    return nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
+class _Gradient:
+    """Poses as a loss: in mixed precision Fabric refuses gradients that its own `backward` does not ask for."""
+
+    def __init__(self, term: Tensor, parameters: list[nn.Parameter]) -> None:
+        self.term = term
+        self.parameters = parameters
+        self.norm = term.new_zeros(())
+
+    def backward(self) -> None:
+        # Unlike a loss it leaves nothing in the parameters, and tells distributed training nothing.
+        found = torch.autograd.grad(self.term, self.parameters, retain_graph=True, allow_unused=True)
+        self.norm = nn.utils.get_total_norm([gradient for gradient in found if gradient is not None])
