@@ -78,7 +78,7 @@ def tint(restored: Tensor, target: Tensor) -> Tensor:
 
 
 class _Gradient:
-    """Poses as a loss: in mixed precision Fabric refuses gradients that its own `backward` does not ask for."""
+    """Poses as a loss: in mixed precision Fabric refuses gradients that it does not compute itself."""
 
     def __init__(self, term: Tensor, parameters: list[nn.Parameter]) -> None:
         self.term = term
