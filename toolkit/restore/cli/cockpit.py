@@ -74,16 +74,21 @@ def _table(terminal: Console) -> Iterator[Monitor]:
 
     progress, drawn = Progress(), 0.0
     # rich would send results that go to a pipe to the terminal instead.
-    with Live(console=terminal, auto_refresh=False, redirect_stdout=sys.stdout.isatty()) as live:
+    live = Live(console=terminal, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
 
-        def message(sentence: str) -> None:
-            terminal.print(Text(sentence), soft_wrap=True)  # not broken: it may hold a path to be copied
+    def message(sentence: str) -> None:
+        terminal.print(Text(sentence), soft_wrap=True)  # not broken: it may hold a path to be copied
 
-        def log(line: dict[str, Any]) -> None:
-            nonlocal drawn
-            progress.take(line)
-            now = time.monotonic()
-            live.update(progress.table(), refresh=now - drawn > _REDRAW)
-            drawn = now if now - drawn > _REDRAW else drawn
+    def log(line: dict[str, Any]) -> None:
+        nonlocal drawn
+        live.start()  # not before: until the first line a loss may show the progress of a download
+        progress.take(line)
+        now = time.monotonic()
+        is_due = now - drawn > _REDRAW
+        live.update(progress.table(), refresh=is_due)
+        drawn = now if is_due else drawn
 
+    try:
         yield Monitor(message, log)
+    finally:
+        live.stop()
