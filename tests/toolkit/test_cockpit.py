@@ -195,15 +195,15 @@ def test_tints_of_opposite_sign_cancel_before_the_largest_is_logged(
 def test_the_strip_shows_input_restored_and_target_of_each_image(
     toys: Registry, configure: Configure, tmp_path: Path, draw: Draw
 ) -> None:
-    file = draw(tmp_path / "val" / "a.png", 150, 141)
+    file = draw(tmp_path / "val" / "a.png", 170, 157)
     pairs = list(crops(make_plan(configure(val=[file.parent]), toys)))
     picture = strip(pairs, load("bicubic", registry=toys))
     assert picture.shape == (1, 3, 3 * 128, 128)
     enlarged, restored, target = picture.chunk(3, dim=-2)
     assert torch.allclose(enlarged.clamp(0, 1), restored, atol=1e-5)
     assert not torch.allclose(restored, target, atol=0.01)
-    # The image is cropped to 148x140 first; its centre begins at a multiple of the scale.
-    assert torch.equal(target, read(file).color[..., 4 : 4 + 128, 8 : 8 + 128])
+    # The image is cropped to 168x156 first; its centre begins at a multiple of the scale.
+    assert torch.equal(target, read(file).color[..., 12 : 12 + 128, 20 : 20 + 128])
 
 
 def test_the_strip_holds_the_first_six_images_by_name_and_small_ones_on_white(
@@ -380,15 +380,15 @@ def test_where_there_is_no_terminal_a_line_comes_now_and_then() -> None:
     lines = Lines(said.append, clock=lambda: now[0])
     for step in range(1, 101):
         lines(step_line(step))
-        if step == 50:
-            lines({"step": 50, "validation": {"val psnr": 30.0}})
-            lines({"step": 50, "warning": "said as a message already"})
+        if step == 53:
+            lines({"step": 53, "validation": {"val psnr": 30.0}})
+            lines({"step": 53, "warning": "said as a message already"})
         now[0] += 1.0
     steps = [text.split()[1] for text in said]
-    validated = steps.index("50")
-    assert "validation" in said[validated]
-    assert steps == ["1/100", "11/100", "21/100", "31/100", "41/100", "50"] + [
-        f"{step}/100" for step in (60, 70, 80, 90, 100)
+    assert "validation" in said[steps.index("53")]
+    assert steps == [
+        *("1/100", "11/100", "21/100", "31/100", "41/100", "51/100", "53"),
+        *("63/100", "73/100", "83/100", "93/100", "100/100"),
     ]
 
 

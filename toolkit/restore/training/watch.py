@@ -120,7 +120,5 @@ class _Alarm:
         """Take one look; `anew` begins to count again, unless it has rung already."""
         if well or (anew and self.lasted < self.patience):
             self.lasted = 0
-        if not wrong or self.lasted >= self.patience:
-            return False
-        self.lasted += 1
-        return self.lasted == self.patience
+        self.lasted += wrong
+        return wrong and self.lasted == self.patience
