@@ -20,10 +20,14 @@ from safetensors.torch import load_file
 from restore.checkpoint import latest_checkpoint
 from restore.cli import main
 from restore.config import TrainingConfig, resolve
+from restore.data import CountedSampler, batches
 from restore.interfaces import Term
 from restore.registry import GROUP, Registry, discover
 from restore.training import Monitor, train
-from restore.training.setup import make_plan
+from restore.training.measures import gradient_shares
+from restore.training.processes import Team
+from restore.training.session import begin
+from restore.training.setup import make_fabric, make_plan
 
 Configure = Callable[..., TrainingConfig]
 Damage = Callable[[Path], None]
@@ -32,7 +36,9 @@ Cli = Callable[..., int]
 PATIENCE = 240
 """Seconds that a program may take on a busy machine; a few are enough on a quiet one."""
 
-OURS = re.compile(r"(enhancenet 4x, objective|skipped|step \d+|resumed from|stopped at|done:|error:) ?")
+OURS = re.compile(
+    r"(enhancenet 4x, objective|skipped|(warning: )?step \d+|resumed from|stopped at|done:|error:) ?"
+)
 
 
 def arguments(photos: Path, *more: str | Path) -> list[str]:
@@ -164,6 +170,25 @@ def test_two_processes_learn_what_one_learns_with_the_same_batch(
             assert stderr.count("done:") == stderr.count("objective") == stderr.count("step 6/6") == 1
             train(configure(loss=loss, val=[photos]), toys, tmp_path / loss)
             assert_equal_to_rounding(tmp_path / f"{loss}-two", tmp_path / loss)
+            assert len(list((tmp_path / f"{loss}-two").glob("events.*"))) == 1, "only the leader writes"
+    first = json.loads((tmp_path / "l1-toy-two" / "log.jsonl").read_text().splitlines()[0])
+    expected = mean_shares(configure(loss="l1-toy"), toys, ranks=2)
+    assert {name: first[f"share_{name}"] for name in expected} == pytest.approx(expected, rel=1e-4)
+
+
+def mean_shares(config: TrainingConfig, toys: Registry, ranks: int) -> dict[str, float]:
+    """Each term's share of the gradient in the first step, averaged over parts of the batch."""
+    plan = make_plan(config, toys)
+    session = begin(plan, toys, Team(make_fabric(config)))
+    parts = []
+    for rank in range(ranks):
+        sampler = CountedSampler(0, 1, config.batch_size, rank, ranks)
+        degraded, target = next(batches(plan.patches, sampler))
+        restored = session.generator(degraded)
+        terms = session.objective(restored, target) | session.opponent.term(restored)
+        parts.append(gradient_shares(terms, session.generator, session.team.fabric.backward))
+    assert abs(parts[0]["l1"] - parts[1]["l1"]) > 1e-3, "equal parts prove nothing"
+    return {name: float(sum(part[name] for part in parts)) / ranks for name in parts[0]}
 
 
 def assert_equal_to_rounding(run: Path, other: Path) -> None:
@@ -220,9 +245,8 @@ def test_progress_tells_what_is_left(
 ) -> None:
     assert cli(*arguments(photos, "--run", tmp_path / "run")) == 0
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("step ")]
-    assert len(lines) == 6
-    pattern = r"step 3/6  lr 0.001  l1 \S+  loss \S+  grad_norm \S+  \S+ images/s  0:00:\d\d left"
-    assert re.fullmatch(pattern, lines[2])
+    pattern = r"step 6/6  lr 0.000155  l1 \S+  loss \S+  grad_norm \S+  tint \S+  \S+ images/s  0:00:00 left"
+    assert re.fullmatch(pattern, lines[-1])
 
 
 def test_a_run_is_resumed_with_the_command_that_began_it(cli: Cli, photos: Path, tmp_path: Path) -> None:
@@ -231,6 +255,9 @@ def test_a_run_is_resumed_with_the_command_that_began_it(cli: Cli, photos: Path,
     assert cli(*args, "--resume") == 0
     assert cli("train", "--resume", "--run", str(tmp_path / "run")) == 0
     assert cli(*args, "--resume", "--seed", "1") == 2
+    assert cli("train", "--resume", "--run", str(tmp_path / "run"), "--steps", "7") == 0
+    assert resolve(tmp_path / "run" / "config.toml", [], {}).steps == 7
+    assert latest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 7
 
 
 @pytest.mark.parametrize(

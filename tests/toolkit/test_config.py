@@ -101,6 +101,12 @@ def test_a_run_needs_a_loss_and_data() -> None:
         resolve(None, ["loss=l1", "data=[]"], {})
 
 
+def test_what_only_follows_from_a_wrong_value_is_not_said() -> None:
+    assert refusal("steps=0") == (
+        "option 'steps' of the training configuration: Input should be greater than or equal to 1, but got 0"
+    )
+
+
 def test_one_key_given_in_two_ways_is_refused() -> None:
     assert refusal("batch_size=3", batch_size=2) == (
         "'batch_size' is given twice: by --batch-size and by --set batch_size; keep one"
@@ -141,7 +147,7 @@ def test_a_resumed_run_has_its_own_settings_and_may_be_given_them_again(run: Pat
 @pytest.mark.parametrize(
     ("text", "assigned", "flags", "key"),
     [
-        ("steps = 8", [], {}, "steps"),
+        ("lr = 0.5", [], {}, "lr"),
         ("", ["model_options.width=16"], {}, "model_options"),
         ("", ["mse.luma=true"], {}, "terms"),
         ("", [], {"seed": 1}, "seed"),
@@ -153,6 +159,26 @@ def test_a_resumed_run_refuses_another_setting(
 ) -> None:
     with pytest.raises(UsageError, match=f"a resumed run keeps its settings, but '{key}' is .* here and"):
         resolve_again(run, toml(run, text), assigned, flags, ["mse"])
+
+
+def test_a_resumed_run_may_become_longer_but_not_shorter(run: Path) -> None:
+    begun = resolve(run / "config.toml", [], {})
+    assert resolve_again(run, None, [], {"steps": 100}) == begun.model_copy(update={"steps": 100})
+    with pytest.raises(UsageError, match="can be made longer, not shorter, but 'steps' is 6 here and 7 in"):
+        resolve_again(run, None, [], {"steps": 6})
+
+
+def test_a_resumed_run_may_change_what_does_not_change_what_is_learnt(run: Path) -> None:
+    changes = {"log_every": 1, "shares_every": 0, "validate_every": 2, "checkpoint_every": 3, "workers": 4}
+    given = [f"{key}={value}" for key, value in changes.items()]
+    wanted = resolve(run / "config.toml", [], {}).model_copy(update=changes | {"cache_gib": 0.5})
+    assert resolve_again(run, None, [*given, "cache_gib=0.5"], {}) == wanted
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(5, 0), (10, 1), (999, 99), (1000, 100), (100_000, 100)])
+def test_a_warm_up_that_nobody_chose_takes_at_most_a_tenth_of_the_steps(steps: int, warmup: int) -> None:
+    assert settings(f"steps={steps}").warmup == warmup
+    assert settings(f"steps={steps}", "warmup=100").warmup == 100
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:

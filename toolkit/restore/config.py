@@ -34,6 +34,9 @@ CONFIG_FILE = "config.toml"
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
+_FREE = {"log_every", "shares_every", "validate_every", "checkpoint_every", "workers", "cache_gib"}
+"""Fields that a resumed run may change, because they cannot change what is learnt."""
+
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -56,7 +59,12 @@ class TrainingConfig(BaseModel):
     )
     lr: float = Field(1e-4, gt=0, description="learning rate of Adam at its highest")
     lr_final: float = Field(0.01, ge=0, le=1, description="learning rate at the end, as a share of `lr`")
-    warmup: int = Field(100, ge=0, description="steps over which the learning rate rises from zero")
+    warmup: int = Field(
+        default_factory=lambda given: min(100, given["steps"] // 10),
+        ge=0,
+        description="steps over which the learning rate rises from zero; left out: 100, but at most a tenth "
+        "of `steps`",
+    )
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of Adam's two averages")
     ema: Decay = Field(0.999, description="decay of the generator's moving average; 0: none")
     clip: float = Field(1.0, ge=0, description="largest norm of the generator's gradient; 0: no limit")
@@ -84,6 +92,9 @@ class TrainingConfig(BaseModel):
     cache_gib: float = Field(2.0, ge=0, description="memory for decoded images, in GiB over all processes")
 
     log_every: int = Field(10, ge=1, description="steps between two lines of log.jsonl")
+    shares_every: int = Field(
+        100, ge=0, description="steps between two measurements of each term's share of the gradient; 0: never"
+    )
     validate_every: int = Field(500, ge=1, description="steps between two validations")
     checkpoint_every: int = Field(500, ge=1, description="steps between two checkpoints")
 
@@ -119,7 +130,10 @@ def resolve_again(
     flags: Mapping[str, Any],
     losses: Iterable[str] = (),
 ) -> TrainingConfig:
-    """The configuration with which `run` began; whatever is given again has to agree with it.
+    """The configuration with which `run` goes on: its own, which whatever is given again has to agree with.
+
+    Only what cannot change the result so far may differ: `steps`, upwards, and how often something is
+    logged, measured or saved, `workers` and `cache_gib`.
 
     Args:
         run: folder of the run.
@@ -131,21 +145,26 @@ def resolve_again(
     Raises:
         OptionsError: as for `resolve`.
         TrainingError: there is no run in this folder.
-        UsageError: a setting differs from that of the run.
+        UsageError: another setting differs from that of the run, or it would become shorter.
     """
     own = run / CONFIG_FILE
     if not own.is_file():
         raise TrainingError(f"there is no run to resume in '{run}', which has no {CONFIG_FILE}: check --run")
     begun = resolve(own, [], {})
-    before = begun.model_dump(mode="json")
-    after = _resolve(begun.model_dump(mode="json"), file, assigned, flags, losses).model_dump(mode="json")
-    for key, value in after.items():
-        if value != before[key]:
+    wanted = _resolve(begun.model_dump(mode="json"), file, assigned, flags, losses)
+    before, after = begun.model_dump(mode="json"), wanted.model_dump(mode="json")
+    if wanted.steps < begun.steps:
+        raise UsageError(
+            f"a resumed run can be made longer, not shorter, but 'steps' is {wanted.steps} here and "
+            f"{begun.steps} in '{own}': leave it away, or give a larger number"
+        )
+    for key in sorted(after.keys() - _FREE - {"steps"}):
+        if after[key] != before[key]:
             raise UsageError(
-                f"a resumed run keeps its settings, but '{key}' is {value!r} here and {before[key]!r} in "
-                f"'{own}': leave it away, or start a new run with --init"
+                f"a resumed run keeps its settings, but '{key}' is {after[key]!r} here and {before[key]!r} "
+                f"in '{own}': leave it away, or start a new run with --init"
             )
-    return begun
+    return wanted
 
 
 def assignments(pairs: Iterable[str]) -> list[tuple[str, Any]]:

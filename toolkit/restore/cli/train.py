@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from restore.cli import console
+from restore.cli.cockpit import cockpit
 from restore.errors import UsageError
 
 __all__ = ["train"]
@@ -29,6 +30,7 @@ def train(
     patch_size: Annotated[int | None, typer.Option(help="Side of the square target in pixels.")] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of initialisation, crops and augmentation.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between two checkpoints.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     devices: Annotated[int | None, typer.Option(help="Processes, one a device.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of the fields.")] = None,
@@ -41,12 +43,12 @@ def train(
     """Train a model on folders of images.
 
     Everything is written to the folder of the run: config.toml, generator.safetensors (use it as
-    MODEL:RUN/generator.safetensors), checkpoints/ and log.jsonl. Ctrl-C saves first; --resume goes on.
+    MODEL:RUN/generator.safetensors), checkpoints/, log.jsonl, events for TensorBoard and, with --val,
+    samples/. Ctrl-C saves first; --resume goes on, and with more --steps makes a run longer.
     """
     from restore import training
     from restore.config import resolve, resolve_again
     from restore.registry import discover
-    from restore.report import training_line
 
     flags = {
         "model": model,
@@ -60,6 +62,7 @@ def train(
         "patch_size": patch_size,
         "lr": lr,
         "seed": seed,
+        "checkpoint_every": checkpoint_every,
         "device": device,
         "devices": devices,
     }
@@ -74,11 +77,8 @@ def train(
     else:
         raise UsageError("--resume needs --run DIR: the folder of the run that is to go on")
 
-    def log(line: dict[str, Any]) -> None:
-        console.emit(line) if json else console.message(training_line(line))
-
-    monitor = training.Monitor(console.message, log)
-    outcome = training.train(settings, registry, run or settings.folder, resume=resume, monitor=monitor)
+    with cockpit(json=json) as monitor:
+        outcome = training.train(settings, registry, run or settings.folder, resume=resume, monitor=monitor)
     if outcome.interrupted:
         console.message(
             f"stopped at step {outcome.step}, everything is saved: go on with --resume --run {outcome.run}"

@@ -52,7 +52,11 @@ def parse(schema: type[Parsed], values: Mapping[str, Any], owner: str) -> Parsed
     try:
         return schema.model_validate(dict(values))
     except ValidationError as error:
-        problems = [_describe(problem, schema, owner) for problem in error.errors()]
+        problems = [
+            _describe(problem, schema, owner)
+            for problem in error.errors()
+            if problem["type"] != "default_factory_not_called"  # only follows from another problem
+        ]
         raise OptionsError("; ".join(problems)) from None
 
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from restore.checkpoint import Checkpoint, LoadedModel, latest_checkpoint
-from restore.config import TrainingConfig
+from restore.checkpoint import Checkpoint, latest_checkpoint
+from restore.config import CONFIG_FILE, TrainingConfig, resolve, write_toml
 from restore.data import CountedSampler, Pair, batches
 from restore.errors import TrainingError
-from restore.evaluation import evaluate
-from restore.inference import Restorer
 from restore.registry import Registry
+from restore.training.events import forget_events
 from restore.training.interruption import Interruption
 from restore.training.log import LOG_FILE, Monitor, RunLog, forget_after
+from restore.training.measures import observe
 from restore.training.optimisation import learning_rate, seed_everything, set_learning_rate
 from restore.training.processes import Team, helpers_end_here, rank
 from restore.training.session import (
@@ -33,6 +33,7 @@ from restore.training.session import (
     save,
 )
 from restore.training.setup import Plan, make_fabric, make_plan
+from restore.training.validation import Validation, forget_samples, sample_file
 
 __all__ = ["Outcome", "train", "update"]
 
@@ -115,34 +116,50 @@ def _check_free(run: Path) -> None:
 
 def _take_back(session: Session, checkpoint: Checkpoint, run: Path, monitor: Monitor) -> None:
     restore(session, checkpoint)
-    session.team.lead(lambda: forget_after(run / LOG_FILE, session.step))
     monitor.message(f"resumed from step {session.step}")
+    session.team.lead(lambda: _go_on(session, run, monitor))
+
+
+def _go_on(session: Session, run: Path, monitor: Monitor) -> None:
+    """Let the folder of a run tell of nothing but what was so far, and of the settings that now hold."""
+    config, file = session.plan.config, run / CONFIG_FILE
+    before = resolve(file, [], {})
+    if config.steps > before.steps:
+        monitor.message(
+            f"the run is made longer, from {before.steps} to {config.steps} steps: from here on its learning "
+            f"rate is that of a run of {config.steps} steps"
+        )
+    if config != before:
+        write_toml(config, file)
+    forget_after(run / LOG_FILE, session.step)
+    forget_events(run, session.step)
+    forget_samples(run, session.step)
 
 
 def _steps(
     session: Session, data: Iterator[Pair], run: Path, monitor: Monitor, interruption: Interruption
 ) -> None:
     config, team, saved = session.plan.config, session.team, session.step
-    log = RunLog(run / LOG_FILE, team, monitor)
+    log, validate = RunLog(run, team, monitor, session.step), Validation(session.plan, run)
 
     def is_due(every: int) -> bool:
         return session.step % every == 0 or session.step == config.steps
 
     while session.step < config.steps and not team.any(interruption.requested):
         degraded, target = _on_device(team.each(lambda: next(data)), team.fabric.device)
-        log.add(update(session, degraded, target))
-        if session.skipped:
-            monitor.message(f"step {session.step}: the gradient was not finite, so nothing was learnt")
+        figures = update(session, degraded, target)
+        log.add(session.step, figures)
         if is_due(config.log_every):
             log.line(
                 step=session.step,
                 steps=config.steps,
                 batch_size=config.batch_size,
                 rate=_rate(session, session.step - 1),
+                skipped=session.lost,
             )
         if session.plan.validation and is_due(config.validate_every):
-            session.figures = team.lead(lambda: _validate(session)) or {}
-            log.write({"step": session.step} | session.figures)
+            session.figures = team.lead(lambda: validate(session)) or {}
+            log.validation(session.step, session.figures, sample_file(run, session.step))
         if is_due(config.checkpoint_every):
             team.lead(lambda: save(session, run))
             saved = session.step
@@ -173,6 +190,7 @@ def update(session: Session, degraded: Tensor, target: Tensor) -> dict[str, floa
     with fabric.autocast():
         terms = session.objective(restored, target)
     terms |= session.opponent.term(restored)
+    observed = observe(session, terms, restored, target)
     loss = torch.stack(list(terms.values())).sum()
     session.optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)
@@ -186,7 +204,7 @@ def update(session: Session, degraded: Tensor, target: Tensor) -> dict[str, floa
     session.average.update(session.generator, session.step)
     learnt = session.opponent.learn(restored, target)
     figures: dict[str, float | Tensor] = {name: term.detach() for name, term in terms.items()}
-    return figures | {"loss": loss.detach(), "grad_norm": norm.detach()} | learnt
+    return figures | {"loss": loss.detach(), "grad_norm": norm.detach()} | observed | learnt
 
 
 def _rate(session: Session, step: int) -> float:
@@ -199,6 +217,7 @@ def _rate(session: Session, step: int) -> float:
 def _tolerate(session: Session, terms: dict[str, Tensor]) -> None:
     """Count a step that taught nothing; give up after too many in a row."""
     session.skipped += 1
+    session.lost += 1
     if session.skipped >= _PATIENCE:
         bad = [name for name, term in terms.items() if not term.isfinite().all()]
         culprit = f"the term '{bad[0]}'" if bad else "the gradient"
@@ -218,15 +237,6 @@ def _batches(plan: Plan, start: int) -> Generator[Pair]:
 def _on_device(pair: Pair, device: torch.device) -> Pair:
     degraded, target = (image.to(device, memory_format=torch.channels_last) for image in pair)
     return degraded, target
-
-
-def _validate(session: Session) -> dict[str, float]:
-    """PSNR of the averaged generator on each validation folder."""
-    plan, device = session.plan, session.team.fabric.device
-    model = LoadedModel("average", plan.model, plan.config.scale, plan.options, session.average.module)
-    restorer = Restorer(model, device=str(device), precision=plan.config.precision)
-    rows = [evaluate(restorer, data, plan.meters) for data in plan.validation]
-    return {f"{row.data} {name}": figure for row in rows for name, figure in row.figures.items()}
 
 
 def _announce(plan: Plan, damaged: list[str], monitor: Monitor) -> None:

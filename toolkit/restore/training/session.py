@@ -43,6 +43,8 @@ class Session:
     step: int = 0
     skipped: int = 0
     """Steps in a row without an update, because the gradient was not finite."""
+    lost: int = 0
+    """All such steps since the run began."""
     figures: dict[str, float] = field(default_factory=dict)
     """What a validation after the last step measured."""
 
@@ -147,6 +149,7 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
             f"the versions that wrote it, or start a new run"
         ) from error
     session.step, session.skipped, session.figures = checkpoint.step, state["skipped"], state["figures"]
+    session.lost = state["lost"]
 
 
 def _set_up(network: nn.Module, plan: Plan, team: Team) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -187,6 +190,7 @@ def _checkpoint(session: Session) -> Checkpoint:
         "optimizers": groups,
         "opponent": session.opponent.state()[2],
         "skipped": session.skipped,
+        "lost": session.lost,
         "figures": session.figures,
     }
     return Checkpoint(session.step, tensors, state)

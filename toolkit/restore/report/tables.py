@@ -6,7 +6,7 @@ import io
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -14,21 +14,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from restore.evaluation import Meter, Row
 
-__all__ = ["evaluation_table", "plain_table", "render", "training_line"]
-
-_HIDDEN = {"step", "steps", "eta", "images_per_second"}
-
-
-def training_line(line: dict[str, Any]) -> str:
-    """One line of a training log, for people."""
-    if "steps" not in line:
-        figures = "  ".join(f"{name} {value:.2f} dB" for name, value in line.items() if name != "step")
-        return f"step {line['step']}  validation  {figures}"
-    figures = "  ".join(f"{name} {value:.4g}" for name, value in line.items() if name not in _HIDDEN)
-    return (
-        f"step {line['step']}/{line['steps']}  {figures}  {line['images_per_second']:.1f} images/s  "
-        f"{_duration(line['eta'])} left"
-    )
+__all__ = ["evaluation_table", "plain_table", "render"]
 
 
 def evaluation_table(rows: Sequence[Row], meters: Sequence[Meter]) -> str:
@@ -76,9 +62,3 @@ def _group(rows: Sequence[Row], meters: Sequence[Meter]) -> str:
 
 def _is_figure(text: str) -> bool:
     return text.removesuffix("x").replace(".", "", 1).removeprefix("-").isdecimal() or text == "inf"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

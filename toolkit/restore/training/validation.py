@@ -1,0 +1,114 @@
+"""What the averaged generator does with images that it does not learn from: figures and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from restore.checkpoint import LoadedModel
+from restore.data import ImagePair
+from restore.evaluation import evaluate
+from restore.images import Photo, write
+from restore.inference import Restorer
+from restore.resizing import imresize
+from restore.training.session import Session
+from restore.training.setup import Plan
+
+__all__ = ["SAMPLES", "Validation", "crops", "forget_samples", "sample_file", "strip"]
+
+SAMPLES = "samples"
+"""In the folder of a run: what the first validation images look like after some steps."""
+
+_IMAGES = 6
+_SIDE = 128  # of a crop, in target pixels
+
+
+class Validation:
+    """Measures a session and draws its samples.
+
+    Args:
+        plan: of the session; names at least one validation folder.
+        run: folder of the run.
+    """
+
+    def __init__(self, plan: Plan, run: Path) -> None:
+        self.plan = plan
+        self.run = run
+        self._crops: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, session: Session) -> dict[str, float]:
+        """Write the samples of this step, and measure each validation folder.
+
+        Returns:
+            Folder and metric -> figure.
+
+        Raises:
+            DataError: a folder cannot be used.
+            ImageError: a file cannot be read, or the samples cannot be written.
+        """
+        plan, device = self.plan, session.team.fabric.device
+        model = LoadedModel("average", plan.model, plan.config.scale, plan.options, session.average.module)
+        restorer = Restorer(model, device=str(device), precision=plan.config.precision)
+        self._crops = self._crops or list(crops(plan))  # read once: every strip shows the same
+        write(Photo(strip(self._crops, restorer)), sample_file(self.run, session.step))
+        rows = [evaluate(restorer, data, plan.meters) for data in plan.validation]
+        return {f"{row.data} {name}": figure for row in rows for name, figure in row.figures.items()}
+
+
+def crops(plan: Plan) -> Iterator[tuple[Tensor, Tensor]]:
+    """The centres of the first six validation images by name.
+
+    Yields:
+        ``(1, 3, h, w)`` degraded and ``(1, 3, scale*h, scale*w)`` target, at most 128 target pixels wide and
+        high.
+    """
+    scale = plan.config.scale
+    pairs = chain.from_iterable(data.pairs() for data in plan.validation)
+    for pair in islice(pairs, _IMAGES):
+        yield _centre(pair, max(_SIDE // scale, 1), scale)
+
+
+def strip(pairs: list[tuple[Tensor, Tensor]], restorer: Restorer) -> Tensor:
+    """One picture of all crops, each a column of three: its input enlarged bicubically, restored, target.
+
+    Args:
+        pairs: what `crops` gives, at least one.
+        restorer: the model; it sees nothing around a crop.
+
+    Returns:
+        ``(1, 3, H, W)``, white where a crop is smaller than the others.
+    """
+    height, width = (max(target.shape[axis] for _, target in pairs) for axis in (-2, -1))
+    picture = torch.ones(1, 3, 3 * height, width * len(pairs))
+    for column, (degraded, target) in enumerate(pairs):
+        size = (target.shape[-2], target.shape[-1])
+        for row, image in enumerate([imresize(degraded, size), restorer.restore(degraded), target]):
+            top, left = row * height, column * width
+            picture[..., top : top + size[0], left : left + size[1]] = image
+    return picture
+
+
+def sample_file(run: Path, step: int) -> Path:
+    """Where the samples of a step are written."""
+    return run / SAMPLES / f"{step:08}.png"
+
+
+def forget_samples(run: Path, step: int) -> None:
+    """Remove what a run drew after the checkpoint from which it goes on."""
+    for file in (run / SAMPLES).glob("*.png"):
+        if file.stem.isdecimal() and int(file.stem) > step:
+            file.unlink()
+
+
+def _centre(pair: ImagePair, side: int, scale: int) -> tuple[Tensor, Tensor]:
+    """The middle of an image, at most `side` input pixels wide and high."""
+    height, width = (min(length, side) for length in pair.degraded.shape[-2:])
+    top, left = (pair.degraded.shape[-2] - height) // 2, (pair.degraded.shape[-1] - width) // 2
+    degraded = pair.degraded[..., top : top + height, left : left + width]
+    top, left, height, width = (length * scale for length in (top, left, height, width))
+    # Copies, because a view would keep the whole image in memory.
+    return degraded.clone(), pair.target[..., top : top + height, left : left + width].clone()
