@@ -1,17 +1,11 @@
-"""Files that hold networks: weights that ship, and checkpoints from which a run goes on.
+"""Weights: a network's parameters in a file that says itself what it is.
 
-Both are safetensors and JSON, never pickles. A weights file says itself what it is, so that
-``NAME:FILE`` is all that a user has to give.
+``NAME:FILE`` is therefore all that a user has to give.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
-import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,28 +13,17 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import nn
 
-from restore.errors import OptionsError, TrainingError, UsageError, WeightsError, nearest
-from restore.files import atomic_file, atomic_folder
+from restore.checkpoint.tensors import first_line, save_tensors, sha256, to_json
+from restore.errors import OptionsError, UsageError, WeightsError, nearest
 from restore.interfaces import ModelSpec, Options, Weights, parse
 from restore.registry import Registry
 
-__all__ = [
-    "Checkpoint",
-    "LoadedModel",
-    "WeightsCard",
-    "latest_checkpoint",
-    "load_model",
-    "read_card",
-    "save_checkpoint",
-    "save_weights",
-    "sha256",
-]
+__all__ = ["LoadedModel", "WeightsCard", "load_model", "read_card", "save_weights"]
 
 _KEY = "restore"  # the one metadata key: safetensors writes several in random order
-_KEPT = 2  # checkpoints of a run
 
 
 class WeightsCard(BaseModel):
@@ -126,70 +109,12 @@ def read_card(file: Path) -> WeightsCard:
             f"'{file}' does not say for which model it is: give weights that 'restore train' wrote"
         ) from None
     except (OSError, SafetensorError, ValidationError) as error:
-        raise WeightsError(f"cannot read the weights '{file}': {_first_line(error)}") from error
+        raise WeightsError(f"cannot read the weights '{file}': {first_line(error)}") from error
 
 
 def save_weights(file: Path, module: nn.Module, card: WeightsCard) -> None:
     """Write the parameters and buffers of `module`, with `card`; equal weights give equal bytes."""
-    _save_tensors(file, module.state_dict(), {_KEY: _json(card.model_dump())})
-
-
-def sha256(file: Path) -> str:
-    """SHA-256 of a file's content, as 64 hexadecimal digits."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """The whole state of a run after `step` updates."""
-
-    step: int
-    tensors: Mapping[str, Mapping[str, Tensor]]
-    """Name of a file -> name of a tensor -> tensor, on the CPU."""
-    state: Mapping[str, Any]
-    """Everything else, as JSON has it."""
-
-
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write ``folder/STEP`` whole, with a manifest of hashes, and keep the last two.
-
-    Raises:
-        OSError: the disk is full or the folder cannot be written; earlier checkpoints stay whole.
-    """
-    place = folder / f"{checkpoint.step:08d}"
-    if place.exists():
-        shutil.rmtree(place)
-    with atomic_folder(place) as temporary:
-        for name, tensors in checkpoint.tensors.items():
-            _save_tensors(temporary / f"{name}.safetensors", tensors, {})
-        content = {"step": checkpoint.step, "state": checkpoint.state}
-        (temporary / "state.json").write_text(_json(content), encoding="utf-8")
-        hashes = {file.name: sha256(file) for file in sorted(temporary.iterdir())}
-        (temporary / "manifest.json").write_text(_json(hashes), encoding="utf-8")
-    # What a kill left half-written goes too: a run has one process that writes.
-    for old in [*_checkpoints(folder)[:-_KEPT], *folder.glob(".restore-*")]:
-        shutil.rmtree(old, ignore_errors=True)
-    return place
-
-
-def latest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
-    """The newest whole checkpoint, and a sentence for each damaged one that was passed over.
-
-    Raises:
-        TrainingError: there is none.
-    """
-    damaged = []
-    for place in reversed(_checkpoints(folder)):
-        problem = _damage(place)
-        if problem:
-            damaged.append(f"checkpoint '{place}' is damaged ({problem}) and was passed over")
-            continue
-        content = json.loads((place / "state.json").read_text(encoding="utf-8"))
-        tensors = {file.stem: load_file(file) for file in sorted(place.glob("*.safetensors"))}
-        return Checkpoint(content["step"], tensors, content["state"]), damaged
-    nothing = f"there is no whole checkpoint to resume from in '{folder}': start a new run"
-    raise TrainingError("; ".join([nothing, *damaged]))
+    save_tensors(file, module.state_dict(), {_KEY: to_json(card.model_dump())})
 
 
 def _is_path(weights: str) -> bool:
@@ -243,7 +168,7 @@ def _load_file(reference: str, spec: ModelSpec, file: Path, scale: int | None) -
         state = load_file(file)
         module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise WeightsError(f"the weights '{file}' do not fit '{spec.name}': {_first_line(error)}") from error
+        raise WeightsError(f"the weights '{file}' do not fit '{spec.name}': {first_line(error)}") from error
     return LoadedModel(reference, spec, found, options, module.eval(), str(file), sha256(file))
 
 
@@ -274,45 +199,7 @@ def _local(weights: Weights) -> Path:
             torch.hub.download_url_to_file(weights.source, str(file), hash_prefix=weights.sha256)
         except (OSError, RuntimeError) as error:
             raise WeightsError(
-                f"cannot download {weights.source}: {_first_line(error)}; download it elsewhere and name "
+                f"cannot download {weights.source}: {first_line(error)}; download it elsewhere and name "
                 f"the file by its path"
             ) from error
     return file
-
-
-def _save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    # Clones, because safetensors refuses tensors that share memory.
-    content = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with atomic_file(file) as temporary:
-        try:
-            # None, because with neither tensors nor metadata it writes what it cannot read.
-            save_file(content, temporary, metadata=metadata or None)
-        except SafetensorError as error:  # how it reports a full disk
-            raise OSError(_first_line(error)) from error
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    places = [place for place in folder.iterdir() if re.fullmatch(r"\d{8,}", place.name)]
-    return sorted(places, key=lambda place: int(place.name))
-
-
-def _damage(place: Path) -> str:
-    """What is wrong with a checkpoint; nothing when it is whole."""
-    try:
-        hashes = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
-        wrong = [name for name, digest in hashes.items() if sha256(place / name) != digest]
-    except (OSError, ValueError, AttributeError) as error:
-        return _first_line(error)
-    return f"{', '.join(wrong)} changed" if wrong else ""
-
-
-def _json(content: Any) -> str:
-    return json.dumps(content, sort_keys=True, ensure_ascii=False)
-
-
-def _first_line(error: Exception) -> str:
-    """The end of the first line with content: libraries put their advice in the lines below."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines else type(error).__name__

@@ -1,0 +1,20 @@
+"""Files that hold networks: weights that ship, and checkpoints from which a run goes on.
+
+Both are safetensors and JSON, never pickles.
+"""
+
+from restore.checkpoint.run import Checkpoint, latest_checkpoint, save_checkpoint
+from restore.checkpoint.tensors import sha256
+from restore.checkpoint.weights import LoadedModel, WeightsCard, load_model, read_card, save_weights
+
+__all__ = [
+    "Checkpoint",
+    "LoadedModel",
+    "WeightsCard",
+    "latest_checkpoint",
+    "load_model",
+    "read_card",
+    "save_checkpoint",
+    "save_weights",
+    "sha256",
+]
