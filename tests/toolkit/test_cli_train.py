@@ -272,9 +272,12 @@ def test_a_run_is_resumed_with_the_command_that_began_it(cli: Cli, photos: Path,
         (["--loss", "l1x"], 2, "there is no objective or loss 'l1x'. Did you mean 'l1'?"),
         (["--batch-size", "3", "--devices", "2"], 2, "cannot be shared evenly by 2 devices: use 4"),
         (["--config", "nowhere.toml"], 2, "cannot read the configuration 'nowhere.toml'"),
-        (["--data", "nowhere"], 1, "there is no folder 'nowhere'"),
+        (["--data", "nowhere"], 2, "there is no folder 'nowhere'"),
+        (["--run", "."], 2, "the folder '.' is not empty"),
+        (["--model", "enhancenet:e"], 2, "to begin from them, use --model enhancenet --init enhancenet:e"),
+        (["--patch-size", "128"], 2, "none of the 4 images has 128 pixels on both sides"),
         (["--model", "srcnn", "--set", "model_options.middle=4"], 2, "option 'middle' of model 'srcnn'"),
-        (["--resume"], 1, "which has no config.toml"),
+        (["--resume"], 2, "which has no config.toml"),
     ],
 )
 def test_a_request_that_is_wrong_is_answered_in_one_sentence_and_leaves_nothing(
@@ -302,6 +305,6 @@ def test_a_model_without_parameters_cannot_be_trained(
     cli: Cli, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     args = ["train", "--model", "bicubic", "--loss", "l1", "--data", str(photos), "--patch-size", "32"]
-    assert cli(*args, "--run", str(tmp_path / "run")) == 1
+    assert cli(*args, "--run", str(tmp_path / "run")) == 2
     assert "model 'bicubic' has nothing to learn: choose another --model" in capfd.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from restore.config import TrainingConfig, assignments, read_toml, resolve, resolve_again, write_toml
-from restore.errors import OptionsError, TrainingError, UsageError
+from restore.errors import OptionsError, UsageError
 
 FLAGS = {"data": [Path("photos")], "loss": "e", "lr": None}
 
@@ -182,5 +182,5 @@ def test_a_warm_up_that_nobody_chose_takes_at_most_a_tenth_of_the_steps(steps: i
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"no run to resume in .*, which has no config\.toml"):
+    with pytest.raises(UsageError, match=r"no run to resume in .*, which has no config\.toml"):
         resolve_again(tmp_path, None, [], {})

@@ -115,7 +115,7 @@ def test_the_table_says_its_protocol(targets: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--model", "bicubic", "--data", "missing"], 1, "there is no folder 'missing'"),
+        (["--model", "bicubic", "--data", "missing"], 2, "there is no folder 'missing'"),
         (["--model", "bicubic", "--data", ".", "--metric", "psnrr"], 2, "Did you mean 'psnr'?"),
         (
             ["--model", "bicubic", "--data", ".", "--degraded", "missing"],

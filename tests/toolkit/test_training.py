@@ -336,7 +336,12 @@ def test_the_log_forgets_what_comes_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "kind", "sentence"),
     [
-        ({"model": "bicubic", "model_options": {}}, TrainingError, "model 'bicubic' has nothing to learn"),
+        ({"model": "bicubic", "model_options": {}}, UsageError, "model 'bicubic' has nothing to learn"),
+        (
+            {"model": "enhancenet:e"},
+            UsageError,
+            "to begin from them, use --model enhancenet --init enhancenet:e",
+        ),
         ({"model": "enhancnet"}, UsageError, "no model 'enhancnet'. Did you mean 'enhancenet'?"),
         ({"loss": "l1-toi"}, UsageError, "no objective or loss 'l1-toi'. Did you mean 'l1-toy'?"),
         ({"loss": "l1-toy", "adversary": {"depth": 1}}, OptionsError, "'toy' has no option 'depth'"),
@@ -375,11 +380,9 @@ def test_a_folder_that_is_in_use_is_refused_and_left_as_it_is(
     toys: Registry, configure: Configure, tmp_path: Path, photos: Path
 ) -> None:
     before = sorted(photos.iterdir())
-    with pytest.raises(
-        TrainingError, match=r"photos' is not empty: go on with --resume, or give another --run"
-    ):
+    with pytest.raises(UsageError, match=r"photos' is not empty: go on with --resume, or give another --run"):
         train(configure(), toys, photos)
-    with pytest.raises(TrainingError, match=r"a\.png' is a file"):
+    with pytest.raises(UsageError, match=r"a\.png' is a file"):
         train(configure(), toys, photos / "a.png")
     assert sorted(photos.iterdir()) == before
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
-from restore.errors import OptionsError, TrainingError, UsageError, nearest
+from restore.errors import OptionsError, UsageError, nearest
 from restore.files import atomic_file
 from restore.interfaces import parse
 
@@ -144,12 +144,12 @@ def resolve_again(
 
     Raises:
         OptionsError: as for `resolve`.
-        TrainingError: there is no run in this folder.
-        UsageError: another setting differs from that of the run, or it would become shorter.
+        UsageError: there is no run in this folder, another setting differs from that of the run, or it would
+            become shorter.
     """
     own = run / CONFIG_FILE
     if not own.is_file():
-        raise TrainingError(f"there is no run to resume in '{run}', which has no {CONFIG_FILE}: check --run")
+        raise UsageError(f"there is no run to resume in '{run}', which has no {CONFIG_FILE}: check --run")
     begun = resolve(own, [], {})
     wanted = _resolve(begun.model_dump(mode="json"), file, assigned, flags, losses)
     before, after = begun.model_dump(mode="json"), wanted.model_dump(mode="json")

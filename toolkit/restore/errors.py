@@ -5,7 +5,8 @@
     RestoreError                  something failed; exit code 1
     ├── UsageError                the request itself is wrong; exit code 2
     │   ├── UnknownNameError      no plugin provides that name
-    │   └── OptionsError          an option is unknown, missing or has a wrong value
+    │   ├── OptionsError          an option is unknown, missing or has a wrong value
+    │   └── DataError             a folder of images cannot be used
     ├── PluginError               one plugin is broken; the others go on
     │   ├── PluginImportError     it raised while it was imported
     │   ├── ContractVersionError  it was written for another version of the contract
@@ -15,7 +16,6 @@
     │   └── DuplicatePluginError  two distributions claim one entry point
     ├── ImageError                an image file cannot be read or written
     ├── WeightsError              a weights file is damaged or belongs to something else
-    ├── DataError                 a folder of images cannot be used
     └── TrainingError             a run cannot start, go on or be resumed
 
 A message is one sentence for the person at the keyboard: what was wrong, with which value, and what
@@ -69,6 +69,10 @@ class OptionsError(UsageError):
     """An option is unknown, missing or has a wrong value."""
 
 
+class DataError(UsageError):
+    """A folder of images cannot be used."""
+
+
 class PluginError(RestoreError):
     """One plugin is broken."""
 
@@ -103,10 +107,6 @@ class ImageError(RestoreError):
 
 class WeightsError(RestoreError):
     """A weights file is damaged or belongs to something else."""
-
-
-class DataError(RestoreError):
-    """A folder of images cannot be used."""
 
 
 class TrainingError(RestoreError):

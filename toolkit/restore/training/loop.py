@@ -14,7 +14,7 @@ from torch import Tensor
 from restore.checkpoint import Checkpoint, latest_checkpoint
 from restore.config import CONFIG_FILE, TrainingConfig, resolve, write_toml
 from restore.data import CountedSampler, Pair, batches
-from restore.errors import TrainingError
+from restore.errors import TrainingError, UsageError
 from restore.registry import Registry
 from restore.training.events import forget_events
 from restore.training.interruption import Interruption
@@ -80,10 +80,12 @@ def train(
         How it ended: whole, or interrupted by Ctrl-C or SIGTERM with everything saved.
 
     Raises:
-        UsageError: a name, an option, a scale or a patch size is wrong.
-        DataError: a folder or an image cannot be used.
-        TrainingError: the folder is not empty, nothing to learn, nothing to resume from, no room to save,
-            or ten gradients in a row that were not finite.
+        UsageError: a name, an option, a scale or a patch size is wrong, the folder is not empty, or the
+            model has nothing to learn.
+        DataError: a folder of images cannot be used.
+        ImageError: an image cannot be read.
+        TrainingError: nothing to resume from, no room to save, or ten gradients in a row that were not
+            finite.
     """
     plan = make_plan(config, registry, resume=resume)
     checkpoint, damaged = latest_checkpoint(run / CHECKPOINTS) if resume else (None, [])
@@ -109,9 +111,9 @@ def train(
 
 def _check_free(run: Path) -> None:
     if run.is_dir() and any(run.iterdir()):
-        raise TrainingError(f"the folder '{run}' is not empty: go on with --resume, or give another --run")
+        raise UsageError(f"the folder '{run}' is not empty: go on with --resume, or give another --run")
     if run.exists() and not run.is_dir():
-        raise TrainingError(f"'{run}' is a file: give another --run")
+        raise UsageError(f"'{run}' is a file: give another --run")
 
 
 def _take_back(session: Session, checkpoint: Checkpoint, run: Path, monitor: Monitor) -> None:

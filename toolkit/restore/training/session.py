@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from restore.checkpoint import Checkpoint, WeightsCard, save_checkpoint, save_weights
 from restore.config import CONFIG_FILE, write_toml
-from restore.errors import TrainingError
+from restore.errors import TrainingError, UsageError
 from restore.files import atomic_folder
 from restore.interfaces import Adversary, parse, prepare
 from restore.registry import Registry
@@ -64,14 +64,14 @@ def begin(plan: Plan, registry: Registry, team: Team) -> Session:
     """A session before its first step.
 
     Raises:
-        TrainingError: the model has nothing to learn.
-        UsageError: a loss or discriminator is unknown, or an option of one is wrong.
+        UsageError: the model has nothing to learn, or a loss, a discriminator or an option of
+            one is unknown or wrong.
     """
     config = plan.config
     seed_everything(config.seed)
     network = plan.generator().to(memory_format=torch.channels_last)
     if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise TrainingError(f"model '{config.model}' has nothing to learn: choose another --model")
+        raise UsageError(f"model '{config.model}' has nothing to learn: choose another --model")
     objective = Objective(plan.objective, registry).eval().requires_grad_(requires_grad=False)
     average = Average(network, config.ema)
     average.module.to(team.fabric.device)

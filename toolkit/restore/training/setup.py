@@ -70,10 +70,11 @@ def make_plan(config: TrainingConfig, registry: Registry, *, resume: bool = Fals
 
     Raises:
         UsageError: a name, an option, a scale or a patch size is wrong.
-        DataError: a folder or an image cannot be used.
+        DataError: a folder of images cannot be used.
+        ImageError: an image cannot be read.
         WeightsError: the weights that `init` names cannot be loaded.
     """
-    spec = registry.models[config.model]
+    spec = _model(config, registry)
     spec.check_scale(config.scale)
     objective = recipe(config.loss, registry, config.terms, config.adversary)
     if config.batch_size % config.devices:
@@ -128,6 +129,16 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {
         name: importlib.metadata.version(name) for name in packages
     }
+
+
+def _model(config: TrainingConfig, registry: Registry) -> ModelSpec:
+    name, colon, _ = config.model.partition(":")
+    if colon:
+        raise UsageError(
+            f"--model {config.model} names weights: to begin from them, use --model {name} "
+            f"--init {config.model}"
+        )
+    return registry.models[name]
 
 
 def _options(spec: ModelSpec, config: TrainingConfig, known: Options | None = None) -> Options:
