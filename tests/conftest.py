@@ -96,6 +96,8 @@ def configure(photos: Path) -> Configure:
             "warmup": 2,
             "model_options": {"width": 8, "blocks": 1},
             "device": "cpu",
+            "devices": 1,
+            "nodes": 1,
             "precision": "fp32",
             "workers": 0,
             "log_every": 1,

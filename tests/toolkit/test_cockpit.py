@@ -246,7 +246,10 @@ PLAYS = scores(0.8, 0.7)
 
 def steps_with_warnings(figures: list[dict[str, float | Tensor]]) -> dict[int, str]:
     watch = Watch()
-    said = {step: " ".join(watch.step(each)) for step, each in enumerate(figures, 1)}
+    said = {
+        step: " ".join(watch.step(each, "" if each else "the gradient of the generator"))
+        for step, each in enumerate(figures, 1)
+    }
     return {step: sentence for step, sentence in said.items() if sentence}
 
 

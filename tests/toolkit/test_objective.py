@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from restore.errors import OptionsError, UnknownNameError
 from restore.interfaces import FeatureLoss, Gate, ObjectiveSpec, Scores, Term, prepare
 from restore.registry import Registry
+from restore.training.learner import Learner
 from restore.training.objective import NoOpponent, Objective, Rival, recipe
+from restore.training.processes import Team
 
 # Recipes ---------------------------------------------------------------------------------------------
 
@@ -158,7 +161,7 @@ def test_what_terms_measured_is_kept_in_their_buffers(toys: Registry) -> None:
 
 def test_no_opponent_adds_nothing() -> None:
     nobody, image = NoOpponent(), torch.rand(1, 3, 4, 4)
-    assert (nobody.term(image), nobody.learn(image, image), nobody.state()) == ({}, {}, ({}, {}, {}))
+    assert (nobody.term(image), nobody.learn(image, image), nobody.state()) == ({}, {}, {})
 
 
 # The rival -------------------------------------------------------------------------------------------
@@ -183,11 +186,13 @@ class Threshold:
         return scores is None or min(scores.real, scores.generated) < 0.8
 
 
-def rival(gate: Gate, lr: float = 0.1) -> Rival:
+def rival(gate: Gate, lr: float = 0.1, parts: int = 1) -> Rival:
     torch.manual_seed(0)
     discriminator = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(36, 1))
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=lr)
-    return Rival(0.5, gate, discriminator, optimizer, lambda tensor: tensor, torch.autograd.backward)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    module, wrapped = fabric.setup(discriminator, optimizer)
+    return Rival(0.5, gate, Learner(module, wrapped, Team(fabric), parts=parts))
 
 
 def weights(player: Rival) -> list[Tensor]:
@@ -279,9 +284,9 @@ def test_a_gradient_that_is_not_finite_does_not_reach_the_discriminator() -> Non
 
 def test_a_rival_takes_back_its_scores() -> None:
     player, other = rival(Script(True)), rival(Script())
-    other.restore(player.state()[2])
+    other.restore(player.state())
     assert other.scores is None
     player.learn(RESTORED, TARGET)
-    other.restore(player.state()[2])
+    other.restore(player.state())
     assert other.scores == player.scores
     assert other.scores is not None

@@ -53,7 +53,10 @@ class TrainingConfig(BaseModel):
     init: str | None = Field(None, description="NAME[:WEIGHTS] to begin from; none: a fresh network")
 
     steps: int = Field(100_000, ge=1, description="updates of the generator")
-    batch_size: int = Field(16, ge=1, description="images in a batch, over all processes")
+    batch_size: int = Field(16, ge=1, description="images in a batch, over all processes and parts")
+    accumulate: int = Field(
+        1, ge=1, description="parts into which a batch is cut, so that it needs less memory"
+    )
     patch_size: int | None = Field(
         None, ge=1, description="side of the square target in pixels; none: what the objective asks for"
     )
@@ -83,13 +86,14 @@ class TrainingConfig(BaseModel):
     )
 
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
-    devices: int = Field(1, ge=1, description="processes, one a device")
-    # Not fp16: its gradients need a scale of their own, and what it would speed up has bf16 by now.
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto: bf16 where the processor has it, else fp32"
+    devices: int | None = Field(
+        None, ge=1, description="processes on each machine, one a device; none: what a launcher started, or 1"
     )
+    nodes: int | None = Field(None, ge=1, description="machines; none: what a launcher started, or 1")
+    precision: Precision = Field("auto", description="auto: bf16 where the processor has it, else fp32")
+    compile: bool = Field(False, description="compile the networks with torch.compile")
     workers: int = Field(1, ge=0, description="processes that load images; 0: the training process itself")
-    cache_gib: float = Field(2.0, ge=0, description="memory for decoded images, in GiB over all processes")
+    cache_gib: float = Field(2.0, ge=0, description="memory for decoded images, in GiB on each machine")
 
     log_every: int = Field(10, ge=1, description="steps between two lines of log.jsonl")
     shares_every: int = Field(

@@ -2,6 +2,6 @@
 
 from restore.training.log import Monitor
 from restore.training.loop import Outcome, train
-from restore.training.processes import is_helper
+from restore.training.world import is_helper, said_once
 
-__all__ = ["Monitor", "Outcome", "is_helper", "train"]
+__all__ = ["Monitor", "Outcome", "is_helper", "said_once", "train"]

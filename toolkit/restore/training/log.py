@@ -55,13 +55,19 @@ class RunLog:
         self.watch = Watch()
         self._forget()
 
-    def add(self, step: int, figures: Mapping[str, float | Tensor]) -> None:
-        """Count one step; one that taught nothing has no figures."""
+    def add(self, step: int, figures: Mapping[str, float | Tensor], problem: str = "") -> None:
+        """Count one step.
+
+        Args:
+            step: steps done.
+            figures: of this step; one in which the generator learnt nothing has none.
+            problem: what was not finite.
+        """
         self.steps += 1
         for name, figure in figures.items():
             self.sums[name] = self.sums.get(name, 0.0) + figure  # not yet a float: a GPU would have to wait
             self.counts[name] += 1
-        self._warn(step, self.watch.step(figures))
+        self._warn(step, self.watch.step(figures, problem))
 
     def line(self, *, step: int, steps: int, batch_size: int, rate: float, skipped: int) -> None:
         """Write what `add` collected.

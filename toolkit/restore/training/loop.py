@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,8 +19,8 @@ from restore.training.events import forget_events
 from restore.training.interruption import Interruption
 from restore.training.log import LOG_FILE, Monitor, RunLog, forget_after
 from restore.training.measures import observe
-from restore.training.optimisation import learning_rate, seed_everything, set_learning_rate
-from restore.training.processes import Team, helpers_end_here, rank
+from restore.training.optimisation import learning_rate, seed_everything
+from restore.training.processes import connect, helpers_end_here
 from restore.training.session import (
     CHECKPOINTS,
     WEIGHTS_FILE,
@@ -37,7 +36,7 @@ from restore.training.validation import Validation, forget_samples, sample_file
 
 __all__ = ["Outcome", "train", "update"]
 
-_PATIENCE = 10  # updates in a row that may be lost to gradients that are not finite
+_PATIENCE = 10  # updates in a row that may be lost to what is not finite
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,8 @@ def train(
 ) -> Outcome:
     """Train a generator and write the run into the folder `run`.
 
-    With several devices Fabric starts the program once more for each of them; such a helper never
-    returns from here.
+    Several devices have a process each, which Fabric starts unless a launcher did; all but the first never
+    return from here.
 
     Args:
         config: everything that decides the result.
@@ -89,12 +88,12 @@ def train(
     """
     plan = make_plan(config, registry, resume=resume)
     checkpoint, damaged = latest_checkpoint(run / CHECKPOINTS) if resume else (None, [])
-    fabric = make_fabric(config)
-    with closing(_batches(plan, checkpoint.step if checkpoint else 0)) as data:
-        fabric.launch()
-        team = Team(fabric)
+    fabric, start = make_fabric(plan.config), checkpoint.step if checkpoint else 0
+    with closing(_batches(plan, start)) as data:
+        team = connect(fabric)
         monitor = monitor if monitor and team.leads else Monitor()
         with helpers_end_here(team):
+            team.agree(settings=plan.own_settings, images=plan.fingerprint, step=start)
             if checkpoint is None:
                 team.lead(lambda: _check_free(run))
             session = begin(plan, registry, team)
@@ -150,14 +149,15 @@ def _steps(
     while session.step < config.steps and not team.any(interruption.requested):
         degraded, target = _on_device(team.each(lambda: next(data)), team.fabric.device)
         figures = update(session, degraded, target)
-        log.add(session.step, figures)
+        log.add(session.step, figures, session.problem)
+        _check_patience(session)
         if is_due(config.log_every):
             log.line(
                 step=session.step,
                 steps=config.steps,
                 batch_size=config.batch_size,
                 rate=_rate(session, session.step - 1),
-                skipped=session.lost,
+                skipped=session.skipped,
             )
         if session.plan.validation and is_due(config.validate_every):
             session.figures = team.lead(lambda: validate(session)) or {}
@@ -178,35 +178,29 @@ def update(session: Session, degraded: Tensor, target: Tensor) -> dict[str, floa
         target: ``(B, 3, scale*h, scale*w)``.
 
     Returns:
-        Name -> figure, for the log; nothing when the gradient was not finite and nobody learnt.
-
-    Raises:
-        TrainingError: that happened too often in a row.
+        Name -> figure, for the log; nothing when something was not finite and nobody learnt.
     """
-    config, fabric = session.plan.config, session.team.fabric
-    for optimizer in session.optimizers.values():
-        set_learning_rate(optimizer, _rate(session, session.step))
-    seed_everything(config.seed, session.step, fabric.global_rank)
+    generator, fabric = session.learner, session.team.fabric
+    for learner in session.learners.values():
+        learner.begin(_rate(session, session.step))
+    seed_everything(session.plan.config.seed, session.step, fabric.global_rank)
     session.figures = {}
-    restored = session.generator(degraded)
-    with fabric.autocast():
-        terms = session.objective(restored, target)
-    terms |= session.opponent.term(restored)
-    observed = observe(session, terms, restored, target)
-    loss = torch.stack(list(terms.values())).sum()
-    session.optimizer.zero_grad(set_to_none=True)
-    fabric.backward(loss)
-    norm = torch.nn.utils.clip_grad_norm_(session.generator.parameters(), config.clip or math.inf)
+    images, seen = [], []
+    for small, large in generator.parts(degraded, target):
+        restored = generator.module(small)
+        with fabric.autocast():
+            terms = session.objective(restored, large)
+        terms |= session.opponent.term(restored)
+        seen.append(observe(session, terms, restored, large))
+        generator.backward(terms)
+        images.append(restored.detach())
     session.step += 1
-    if not norm.isfinite():
-        _tolerate(session, terms)
+    figures = generator.update()
+    if not figures:
         return {}
-    session.skipped = 0
-    session.optimizer.step()
-    session.average.update(session.generator, session.step)
-    learnt = session.opponent.learn(restored, target)
-    figures: dict[str, float | Tensor] = {name: term.detach() for name, term in terms.items()}
-    return figures | {"loss": loss.detach(), "grad_norm": norm.detach()} | observed | learnt
+    session.average.update(generator.module, session.step)
+    observed = {name: torch.stack([part[name] for part in seen]).mean(0) for name in seen[0]}
+    return figures | observed | session.opponent.learn(torch.cat(images), target)
 
 
 def _rate(session: Session, step: int) -> float:
@@ -216,23 +210,23 @@ def _rate(session: Session, step: int) -> float:
     )
 
 
-def _tolerate(session: Session, terms: dict[str, Tensor]) -> None:
-    """Count a step that taught nothing; give up after too many in a row."""
-    session.skipped += 1
-    session.lost += 1
-    if session.skipped >= _PATIENCE:
-        bad = [name for name, term in terms.items() if not term.isfinite().all()]
-        culprit = f"the term '{bad[0]}'" if bad else "the gradient"
+def _check_patience(session: Session) -> None:
+    """Give up after too many steps in a row in which one of the networks learnt nothing.
+
+    Raises:
+        TrainingError: that is so.
+    """
+    if max(learner.in_a_row for learner in session.learners.values()) >= _PATIENCE:
         raise TrainingError(
-            f"{culprit} was not finite in {_PATIENCE} steps in a row, up to step {session.step}: start a new "
-            f"run with a lower --lr or with --set precision=fp32, from the weights of this one with --init"
+            f"{session.problem} was not finite in {_PATIENCE} steps in a row, up to step {session.step}: "
+            f"start a new run with a lower --lr or --precision fp32, from the weights of this one with --init"
         )
 
 
 def _batches(plan: Plan, start: int) -> Generator[Pair]:
     """This process's share of the batches from step `start` on."""
-    config = plan.config
-    sampler = CountedSampler(start, config.steps, config.batch_size, rank(), config.devices)
+    config, world = plan.config, plan.world
+    sampler = CountedSampler(start, config.steps, config.batch_size, world.rank, world.size)
     return batches(plan.patches, sampler, config.workers)
 
 

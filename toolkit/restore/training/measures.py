@@ -30,7 +30,9 @@ def observe(
     figures = {"tint": tint(restored, target)}
     every = session.plan.config.shares_every
     if every and session.step % every == 0:
-        shares = gradient_shares(terms, session.generator, session.team.fabric.backward)
+        # Scaled, as what is learnt from: float16 would lose small gradients, and shares stay the same.
+        scaled = {name: session.learner.scaler.scale(term) for name, term in terms.items()}
+        shares = gradient_shares(scaled, session.generator, session.team.fabric.backward)
         figures |= {f"share_{name}": share for name, share in shares.items()}
     return figures
 

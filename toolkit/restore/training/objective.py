@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from restore.interfaces import (
     parse,
 )
 from restore.registry import Catalogue, Registry
+from restore.training.learner import Learner
 
 __all__ = ["NoOpponent", "Objective", "Opponent", "Rival", "recipe"]
 
@@ -111,8 +112,12 @@ class Opponent(Protocol):
         """Learn from one batch; figures for the log."""
         ...
 
-    def state(self) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer], dict[str, Any]]:
-        """What a checkpoint has to hold: modules, optimisers, and what JSON can carry."""
+    def learners(self) -> dict[str, Learner]:
+        """The networks that learn."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint has to hold besides them, as JSON can carry it."""
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -131,9 +136,13 @@ class NoOpponent:
         """Nothing."""
         return {}
 
-    def state(self) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer], dict[str, Any]]:
+    def learners(self) -> dict[str, Learner]:
         """Nothing."""
-        return {}, {}, {}
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Nothing."""
@@ -148,27 +157,14 @@ class Rival:
     Args:
         weight: of the generator's adversarial term.
         gate: may the discriminator learn in this step?
-        discriminator: images -> logits.
-        optimizer: of the discriminator.
-        reduce: mean over all processes, so that every process takes the same decision.
-        backward: backpropagation, as precision and devices need it.
+        learner: the discriminator, images -> logits.
     """
 
-    def __init__(
-        self,
-        weight: float,
-        gate: Gate,
-        discriminator: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        reduce: Callable[[Tensor], Tensor],
-        backward: Callable[[Tensor], None],
-    ) -> None:
+    def __init__(self, weight: float, gate: Gate, learner: Learner) -> None:
         self.weight = weight
         self.gate = gate
-        self.discriminator = discriminator
-        self.optimizer = optimizer
-        self.reduce = reduce
-        self.backward = backward
+        self.learner = learner
+        self.discriminator = learner.module
         self.scores: Scores | None = None
 
     def term(self, restored: Tensor) -> dict[str, Tensor]:
@@ -180,26 +176,31 @@ class Rival:
     def learn(self, restored: Tensor, target: Tensor) -> dict[str, float]:
         """One step of the discriminator, if the gate is open, and its scores on this batch."""
         is_open = self.gate.is_open(self.scores)
-        with torch.set_grad_enabled(is_open):
-            # One pass over both, because two passes before one backward confuse distributed training.
-            logits = self.discriminator(torch.cat([target, restored.detach()])).float()
-        real, generated = logits.chunk(2)
+        scores = []
+        for fake, true in self.learner.parts(restored.detach(), target):
+            with torch.set_grad_enabled(is_open):
+                # One pass over both, because two passes before one backward confuse distributed training.
+                real, generated = self.discriminator(torch.cat([true, fake])).float().chunk(2)
+            if is_open:
+                loss = F.softplus(-real).mean() + F.softplus(generated).mean()
+                self.learner.backward({"discriminator": loss})
+            scores.append(
+                torch.stack([real.detach().sigmoid().mean(), (-generated.detach()).sigmoid().mean()])
+            )
         if is_open:
-            loss = F.softplus(-real).mean() + F.softplus(generated).mean()
-            self.optimizer.zero_grad(set_to_none=True)
-            self.backward(loss)
-            norm = nn.utils.clip_grad_norm_(self.discriminator.parameters(), math.inf)
-            if norm.isfinite():  # else nothing would ever make its weights finite again
-                self.optimizer.step()
-        means = torch.stack([real.detach().sigmoid().mean(), (-generated.detach()).sigmoid().mean()])
-        score_real, score_generated = self.reduce(means).tolist()
+            self.learner.update()
+        # Of all processes, so that every one takes the same decision.
+        score_real, score_generated = self.learner.team.mean(torch.stack(scores).mean(0)).tolist()
         self.scores = Scores(score_real, score_generated)
         return {"d_real": score_real, "d_generated": score_generated, "gate": float(is_open)}
 
-    def state(self) -> tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer], dict[str, Any]]:
-        """The discriminator, its optimiser and its last scores."""
-        scores = [self.scores.real, self.scores.generated] if self.scores else None
-        return {"discriminator": self.discriminator}, {"discriminator": self.optimizer}, {"scores": scores}
+    def learners(self) -> dict[str, Learner]:
+        """The discriminator."""
+        return {"discriminator": self.learner}
+
+    def state(self) -> dict[str, Any]:
+        """The last scores."""
+        return {"scores": [self.scores.real, self.scores.generated] if self.scores else None}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The last scores."""

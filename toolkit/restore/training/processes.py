@@ -12,21 +12,11 @@ import torch.distributed
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from restore.errors import RestoreError
+from restore.errors import RestoreError, TrainingError, UsageError
 
-__all__ = ["Team", "helpers_end_here", "is_helper", "rank"]
+__all__ = ["Team", "connect", "helpers_end_here"]
 
 Result = TypeVar("Result")
-
-
-def rank() -> int:
-    """Which process of a run this is, known before the processes are connected; 0 leads."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
-
-
-def is_helper() -> bool:
-    """Whether this process only helps another one to train."""
-    return rank() > 0
 
 
 class Team:
@@ -58,6 +48,25 @@ class Team:
         """The leader's `content`, in every process."""
         shared: Result = self.fabric.broadcast(content)
         return shared
+
+    def agree(self, **facts: object) -> None:
+        """Check that every process knows the same as the leader.
+
+        Raises:
+            UsageError: one does not; its first fact that differs is named.
+        """
+        leaders = self.share(facts)
+
+        def compare() -> None:
+            for name, value in facts.items():
+                if value != leaders[name]:
+                    raise UsageError(
+                        f"the {name} of process {self.fabric.global_rank} are not those of the first one "
+                        f"({_difference(value, leaders[name])}): start the same command everywhere, with the "
+                        f"same files"
+                    )
+
+        self.each(compare)
 
     def each(self, action: Callable[[], Result]) -> Result:
         """Do something in every process.
@@ -91,6 +100,30 @@ class Team:
             failures = [None] * self.fabric.world_size
             torch.distributed.all_gather_object(failures, failure)
         return failure or next(found for found in failures if found is not None)
+
+
+def _difference(value: object, expected: object) -> str:
+    if isinstance(value, dict) and isinstance(expected, dict):
+        key = next(key for key in value if value[key] != expected.get(key))
+        return f"{key}: {value[key]!r}, not {expected.get(key)!r}"
+    return f"{value!r}, not {expected!r}"
+
+
+def connect(fabric: Fabric) -> Team:
+    """Start the processes that nobody else started, and wait for all.
+
+    Raises:
+        TrainingError: they did not find each other.
+    """
+    try:
+        fabric.launch()
+    except torch.distributed.DistError as error:
+        place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        raise TrainingError(
+            f"the processes did not find each other at {place}: check MASTER_ADDR and MASTER_PORT, and that "
+            f"the command runs on every machine"
+        ) from error
+    return Team(fabric)
 
 
 @contextmanager

@@ -15,8 +15,11 @@ from restore.checkpoint import Checkpoint, WeightsCard, save_checkpoint, save_we
 from restore.config import CONFIG_FILE, write_toml
 from restore.errors import TrainingError, UsageError
 from restore.files import atomic_folder
+from restore.inference import choose_precision
 from restore.interfaces import Adversary, parse, prepare
 from restore.registry import Registry
+from restore.training.compiler import check_compiler, compiled
+from restore.training.learner import Learner
 from restore.training.objective import NoOpponent, Objective, Opponent, Rival
 from restore.training.optimisation import Average, seed_everything
 from restore.training.processes import Team
@@ -34,30 +37,43 @@ class Session:
 
     plan: Plan
     team: Team
-    generator: nn.Module
-    """As Fabric wrapped it."""
-    optimizer: torch.optim.Optimizer
+    learner: Learner
+    """The generator and its optimiser."""
     average: Average
     objective: Objective
     opponent: Opponent
     step: int = 0
-    skipped: int = 0
-    """Steps in a row without an update, because the gradient was not finite."""
-    lost: int = 0
-    """All such steps since the run began."""
     figures: dict[str, float] = field(default_factory=dict)
     """What a validation after the last step measured."""
 
     @property
-    def modules(self) -> dict[str, nn.Module]:
-        """All networks of a checkpoint."""
-        own = {"generator": self.generator, "average": self.average.module, "objective": self.objective}
-        return own | self.opponent.state()[0]
+    def generator(self) -> nn.Module:
+        """The network that learns, as Fabric wrapped it."""
+        return self.learner.module
 
     @property
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """All optimisers of a checkpoint."""
-        return {"generator": self.optimizer} | self.opponent.state()[1]
+    def learners(self) -> dict[str, Learner]:
+        """Everybody who learns."""
+        return {"generator": self.learner} | self.opponent.learners()
+
+    @property
+    def skipped(self) -> int:
+        """Updates that were not done, because something was not finite."""
+        return sum(learner.skipped for learner in self.learners.values())
+
+    @property
+    def problem(self) -> str:
+        """What was not finite in the last step, and whose; empty if all is well."""
+        found = [
+            f"{learner.problem} of the {name}" for name, learner in self.learners.items() if learner.problem
+        ]
+        return found[0] if found else ""
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """All networks of a checkpoint."""
+        own = {"average": self.average.module, "objective": self.objective}
+        return own | {name: learner.module for name, learner in self.learners.items()}
 
 
 def begin(plan: Plan, registry: Registry, team: Team) -> Session:
@@ -68,6 +84,8 @@ def begin(plan: Plan, registry: Registry, team: Team) -> Session:
             one is unknown or wrong.
     """
     config = plan.config
+    if config.compile:
+        team.each(lambda: check_compiler(team.fabric.device))
     seed_everything(config.seed)
     network = plan.generator().to(memory_format=torch.channels_last)
     if not any(parameter.requires_grad for parameter in network.parameters()):
@@ -75,9 +93,9 @@ def begin(plan: Plan, registry: Registry, team: Team) -> Session:
     objective = Objective(plan.objective, registry).eval().requires_grad_(requires_grad=False)
     average = Average(network, config.ema)
     average.module.to(team.fabric.device)
-    generator, optimizer = _set_up(network, plan, team)
+    learner = _learner(network, plan, team, clip=config.clip)
     opponent = _opponent(plan, registry, team)
-    return Session(plan, team, generator, optimizer, average, objective.to(team.fabric.device), opponent)
+    return Session(plan, team, learner, average, objective.to(team.fabric.device), opponent)
 
 
 def make_ready(session: Session) -> None:
@@ -139,24 +157,27 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
     try:
         for name, module in session.modules.items():
             module.load_state_dict(dict(checkpoint.tensors[name]))
-        for name, optimizer in session.optimizers.items():
+        for name, learner in session.learners.items():
             tensors, groups = checkpoint.tensors[f"optimizer-{name}"], state["optimizers"][name]
-            optimizer.load_state_dict(_unflatten(tensors, groups))
+            learner.optimizer.load_state_dict(_unflatten(tensors, groups))
+            learner.restore(state["learners"][name])
         session.opponent.restore(state["opponent"])
     except (KeyError, RuntimeError, ValueError) as error:
         raise TrainingError(
             f"the checkpoint of step {checkpoint.step} does not fit what the plugins build now: resume with "
             f"the versions that wrote it, or start a new run"
         ) from error
-    session.step, session.skipped, session.figures = checkpoint.step, state["skipped"], state["figures"]
-    session.lost = state["lost"]
+    session.step, session.figures = checkpoint.step, state["figures"]
 
 
-def _set_up(network: nn.Module, plan: Plan, team: Team) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """`network` on its device, with its optimiser, both as Fabric wraps them."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=plan.config.lr, betas=plan.config.betas)
-    module, wrapped = team.fabric.setup(network, optimizer)
-    return module, wrapped
+def _learner(network: nn.Module, plan: Plan, team: Team, clip: float = 0.0) -> Learner:
+    """`network` on its device, compiled if the user wants it, with its optimiser."""
+    config, device = plan.config, team.fabric.device
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, betas=config.betas)
+    # Fabric compiles what it wraps, and keeps the names that the network has without it.
+    module, wrapped = team.fabric.setup(compiled(network) if config.compile else network, optimizer)
+    scaled = choose_precision(config.precision, device) == torch.float16
+    return Learner(module, wrapped, team, parts=config.accumulate, clip=clip, scaled=scaled)
 
 
 def _opponent(plan: Plan, registry: Registry, team: Team) -> Opponent:
@@ -168,8 +189,7 @@ def _rival(adversary: Adversary, plan: Plan, registry: Registry, team: Team) -> 
     spec = registry.discriminators[adversary.discriminator]
     options = parse(spec.options, adversary.options, f"discriminator '{spec.name}'")
     network = spec.build(plan.patches.patch, options).to(memory_format=torch.channels_last)
-    discriminator, optimizer = _set_up(network, plan, team)
-    return Rival(adversary.weight, adversary.gate, discriminator, optimizer, team.mean, team.fabric.backward)
+    return Rival(adversary.weight, adversary.gate, _learner(network, plan, team))
 
 
 def _write(session: Session, folder: Path) -> None:
@@ -183,14 +203,13 @@ def _checkpoint(session: Session) -> Checkpoint:
         name: module.state_dict() for name, module in session.modules.items()
     }
     groups: dict[str, Any] = {}
-    for name, optimizer in session.optimizers.items():
-        tensors[f"optimizer-{name}"], groups[name] = _flatten(optimizer)
+    for name, learner in session.learners.items():
+        tensors[f"optimizer-{name}"], groups[name] = _flatten(learner.optimizer)
     state = {
         "data": session.plan.fingerprint,
         "optimizers": groups,
-        "opponent": session.opponent.state()[2],
-        "skipped": session.skipped,
-        "lost": session.lost,
+        "learners": {name: learner.state() for name, learner in session.learners.items()},
+        "opponent": session.opponent.state(),
         "figures": session.figures,
     }
     return Checkpoint(session.step, tensors, state)

@@ -8,9 +8,11 @@ import platform
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision, Precision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
 
@@ -23,10 +25,9 @@ from restore.inference import choose_device, choose_precision
 from restore.interfaces import Degrade, ModelSpec, ObjectiveSpec, Options, parse
 from restore.registry import Registry
 from restore.training.objective import recipe
+from restore.training.world import World, find_world
 
 __all__ = ["Plan", "make_fabric", "make_plan", "versions"]
-
-_FABRIC_PRECISION = {torch.float32: "32-true", torch.bfloat16: "bf16-mixed"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Plan:
     """A checked configuration, with what its names mean."""
 
     config: TrainingConfig
+    world: World
+    """The processes that train."""
     model: ModelSpec
     options: Options
     objective: ObjectiveSpec
@@ -47,6 +50,11 @@ class Plan:
     """Of the images that are trained on."""
     initial: LoadedModel | None
     """What `config.init` names."""
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """What has to be equal in all processes; folders may have another path on each machine."""
+        return self.config.model_dump(mode="json", exclude={"data", "val", "init"})
 
     @property
     def samples(self) -> Targets:
@@ -64,7 +72,8 @@ def make_plan(config: TrainingConfig, registry: Registry, *, resume: bool = Fals
     """Look up every name, check every option and open every folder.
 
     Args:
-        config: what the user wants; in the plan's copy all options of the model are resolved.
+        config: what the user wants; in the plan's copy the options of the model and the number of
+            processes are resolved.
         registry: where to look.
         resume: the weights come from a checkpoint, so those that `init` names are not needed.
 
@@ -77,17 +86,16 @@ def make_plan(config: TrainingConfig, registry: Registry, *, resume: bool = Fals
     spec = _model(config, registry)
     spec.check_scale(config.scale)
     objective = recipe(config.loss, registry, config.terms, config.adversary)
-    if config.batch_size % config.devices:
-        raise UsageError(
-            f"--batch-size {config.batch_size} cannot be shared evenly by {config.devices} devices: use "
-            f"{-(-config.batch_size // config.devices) * config.devices}"
-        )
+    world = find_world(config.devices, config.nodes)
+    config = config.model_copy(update={"devices": world.devices, "nodes": world.nodes})
+    _check_shares(config, world)
     initial = None if resume or config.init is None else _initial(config.init, config, registry)
     options = initial.options if initial else _options(spec, config)
     resolved = options.model_dump(mode="json", exclude_none=True)
-    patches, skipped = _patches(config, _patch_size(config, objective), _degradation(config, registry))
+    patches, skipped = _patches(config, world, _patch_size(config, objective), _degradation(config, registry))
     return Plan(
         config=config.model_copy(update={"model_options": resolved}),
+        world=world,
         model=spec,
         options=options,
         objective=objective,
@@ -101,26 +109,39 @@ def make_plan(config: TrainingConfig, registry: Registry, *, resume: bool = Fals
 
 
 def make_fabric(config: TrainingConfig) -> Fabric:
-    """The engine: devices and precision. Not launched yet.
+    """The engine: processes, devices and precision. Not launched yet.
 
     Raises:
         UsageError: the machine has no such device, or not so many of them.
     """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of each choice made for it
+    world = find_world(config.devices, config.nodes)
     device = choose_device(config.device)
-    available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, config.devices)
-    if config.devices > available:
+    available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, world.devices)
+    if world.devices > available:
         raise UsageError(
-            f"--devices {config.devices} is more than the {available} of type {device.type} in this machine"
+            f"--devices {world.devices} is more than the {available} of type {device.type} in this machine"
         )
+    if device.type == "mps" and world.nodes > 1:
+        raise UsageError(f"--nodes {world.nodes} does not work with mps: use --device cpu")
     return Fabric(
         accelerator=device.type,
-        devices=config.devices,
-        precision=_FABRIC_PRECISION[choose_precision(config.precision, device)],  # type: ignore[arg-type]
+        devices=world.devices,
+        num_nodes=world.nodes,
         # Buffers are equal everywhere or statistics of a batch, of which the leader's are saved; besides,
         # torch cannot broadcast a single one in channels_last.
-        strategy=DDPStrategy(forward_sync_buffers=False) if config.devices > 1 else "auto",
+        strategy=DDPStrategy(forward_sync_buffers=False) if world.size > 1 else "auto",
+        plugins=[world.environment, _precision(choose_precision(config.precision, device), device)],
     )
+
+
+def _precision(dtype: torch.dtype, device: torch.device) -> Precision:
+    if dtype == torch.float32:
+        return Precision()
+    if dtype == torch.bfloat16:
+        return MixedPrecision("bf16-mixed", device.type)
+    # Its own scaler does nothing: each network that learns has one.
+    return MixedPrecision("16-mixed", device.type, torch.amp.GradScaler(device.type, enabled=False))
 
 
 def versions() -> dict[str, str]:
@@ -129,6 +150,16 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {
         name: importlib.metadata.version(name) for name in packages
     }
+
+
+def _check_shares(config: TrainingConfig, world: World) -> None:
+    share = world.size * config.accumulate
+    if config.batch_size % share:
+        parts = f" in {config.accumulate} parts" if config.accumulate > 1 else ""
+        raise UsageError(
+            f"--batch-size {config.batch_size} cannot be shared evenly by {world.size} devices{parts}: use "
+            f"{max(round(config.batch_size / share), 1) * share}"
+        )
 
 
 def _model(config: TrainingConfig, registry: Registry) -> ModelSpec:
@@ -177,9 +208,11 @@ def _degradation(config: TrainingConfig, registry: Registry) -> Degrade:
     return spec.build(config.scale, options)
 
 
-def _patches(config: TrainingConfig, patch: int, degrade: Degrade) -> tuple[Patches, list[Path]]:
+def _patches(
+    config: TrainingConfig, world: World, patch: int, degrade: Degrade
+) -> tuple[Patches, list[Path]]:
     files, skipped = usable(find_images(config.data), patch)
-    loaders = max(config.workers, 1) * config.devices
+    loaders = max(config.workers, 1) * world.devices
     patches = Patches(
         files,
         patch,

@@ -29,7 +29,7 @@ VISIBLE = 3.0
 LINES = 5
 """Lines of the log that a tint has to last, because one batch can have any colour."""
 
-_QUIET = 100  # steps after which a gradient that is not finite is told again
+_QUIET = 100  # steps after which something that is not finite is told again
 _FALLING = 0.9  # a tint that shrinks by this factor is on its way out, as at the start of any run
 
 
@@ -44,17 +44,18 @@ class Watch:
         self._tint = _Alarm(LINES)
         self._least = math.inf
 
-    def step(self, figures: Mapping[str, float | Tensor]) -> list[str]:
+    def step(self, figures: Mapping[str, float | Tensor], problem: str = "") -> list[str]:
         """Look at one step.
 
         Args:
-            figures: what the step gave: nothing if it taught nothing, and with an adversary ``d_real`` and
-                ``d_generated``, the mean probabilities of the right answer, and ``gate``, 1 if open.
+            figures: what the step gave: with an adversary ``d_real`` and ``d_generated``, the mean
+                probabilities of the right answer, and ``gate``, 1 if open.
+            problem: what was not finite, so that it taught nothing.
 
         Returns:
             Warnings.
         """
-        said = [self._gradient(lost=not figures)]
+        said = [self._finite(problem)]
         if "d_real" in figures:
             real, generated, gate = (float(figures[name]) for name in ("d_real", "d_generated", "gate"))
             said.append(self._collapse(real, generated, gate > 0))
@@ -80,13 +81,13 @@ class Watch:
             f"weight of a term that compares pixels, or begin from trained weights with --init"
         ]
 
-    def _gradient(self, *, lost: bool) -> str:
-        self._learnt = 0 if lost else self._learnt + 1
-        if not self._lost.rings(wrong=lost, well=self._learnt >= _QUIET):
+    def _finite(self, problem: str) -> str:
+        self._learnt = 0 if problem else self._learnt + 1
+        if not self._lost.rings(wrong=bool(problem), well=self._learnt >= _QUIET):
             return ""
         return (
-            "the gradient was not finite, so nothing was learnt; if that goes on, start again with a lower "
-            "--lr or with --set precision=fp32"
+            f"{problem} was not finite, so nothing was learnt; if that goes on, start again with a lower "
+            f"--lr or with --precision fp32"
         )
 
     def _collapse(self, real: float, generated: float, is_open: bool) -> str:

@@ -1,0 +1,38 @@
+"""`torch.compile`, and whether this machine can do it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from restore.errors import UsageError
+
+__all__ = ["BACKEND", "check_compiler", "compiled"]
+
+BACKEND = "inductor"
+"""Which of torch's compilers: this one writes C++ or Triton, so that the machine has to have a compiler."""
+
+
+def compiled(network: nn.Module) -> nn.Module:
+    """`network`, compiled when it is first called."""
+    return cast(nn.Module, torch.compile(network, backend=BACKEND))
+
+
+def check_compiler(device: torch.device) -> None:
+    """Compile a trifle.
+
+    Raises:
+        UsageError: this machine cannot.
+    """
+    try:
+        compiled(nn.ReLU())(torch.ones(8, device=device))
+    except Exception as error:  # each backend has its own kinds
+        reason = next(
+            (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
+        )
+        raise UsageError(
+            f"--compile does not work on this machine ({reason}): install a C++ compiler such as g++, or use "
+            f"--no-compile"
+        ) from error
