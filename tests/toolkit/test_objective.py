@@ -280,6 +280,18 @@ def test_a_gradient_that_is_not_finite_does_not_reach_the_discriminator() -> Non
     before = weights(player)
     player.learn(RESTORED * math.nan, TARGET)
     assert not changed(player, before)
+    assert (player.learner.skipped, player.learner.problem) == (1, "the term 'discriminator'")
+
+
+def test_a_batch_in_parts_teaches_the_discriminator_once_what_the_whole_batch_teaches() -> None:
+    restored, target = torch.rand(4, 3, 8, 8), torch.rand(4, 3, 8, 8)
+    gate = Script(True)
+    whole, parted = rival(Script(True)), rival(gate, parts=2)
+    expected = whole.learn(restored, target)
+    assert parted.learn(restored, target) == pytest.approx(expected, rel=1e-5)
+    assert gate.asked == [None]
+    for left, right in zip(weights(whole), weights(parted), strict=True):
+        assert torch.allclose(left, right, atol=1e-5)
 
 
 def test_a_rival_takes_back_its_scores() -> None:

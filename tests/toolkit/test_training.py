@@ -19,11 +19,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from restore.checkpoint import read_card
+from restore.checkpoint import latest_checkpoint, read_card
 from restore.config import TrainingConfig, resolve
 from restore.errors import DataError, ImageError, OptionsError, RestoreError, TrainingError, UsageError
 from restore.registry import Registry
-from restore.training import Monitor, Outcome, session, train
+from restore.training import Monitor, Outcome, compiler, session, train
 from restore.training.interruption import Interruption
 from restore.training.log import forget_after
 from restore.training.optimisation import Average, learning_rate
@@ -171,13 +171,22 @@ METHODS = [
     pytest.param({"loss": "l1"}, id="terms"),
     pytest.param({"loss": "l1-toy"}, id="an adversary behind a gate"),
     pytest.param({"model": "noisy", "model_options": {}}, id="a model that draws random numbers"),
+    pytest.param({"loss": "l1-toy", "accumulate": 2}, id="batches in parts"),
+    pytest.param({"loss": "l1-toy", "precision": "fp16"}, id="float16"),
+    pytest.param({"loss": "l1-toy", "compile": True}, id="compiled networks"),
 ]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_stopped(
-    toys: Registry, configure: Configure, tmp_path: Path, method: dict[str, Any], photos: Path
+    toys: Registry,
+    configure: Configure,
+    tmp_path: Path,
+    method: dict[str, Any],
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(compiler, "BACKEND", "aot_eager")  # which needs no C++ compiler
     config = configure(**method, val=[photos], checkpoint_every=4)
     train(config, toys, tmp_path / "whole")
     halted = train(config, toys, tmp_path / "halted", monitor=after_step(2, interrupt))
@@ -188,6 +197,56 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_stopped(
     assert [line["loss"] for line in log(tmp_path / "halted")[:6]] == [
         line["loss"] for line in log(tmp_path / "whole")[:6]
     ]
+
+
+@pytest.mark.parametrize(
+    "way", [pytest.param({"accumulate": 2}, id="in parts"), pytest.param({"compile": True}, id="compiled")]
+)
+def test_another_way_to_compute_the_same_learns_the_same(
+    toys: Registry,
+    configure: Configure,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: dict[str, Any],
+) -> None:
+    monkeypatch.setattr(compiler, "BACKEND", "aot_eager")
+    train(configure(loss="l1-toy", batch_size=4), toys, tmp_path / "plain")
+    train(configure(loss="l1-toy", batch_size=4, **way), toys, tmp_path / "other")
+    for name in ("generator", "average", "discriminator", "optimizer-generator", "optimizer-discriminator"):
+        plain, other = (
+            load_file(tmp_path / run / "checkpoints" / "00000006" / f"{name}.safetensors")
+            for run in ("plain", "other")
+        )
+        assert plain.keys() == other.keys()
+        assert all(torch.allclose(plain[key], other[key], rtol=1e-4, atol=1e-5) for key in plain), name
+    keys = ("step", "gate", "d_real", "d_generated", "l1", "mse", "adversarial", "loss", "grad_norm")
+    for line, expected in zip(log(tmp_path / "other"), log(tmp_path / "plain"), strict=True):
+        assert [line[key] for key in keys] == pytest.approx([expected[key] for key in keys], rel=1e-4)
+
+
+def test_a_machine_that_cannot_compile_says_so_before_anything_is_written(
+    toys: Registry, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(compiler, "BACKEND", broken)
+    with pytest.raises(UsageError, match=r"--compile does not work on this machine \(.*no C\+\+ compiler\)"):
+        train(configure(compile=True), toys, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_float16_learns_what_float32_learns_roughly(
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path
+) -> None:
+    outcomes = [
+        train(configure(precision=precision, val=[photos], steps=30, lr=1e-2), toys, tmp_path / precision)
+        for precision in ("fp32", "fp16")
+    ]
+    (expected,), (found,) = (outcome.figures.values() for outcome in outcomes)
+    assert found == pytest.approx(expected, abs=0.3)
+    state = latest_checkpoint(tmp_path / "fp16" / "checkpoints")[0].state["learners"]["generator"]
+    assert state["scaler"]["scale"] > 1
 
 
 def test_the_gate_of_the_toy_opens_and_closes_in_such_a_run(
@@ -358,6 +417,7 @@ def test_the_log_forgets_what_comes_again(tmp_path: Path) -> None:
         ({"data": [Path("nowhere")]}, DataError, "there is no folder 'nowhere'"),
         ({"val": [Path("nowhere")]}, DataError, "there is no folder 'nowhere'"),
         ({"devices": 4}, UsageError, "--batch-size 2 cannot be shared evenly by 4 devices: use 4"),
+        ({"batch_size": 7, "accumulate": 3}, UsageError, "evenly by 1 devices in 3 parts: use 6"),
         ({"init": "enhancenet:nowhere.safetensors"}, RestoreError, "no weights file 'nowhere.safetensors'"),
     ],
 )
@@ -437,6 +497,7 @@ def test_a_gradient_that_is_not_finite_is_told_and_teaches_nothing(
     lines = [line for line in log(run) if "steps" in line]
     assert ["loss" in line for line in lines] == [True, False, True, True]
     assert [line["skipped"] for line in lines] == [0, 1, 1, 1]
+    assert latest_checkpoint(run / "checkpoints")[0].state["learners"]["generator"]["skipped"] == 1
 
 
 def test_ten_such_steps_in_a_row_end_the_run_and_name_the_term(
@@ -449,6 +510,23 @@ def test_ten_such_steps_in_a_row_end_the_run_and_name_the_term(
         train(configure(loss="never", steps=20), toys, tmp_path / "run")
     tensors = load_file(tmp_path / "run" / "generator.safetensors")
     assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+def test_a_discriminator_that_cannot_learn_ends_the_run_too(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    said = list[str]()
+    with pytest.raises(TrainingError, match="the gradient of the discriminator was not finite in 10 steps"):
+        train(
+            configure(loss="l1-broken", steps=20),
+            toys,
+            tmp_path / "run",
+            monitor=Monitor(message=said.append),
+        )
+    warning = "step 1: the gradient of the discriminator was not finite, so nothing was learnt"
+    assert any(warning in sentence for sentence in said)
+    state = latest_checkpoint(tmp_path / "run" / "checkpoints")[0].state["learners"]
+    assert (state["generator"]["skipped"], state["discriminator"]["skipped"]) == (0, 8)
 
 
 def test_a_second_signal_interrupts_at_once_and_the_block_leaves_the_handlers_as_they_were() -> None:

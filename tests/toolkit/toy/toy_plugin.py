@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
+import torch
+import torch.distributed
 from torch import Tensor, nn
 
 from restore.hookspecs import hookimpl
@@ -36,6 +38,14 @@ class NotANumber(nn.Module):
         return (restored - target).abs().mean() * factor
 
 
+class Elsewhere(nn.Module):
+    """The mean difference, but not a number in the second process."""
+
+    def forward(self, restored: Tensor, target: Tensor) -> Tensor:
+        second = torch.distributed.is_initialized() and torch.distributed.get_rank() == 1
+        return (restored - target).abs().mean() * (math.nan if second else 1.0)
+
+
 class Noisy(nn.Module):
     """Draws from the global random generator while it learns, as dropout does."""
 
@@ -62,6 +72,24 @@ def make_discriminator(size: int, options: Options) -> nn.Module:
     )
 
 
+class Unteachable(nn.Module):
+    """A discriminator whose scores are finite and whose gradient is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mean((1, 2, 3))[:, None] + self.weight.sqrt()
+
+
+class Always:
+    """Open in every step."""
+
+    def is_open(self, scores: Scores | None) -> bool:
+        return True
+
+
 @hookimpl
 def restore_models() -> list[ModelSpec]:
     return [ModelSpec("noisy", "Dropout", build=lambda scale, _: Noisy(scale), halo=lambda scale, options: 1)]
@@ -72,6 +100,7 @@ def restore_losses() -> list[LossSpec]:
     return [
         LossSpec("sometimes", "Not a number in the second step", lambda _: NotANumber([1])),
         LossSpec("never", "Never a number", lambda _: NotANumber()),
+        LossSpec("elsewhere", "Not a number in the second process", lambda _: Elsewhere()),
         LossSpec("v1.5", "A name with a dot", lambda _: nn.L1Loss()),
         LossSpec("keys", "A name that a dictionary of modules has for itself", lambda _: nn.L1Loss()),
     ]
@@ -79,10 +108,17 @@ def restore_losses() -> list[LossSpec]:
 
 @hookimpl
 def restore_discriminators() -> list[DiscriminatorSpec]:
-    return [DiscriminatorSpec("toy", "One convolution", make_discriminator)]
+    return [
+        DiscriminatorSpec("toy", "One convolution", make_discriminator),
+        DiscriminatorSpec("unteachable", "A gradient that is never finite", lambda size, _: Unteachable()),
+    ]
 
 
 @hookimpl
 def restore_objectives() -> list[ObjectiveSpec]:
     rival = Adversary("toy", 0.1, WhileItLoses())
-    return [ObjectiveSpec("l1-toy", "A gated game", (Term("l1"), Term("mse", 0.5)), rival)]
+    unteachable = Adversary("unteachable", 0.1, Always())
+    return [
+        ObjectiveSpec("l1-toy", "A gated game", (Term("l1"), Term("mse", 0.5)), rival),
+        ObjectiveSpec("l1-broken", "A game without an opponent", (Term("l1"),), unteachable),
+    ]

@@ -29,9 +29,8 @@ def check_compiler(device: torch.device) -> None:
     try:
         compiled(nn.ReLU())(torch.ones(8, device=device))
     except Exception as error:  # each backend has its own kinds
-        reason = next(
-            (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
-        )
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = " ".join(lines[:2]) or type(error).__name__
         raise UsageError(
             f"--compile does not work on this machine ({reason}): install a C++ compiler such as g++, or use "
             f"--no-compile"
