@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -163,3 +167,44 @@ def test_a_file_that_holds_no_weights_is_refused_in_one_sentence(tmp_path: Path)
         with pytest.raises(WeightsError, match="cannot read the weights") as caught:
             read_card(file)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["a new step", "a step that was saved before"])
+def test_a_kill_at_any_moment_of_saving_leaves_a_whole_checkpoint(tmp_path: Path, again: bool) -> None:
+    moments, step = 0, 2 if again else 3
+    while True:
+        folder = tmp_path / str(moments)
+        for known in (1, 2):
+            save_checkpoint(folder, checkpoint(known))
+        done = killed_while_saving(folder, checkpoint(step), moments)
+        found, damaged = latest_checkpoint(folder)
+        assert found.step in ({1, 2} if again else {2, 3})
+        assert damaged == []
+        assert found.tensors["generator"]["count"] == found.step
+        save_checkpoint(folder, checkpoint(4))
+        assert [place.name for place in folder.glob(".*")] == [], "what a kill left goes with the next one"
+        if done:
+            break
+        moments += 1
+    assert moments > 8, "there are several files, each written under another name and renamed"
+
+
+def killed_while_saving(folder: Path, content: Checkpoint, moment: int) -> bool:
+    """Save in a process that is killed before it changes the disk once more; whether it came to its end."""
+    changes = {"open", "os.mkdir", "os.chmod", "os.rename", "os.remove", "os.rmdir", "tempfile.mkstemp"}
+    process = os.fork()
+    if process == 0:
+        left = [moment]
+
+        def count(event: str, _: Any) -> None:
+            if event in changes:
+                if left[0] == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                left[0] -= 1
+
+        sys.addaudithook(count)
+        save_checkpoint(folder, content)
+        os._exit(0)
+    _, status = os.waitpid(process, 0)
+    assert os.WIFSIGNALED(status) or status == 0
+    return status == 0

@@ -41,7 +41,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """
     place = folder / f"{checkpoint.step:08d}"
     if place.exists():
-        shutil.rmtree(place)
+        # Set aside at once, because a kill could leave half of what is removed file by file.
+        aside = folder / f".restore-{place.name}"
+        shutil.rmtree(aside, ignore_errors=True)
+        place.rename(aside)
     with atomic_folder(place) as temporary:
         for name, tensors in checkpoint.tensors.items():
             save_tensors(temporary / f"{name}.safetensors", tensors, {})
