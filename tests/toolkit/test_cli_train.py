@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +26,7 @@ from restore.config import TrainingConfig, resolve
 from restore.data import CountedSampler, batches
 from restore.interfaces import Term
 from restore.registry import GROUP, Registry, discover
-from restore.training import Monitor, train
+from restore.training import train
 from restore.training.measures import gradient_shares
 from restore.training.processes import Team
 from restore.training.session import begin
@@ -60,11 +63,17 @@ def arguments(photos: Path, *more: str | Path) -> list[str]:
 
 
 @contextmanager
-def program(*args: str, site: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+def program(
+    *args: str,
+    site: Path | None = None,
+    module: Sequence[str] = ("restore",),
+    environment: Mapping[str, object] | None = None,
+) -> Iterator[subprocess.Popen[str]]:
     """The program in a process group of its own, like a job of a terminal; it does not outlive the block."""
+    own = {"OMP_NUM_THREADS": 1, "PYTHONPATH": site or "", **(environment or {})}
     process = subprocess.Popen(
-        [sys.executable, "-m", "restore", *args],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(site or "")},
+        [sys.executable, "-m", *module, *args],
+        env=os.environ | {name: str(value) for name, value in own.items()},
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -86,6 +95,11 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         time.sleep(0.01)
 
 
+def newest_step(run: Path) -> int:
+    """Of the checkpoints that are in their place; -1 where there is none."""
+    return max((int(place.name) for place in (run / "checkpoints").glob("[0-9]*")), default=-1)
+
+
 def assert_only_ours(stderr: str) -> None:
     assert [line for line in stderr.splitlines() if not OURS.match(line)] == []
 
@@ -101,6 +115,19 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
         return int(caught.value.code or 0)
 
     return call
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH in which the toy plugin is installed."""
+    folder = tmp_path / "site"
+    info = folder / "toy-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\ntoy = toy_plugin\n")
+    plugin = Path(__file__).parent / "toy" / "toy_plugin.py"
+    (folder / "toy_plugin.py").write_text(plugin.read_text())
+    return folder
 
 
 # Signals and kills -----------------------------------------------------------------------------------
@@ -124,55 +151,61 @@ def test_a_signal_to_the_whole_job_saves_it_and_exits_with_130(photos: Path, tmp
             )
 
 
-def test_a_killed_run_can_be_resumed(photos: Path, tmp_path: Path) -> None:
-    run, said = tmp_path / "run", list[str]()
-    with program(*arguments(photos, "--run", run, "--steps", "1000000")) as process:
-        wait_for((run / "checkpoints" / "00000004").exists, process)
-        os.killpg(process.pid, signal.SIGKILL)
-    step = latest_checkpoint(run / "checkpoints")[0].step
-    stop = Monitor(said.append, lambda line: os.kill(os.getpid(), signal.SIGINT))
-    outcome = train(resolve(run / "config.toml", [], {}), discover(), run, resume=True, monitor=stop)
-    assert (outcome.step, outcome.interrupted) == (step + 1, True)
-    assert f"resumed from step {step}" in said
+@pytest.mark.parametrize(("objective", "more"), [("l1-toy", ["--set", "workers=1"])])
+def test_a_run_killed_again_and_again_ends_with_the_bytes_of_one_never_interrupted(
+    photos: Path, tmp_path: Path, site: Path, objective: str, more: list[str]
+) -> None:
+    args = arguments(photos, "--loss", objective, "--steps", "60", *more)
+    whole, run = tmp_path / "whole", tmp_path / "killed"
+    with program(*args, "--run", str(whole), site=site) as undisturbed:
+        for resume in ([], ["--resume"], ["--resume"]):
+            step = newest_step(run)
+            with program(*args, "--run", str(run), *resume, site=site) as process:
+                wait_for(lambda step=step: newest_step(run) > step, process)  # type: ignore[misc]
+                time.sleep(random.uniform(0, 0.3))  # noqa: S311
+                os.killpg(process.pid, signal.SIGKILL)
+        assert newest_step(run) < 60, "the last kill came too late to be one"
+        with program(*args, "--run", str(run), "--resume", site=site) as process:
+            for running in (undisturbed, process):
+                _, stderr = running.communicate(timeout=PATIENCE)
+                assert running.returncode == 0, stderr
+    assert (run / "generator.safetensors").read_bytes() == (whole / "generator.safetensors").read_bytes()
 
 
 # Several processes -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A folder for PYTHONPATH in which the toy plugin is installed."""
-    folder = tmp_path / "site"
-    info = folder / "toy-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\ntoy = toy_plugin\n")
-    plugin = Path(__file__).parent / "toy" / "toy_plugin.py"
-    (folder / "toy_plugin.py").write_text(plugin.read_text())
-    return folder
-
-
 def test_two_processes_learn_what_one_learns_with_the_same_batch(
     photos: Path, tmp_path: Path, site: Path, configure: Configure, toys: Registry
 ) -> None:
-    def start(loss: str) -> AbstractContextManager[subprocess.Popen[str]]:
-        run = tmp_path / f"{loss}-two"
-        more = ("--run", run, "--loss", loss, "--val", photos, "--devices", "2", "--set", "workers=1")
-        return program(*arguments(photos, *more), site=site)
+    def start(name: str, *more: str, **how: Any) -> subprocess.Popen[str]:
+        run = ("--run", str(tmp_path / name), "--loss", "l1-toy", "--val", str(photos), "--batch-size", "4")
+        args = arguments(photos, *run, "--set", "workers=1", *more)
+        return stack.enter_context(program(*args, site=site, **how))
 
-    losses = ("l1", "l1-toy")
-    with start(losses[0]) as one, start(losses[1]) as other:
-        for loss, process in zip(losses, (one, other), strict=True):
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "restore")
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    with ExitStack() as stack:
+        leaders = {
+            "devices": start("devices", "--devices", "2"),
+            "nodes": start("nodes", "--nodes", "2", environment={"NODE_RANK": 0, **meeting}),
+            "torchrun": start("torchrun", "--accumulate", "2", module=torchrun),
+        }
+        second = start("nodes", "--nodes", "2", environment={"NODE_RANK": 1, **meeting})
+        train(configure(loss="l1-toy", batch_size=4, val=[photos]), toys, tmp_path / "one")
+        for name, process in leaders.items():
             stdout, stderr = process.communicate(timeout=PATIENCE)
             assert process.returncode == 0, stderr
             assert stdout == ""
             assert_only_ours(stderr)
             assert stderr.count("done:") == stderr.count("objective") == stderr.count("step 6/6") == 1
-            train(configure(loss=loss, val=[photos]), toys, tmp_path / loss)
-            assert_equal_to_rounding(tmp_path / f"{loss}-two", tmp_path / loss)
-            assert len(list((tmp_path / f"{loss}-two").glob("events.*"))) == 1, "only the leader writes"
-    first = json.loads((tmp_path / "l1-toy-two" / "log.jsonl").read_text().splitlines()[0])
-    expected = mean_shares(configure(loss="l1-toy"), toys, ranks=2)
+            assert_equal_to_rounding(tmp_path / name, tmp_path / "one")
+            assert len(list((tmp_path / name).glob("events.*"))) == 1, "only the leader writes"
+        assert (*second.communicate(timeout=PATIENCE), second.returncode) == ("", "", 0)
+    config = resolve(tmp_path / "torchrun" / "config.toml", [], {})
+    assert (config.devices, config.nodes) == (2, 1), "a run knows with how many processes it goes on"
+    first = json.loads((tmp_path / "devices" / "log.jsonl").read_text().splitlines()[0])
+    expected = mean_shares(configure(loss="l1-toy", batch_size=4), toys, ranks=2)
     assert {name: first[f"share_{name}"] for name in expected} == pytest.approx(expected, rel=1e-4)
 
 
@@ -189,6 +222,12 @@ def mean_shares(config: TrainingConfig, toys: Registry, ranks: int) -> dict[str,
         parts.append(gradient_shares(terms, session.generator, session.team.fabric.backward))
     assert abs(parts[0]["l1"] - parts[1]["l1"]) > 1e-3, "equal parts prove nothing"
     return {name: float(sum(part[name] for part in parts)) / ranks for name in parts[0]}
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
 
 
 def assert_equal_to_rounding(run: Path, other: Path) -> None:
@@ -216,6 +255,34 @@ def test_what_fails_in_the_second_process_only_is_said_once_by_the_first(
     (error,) = [line for line in stderr.splitlines() if line.startswith("error:")]
     assert f"cannot read '{file}'" in error
     assert latest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 0
+
+
+def test_a_term_that_is_bad_in_the_second_process_only_is_named_by_the_first(
+    photos: Path, tmp_path: Path, site: Path
+) -> None:
+    args = arguments(photos, "--run", tmp_path / "run", "--devices", "2", "--loss", "elsewhere")
+    with program(*args, "--steps", "20", site=site) as process:
+        _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert_only_ours(stderr)
+    (error,) = [line for line in stderr.splitlines() if line.startswith("error:")]
+    assert "the term 'elsewhere' of the generator was not finite in 10 steps in a row, up to step 10" in error
+    weights = load_file(tmp_path / "run" / "generator.safetensors")
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+
+
+def test_machines_that_were_told_different_things_do_not_train_together(photos: Path, tmp_path: Path) -> None:
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    args = arguments(photos, "--run", tmp_path / "run", "--nodes", "2")
+    with (
+        program(*args, environment={"NODE_RANK": 0, **meeting}) as first,
+        program(*args, "--seed", "1", environment={"NODE_RANK": 1, **meeting}) as second,
+    ):
+        _, stderr = first.communicate(timeout=PATIENCE)
+        assert second.communicate(timeout=PATIENCE) == ("", "")
+    assert first.returncode == 2
+    assert "the settings of process 1 are not those of the first one (seed: 1, not 0)" in stderr
+    assert not (tmp_path / "run").exists()
 
 
 # What is asked for and what is said ------------------------------------------------------------------
