@@ -38,9 +38,8 @@ from restore.report import plain_table
 from restore.training import Monitor, loop, train
 from restore.training.loop import update
 from restore.training.objective import Opponent
-from restore.training.processes import Team
-from restore.training.session import Session, begin, make_ready
-from restore.training.setup import Plan, make_fabric, make_plan
+from restore.training.session import Session
+from restore.training.setup import Plan, make_plan
 
 PHASES = {
     "generator": "forward and backward pass, and its update",
@@ -117,8 +116,7 @@ def measure_restore(case: Case) -> Speed:
     def log(line: dict[str, Any]) -> None:
         seen.setdefault(line["step"], (time.perf_counter(), waiting.seconds))
 
-    with TemporaryDirectory() as folder, patch.object(loop, "batches", waiting.batches):
-        train(case.config, case.registry, Path(folder) / "run", monitor=Monitor(log=log))
+    train_with(case, Monitor(log=log), "batches", waiting.batches)
     (begin_time, begin_waited), (end_time, end_waited) = seen[case.warmup], seen[case.config.steps]
     seconds = end_time - begin_time
     return Speed(case.images / seconds, (end_waited - begin_waited) / seconds)
@@ -189,22 +187,29 @@ class TimedOpponent:
         return getattr(self.opponent, name)
 
 
-def measure_phases(case: Case, pairs: list[Pair]) -> dict[str, float]:
-    """Milliseconds a step of each phase, from batches in memory; the watch itself makes a GPU wait."""
-    plan, team = case.plan(), Team(make_fabric(case.config))
-    session = begin(plan, case.registry, team)
-    make_ready(session)
+def measure_phases(case: Case) -> dict[str, float]:
+    """Milliseconds a step of each phase, without what happens between steps; the watch makes a GPU wait."""
     phases = Phases(case.device)
-    _attach(phases, session)
-    for step in range(case.config.steps):
-        if step == case.warmup:
+
+    def watched(session: Session, *batch: Tensor) -> dict[str, float | Tensor]:
+        if session.step == 0:
+            _attach(phases, session)
+        if session.step == case.warmup:
             phases.seconds.clear()
-        degraded, target = on_device(pairs[step % len(pairs)], case.device)
         phases.lap("between steps")
-        update(session, degraded, target)
+        figures = update(session, *batch)
         phases.lap("rest")
+        return figures
+
+    train_with(case, Monitor(), "update", watched)
     steps = case.config.steps - case.warmup
     return {name: 1000 * phases.seconds[name] / steps for name in PHASES}
+
+
+def train_with(case: Case, monitor: Monitor, name: str, watched: Callable[..., Any]) -> None:
+    """A run that nobody keeps, with `watched` in the place of a function that the loop calls."""
+    with TemporaryDirectory() as folder, patch.object(loop, name, watched):
+        train(case.config, case.registry, Path(folder) / "run", monitor=monitor)
 
 
 def _attach(phases: Phases, session: Session) -> None:
@@ -302,7 +307,7 @@ def compare(case: Case, repeats: int, say: Callable[[str], None]) -> Iterable[st
         plain.append(measure_plain(case, pairs))
         say(f"{repeat}/{repeats}: {ours[-1].images_per_second:.2f} and {plain[-1]:.2f} images/s")
     yield speed_table(ours, plain)
-    yield phase_table([measure_phases(case, pairs) for _ in range(repeats)])
+    yield phase_table([measure_phases(case) for _ in range(repeats)])
 
 
 def main(
