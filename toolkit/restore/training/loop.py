@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,9 +103,14 @@ def train(
             make_ready(session)
             if checkpoint is None:
                 team.lead(lambda: create(session, run))
-            with Interruption() as interruption:
+            with Interruption() as interruption, _repeatable():
                 _steps(session, data, run, monitor, interruption)
     return Outcome(run, session.step, session.step < config.steps, session.figures)
+
+
+def _repeatable() -> AbstractContextManager[None]:
+    """The same convolutions every time: a resumed run is to end with the same bytes on a GPU too."""
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True)
 
 
 def _check_free(run: Path) -> None:
