@@ -130,6 +130,19 @@ def site(tmp_path: Path) -> Path:
     return folder
 
 
+SMALL_PAT = [
+    part
+    for assigned in (
+        "perceptual.layers=pool1:0.2,pool2:0.02",
+        "texture.layers=conv1_1:1e-6",
+        "adversary.width=4",
+        "adversary.hidden=8",
+    )
+    for part in ("--set", assigned)
+]
+"""EnhanceNet's objective with networks that take a moment."""
+
+
 # Signals and kills -----------------------------------------------------------------------------------
 
 
@@ -151,7 +164,7 @@ def test_a_signal_to_the_whole_job_saves_it_and_exits_with_130(photos: Path, tmp
             )
 
 
-@pytest.mark.parametrize(("objective", "more"), [("l1-toy", ["--set", "workers=1"])])
+@pytest.mark.parametrize(("objective", "more"), [("l1-toy", ["--set", "workers=1"]), ("pat", SMALL_PAT)])
 def test_a_run_killed_again_and_again_ends_with_the_bytes_of_one_never_interrupted(
     photos: Path, tmp_path: Path, site: Path, objective: str, more: list[str]
 ) -> None:
@@ -178,10 +191,13 @@ def test_a_run_killed_again_and_again_ends_with_the_bytes_of_one_never_interrupt
 def test_two_processes_learn_what_one_learns_with_the_same_batch(
     photos: Path, tmp_path: Path, site: Path, configure: Configure, toys: Registry
 ) -> None:
-    def start(name: str, *more: str, **how: Any) -> subprocess.Popen[str]:
-        run = ("--run", str(tmp_path / name), "--loss", "l1-toy", "--val", str(photos), "--batch-size", "4")
+    def start(name: str, *more: str, loss: str = "l1-toy", **how: Any) -> subprocess.Popen[str]:
+        run = ("--run", str(tmp_path / name), "--loss", loss, "--val", str(photos), "--batch-size", "4")
         args = arguments(photos, *run, "--set", "workers=1", *more)
         return stack.enter_context(program(*args, site=site, **how))
+
+    pat = resolve(None, SMALL_PAT[1::2], {"loss": "pat", "data": [photos]}, toys.losses)
+    in_one = {"l1-toy": {"loss": "l1-toy"}, "pat": pat.model_dump(include={"loss", "terms", "adversary"})}
 
     torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "restore")
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
@@ -189,17 +205,18 @@ def test_two_processes_learn_what_one_learns_with_the_same_batch(
         leaders = {
             "devices": start("devices", "--devices", "2"),
             "nodes": start("nodes", "--nodes", "2", environment={"NODE_RANK": 0, **meeting}),
-            "torchrun": start("torchrun", "--accumulate", "2", module=torchrun),
+            "torchrun": start("torchrun", "--accumulate", "2", *SMALL_PAT, loss="pat", module=torchrun),
         }
         second = start("nodes", "--nodes", "2", environment={"NODE_RANK": 1, **meeting})
-        train(configure(loss="l1-toy", batch_size=4, val=[photos]), toys, tmp_path / "one")
+        for name, settings in in_one.items():
+            train(configure(**settings, batch_size=4, val=[photos]), toys, tmp_path / name)
         for name, process in leaders.items():
             stdout, stderr = process.communicate(timeout=PATIENCE)
             assert process.returncode == 0, stderr
             assert stdout == ""
             assert_only_ours(stderr)
             assert stderr.count("done:") == stderr.count("objective") == stderr.count("step 6/6") == 1
-            assert_equal_to_rounding(tmp_path / name, tmp_path / "one")
+            assert_equal_to_rounding(tmp_path / name, tmp_path / ("pat" if name == "torchrun" else "l1-toy"))
             assert len(list((tmp_path / name).glob("events.*"))) == 1, "only the leader writes"
         assert (*second.communicate(timeout=PATIENCE), second.returncode) == ("", "", 0)
     config = resolve(tmp_path / "torchrun" / "config.toml", [], {})
