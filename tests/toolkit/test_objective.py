@@ -76,7 +76,7 @@ def test_an_unknown_name_is_answered_with_the_losses_and_the_objectives(toys: Re
         recipe("l1-toi", toys, {}, {})
     message = str(caught.value)
     assert "there is no objective or loss 'l1-toi'. Did you mean 'l1-toy'?" in message
-    assert "Known: e, ea, eat, keys, l1, l1-toy, mse" in message
+    assert "Known: e, ea, eat, elsewhere, keys, l1, l1-broken, l1-toy, mse" in message
 
 
 # Terms -----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import torch
+import torch._functorch.config
 from torch import nn
 
 from restore.errors import UsageError
@@ -17,6 +18,8 @@ BACKEND = "inductor"
 
 def compiled(network: nn.Module) -> nn.Module:
     """`network`, compiled when it is first called."""
+    # The gradient of each term passes back through one graph, which a compiled one would use up.
+    torch._functorch.config.donated_buffer = False
     return cast(nn.Module, torch.compile(network, backend=BACKEND))
 
 
