@@ -1,0 +1,20 @@
+"""Folders of images become pairs of a degraded image and its target."""
+
+from restore.data.folders import check_images, find_images, fingerprint, usable
+from restore.data.loading import CountedSampler, batches
+from restore.data.pairs import ImagePair, pairs
+from restore.data.patches import Pair, Patches, Targets
+
+__all__ = [
+    "CountedSampler",
+    "ImagePair",
+    "Pair",
+    "Patches",
+    "Targets",
+    "batches",
+    "check_images",
+    "find_images",
+    "fingerprint",
+    "pairs",
+    "usable",
+]

@@ -1,0 +1,107 @@
+"""Batches of patches, loaded ahead by processes of their own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Generator, Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from restore.data.patches import Pair, Patches
+from restore.errors import RestoreError
+
+__all__ = ["CountedSampler", "batches"]
+
+
+class CountedSampler(Sampler[list[int]]):
+    """The indices of each batch from step `start` to `stop`, for one of `ranks` processes.
+
+    A batch of `batch_size` samples is dealt out evenly, so that the same samples make up a step
+    whatever the number of processes.
+    """
+
+    def __init__(self, start: int, stop: int, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
+        self.start = start
+        self.stop = stop
+        self.batch_size = batch_size
+        self.rank = rank
+        self.ranks = ranks
+
+    def __iter__(self) -> Iterator[list[int]]:
+        share = self.batch_size // self.ranks
+        for step in range(self.start, self.stop):
+            first = step * self.batch_size + self.rank * share
+            yield list(range(first, first + share))
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def batches(patches: Patches, sampler: CountedSampler, workers: int = 0) -> Generator[Pair]:
+    """The batches of `sampler`, loaded ahead by `workers` processes, or by this one where there is none.
+
+    The processes start at once, and end when the generator is closed. They are forks, because what plugins
+    bring need not be picklable: call this before other threads run, whose locks a fork would find held
+    for ever. Where the system has no forks, this process loads.
+
+    Args:
+        patches: where the samples come from.
+        sampler: which samples make up which batch.
+        workers: processes that load.
+
+    Yields:
+        ``(B, 3, h, w)`` and ``(B, 3, scale*h, scale*w)``.
+
+    Raises:
+        ImageError: an image cannot be read.
+    """
+    if "fork" not in multiprocessing.get_all_start_methods():
+        workers = 0
+    loader = DataLoader(
+        _ErrorsAsSamples(patches),
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=_collate,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_ignore_signals,
+        multiprocessing_context="fork" if workers else None,
+    )
+    return _opened(iter(loader))
+
+
+class _ErrorsAsSamples(Dataset[Pair | RestoreError]):
+    """Hands on an error as if it were a sample: a loader's process would bury its sentence in a traceback."""
+
+    def __init__(self, patches: Patches) -> None:
+        self.patches = patches
+
+    def __getitem__(self, index: int) -> Pair | RestoreError:
+        try:
+            return self.patches[index]
+        except RestoreError as error:
+            return error
+
+
+def _opened(loaded: Iterator[Any]) -> Generator[Pair]:
+    try:
+        for batch in loaded:
+            if isinstance(batch, RestoreError):
+                raise batch
+            degraded, target = batch
+            yield degraded, target
+    finally:
+        # What ends the processes; a traceback would keep it, and Python's exit wait for them in vain.
+        del loaded
+
+
+def _collate(samples: list[Pair | RestoreError]) -> Any:
+    errors = [sample for sample in samples if isinstance(sample, RestoreError)]
+    return errors[0] if errors else default_collate(samples)
+
+
+def _ignore_signals(worker: int) -> None:  # noqa: ARG001
+    """Ctrl-C reaches every process of a terminal: the one that trains decides when the loaders end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
