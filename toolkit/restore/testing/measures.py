@@ -1,0 +1,52 @@
+"""The contract of metrics and degradations."""
+
+from __future__ import annotations
+
+import torch
+
+from restore.interfaces import DegradationSpec, MetricSpec, Options
+from restore.testing.check import Check, check, expect, sample
+
+__all__ = ["degradation_checks", "metric_checks"]
+
+
+def metric_checks(spec: MetricSpec, *, scale: int = 4, options: Options | None = None) -> list[Check]:
+    """The claims about a metric."""
+    chosen = spec.options() if options is None else options
+    claims = (_metric_prefers_the_target, _metric_says_its_protocol)
+    return [check(f"metric {spec.name}", claim, spec, scale, chosen) for claim in claims]
+
+
+def degradation_checks(
+    spec: DegradationSpec, *, scale: int = 4, options: Options | None = None
+) -> list[Check]:
+    """The claims about a degradation."""
+    chosen = spec.options() if options is None else options
+    claims = (_degrades_to_the_contract, _repeats_with_its_generator)
+    return [check(f"degradation {spec.name} {scale}x", claim, spec, scale, chosen) for claim in claims]
+
+
+def _metric_prefers_the_target(spec: MetricSpec, scale: int, options: Options) -> None:
+    metric, target = spec.build(scale, options), sample(64, 64)
+    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    little, much = ((target + size * noise).clamp(0, 1) for size in (0.02, 0.2))
+    near, far = metric(little, target, gray=False), metric(much, target, gray=False)
+    right = near > far if spec.better == "higher" else near < far
+    expect(right, f"{near:.4g} with little noise and {far:.4g} with much, but better is {spec.better}")
+
+
+def _metric_says_its_protocol(spec: MetricSpec, scale: int, options: Options) -> None:
+    expect(spec.protocol(scale, options).strip(), "the protocol is empty: say all that changes the figure")
+
+
+def _degrades_to_the_contract(spec: DegradationSpec, scale: int, options: Options) -> None:
+    degraded = spec.build(scale, options)(sample(12 * scale, 16 * scale, batch=2))
+    expect(tuple(degraded.shape) == (2, 3, 12, 16), f"expected (2, 3, 12, 16), got {tuple(degraded.shape)}")
+    inside = degraded.min() >= 0 and degraded.max() <= 1
+    expect(inside, f"values from {degraded.min():.3g} to {degraded.max():.3g}, expected 0 to 1")
+
+
+def _repeats_with_its_generator(spec: DegradationSpec, scale: int, options: Options) -> None:
+    degrade, target = spec.build(scale, options), sample(8 * scale, 8 * scale)
+    first, second = (degrade(target, torch.Generator().manual_seed(7)) for _ in range(2))
+    expect(torch.equal(first, second), "one generator gave two results: draw from the given one only")

@@ -1,0 +1,195 @@
+"""The contract of a model."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from restore.interfaces import ModelSpec, Options
+from restore.testing.check import Check, check, expect, sample
+from restore.tiling import map_tiles
+
+__all__ = ["measured_halo", "model_checks"]
+
+SIZES = ((1, 1), (1, 7), (7, 1), (33, 47))
+"""Heights and widths that a model has to accept, the awkward ones first."""
+
+
+def model_checks(spec: ModelSpec, *, scale: int, options: Options | None = None) -> list[Check]:
+    """The claims about a model at one scale.
+
+    Args:
+        spec: the entry.
+        scale: one that it supports.
+        options: of the model; its defaults when left out.
+    """
+    chosen = spec.options() if options is None else options
+    claims = (
+        _keeps_shape,
+        _keeps_dtype,
+        _treats_images_of_a_batch_alike,
+        _leaves_its_input_alone,
+        _is_deterministic,
+        _runs_on_every_device,
+        _passes_gradients,
+        _saves_and_loads,
+        _halo_is_exact,
+        _tiles_equal_the_whole,
+    )
+    return [check(f"{spec.name} {scale}x", claim, spec, scale, chosen) for claim in claims]
+
+
+def measured_halo(module: nn.Module, scale: int, size: int) -> int:
+    """How far, in input pixels, an input is from an output pixel that it influences.
+
+    Measured by gradients in float64 on positive weights, where nothing cancels and no unit is dead, for
+    the output pixels that lie in the middle pixel of an input of `size` x `size`. The weights of `module`
+    are overwritten.
+    """
+    _make_positive(module)
+    image = (0.6 + 0.3 * sample(size, size, dtype=torch.float64)).requires_grad_()
+    middle = size // 2
+    cell = slice(middle * scale, (middle + 1) * scale)
+    patch = module(image)[..., cell, cell]
+    # Uneven weights, so that two phases cannot cancel each other by symmetry.
+    weights = 0.5 + sample(scale, scale, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((patch * weights).sum(), image)
+    touched = gradient[0].abs().sum(0).nonzero()
+    return int((touched - middle).abs().max())
+
+
+def _build(spec: ModelSpec, scale: int, options: Options) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return spec.build(scale, options).eval()
+
+
+def _keeps_shape(spec: ModelSpec, scale: int, options: Options) -> None:
+    module = _build(spec, scale, options)
+    for height, width in SIZES:
+        with torch.inference_mode():
+            restored = module(sample(height, width))
+        wanted = (1, 3, height * scale, width * scale)
+        expect(
+            tuple(restored.shape) == wanted,
+            f"an input of {height}x{width} became {tuple(restored.shape)}, expected {wanted}: pad inside the "
+            f"model and crop its result where it needs multiples",
+        )
+
+
+def _keeps_dtype(spec: ModelSpec, scale: int, options: Options) -> None:
+    module = _build(spec, scale, options)
+    for dtype in (torch.float32, torch.float64):
+        with torch.inference_mode():
+            restored = module.to(dtype)(sample(5, 6, dtype=dtype))
+        expect(restored.dtype == dtype, f"{dtype} became {restored.dtype}: return the dtype of the input")
+
+
+def _treats_images_of_a_batch_alike(spec: ModelSpec, scale: int, options: Options) -> None:
+    module = _build(spec, scale, options).double()
+    batch = sample(9, 11, batch=3, dtype=torch.float64)
+    with torch.inference_mode():
+        together = module(batch)
+        apart = torch.cat([module(image[None]) for image in batch])
+    difference = (together - apart).abs().max().item()
+    expect(difference < 1e-9, f"an image differs by {difference:.2g} when others are in its batch")
+
+
+def _leaves_its_input_alone(spec: ModelSpec, scale: int, options: Options) -> None:
+    image = sample(5, 6)
+    before = image.clone()
+    with torch.inference_mode():
+        _build(spec, scale, options)(image)
+    expect(torch.equal(image, before), "the model changed its input: work on a copy")
+
+
+def _is_deterministic(spec: ModelSpec, scale: int, options: Options) -> None:
+    module, image = _build(spec, scale, options), sample(9, 11)
+    with torch.inference_mode():
+        first, second = module(image), module(image)
+    expect(torch.equal(first, second), "two runs on one image differ: no randomness in evaluation mode")
+
+
+def _runs_on_every_device(spec: ModelSpec, scale: int, options: Options) -> None:
+    devices = ["cpu"]
+    if torch.accelerator.is_available():
+        devices.append(str(torch.accelerator.current_accelerator()))
+    for device in devices:
+        module = _build(spec, scale, options).to(device)
+        with torch.inference_mode():
+            restored = module(sample(5, 6).to(device))
+        expect(restored.device.type == torch.device(device).type, f"the result left {device}")
+        expect(restored.isfinite().all(), f"the result on {device} is not finite")
+
+
+def _passes_gradients(spec: ModelSpec, scale: int, options: Options) -> None:
+    module, image = _build(spec, scale, options).train(), sample(9, 11).requires_grad_()
+    module(image).square().sum().backward()
+    expect(image.grad is not None and image.grad.abs().sum() > 0, "no gradient reaches the input")
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            expect(parameter.grad is not None, f"no gradient reaches '{name}': use it, or freeze it")
+
+
+def _saves_and_loads(spec: ModelSpec, scale: int, options: Options) -> None:
+    module, image = _build(spec, scale, options), sample(9, 11)
+    again = spec.build(scale, options).eval()
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        file = Path(folder) / "weights.safetensors"
+        save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, file)
+        again.load_state_dict(load_file(file))
+        expect(
+            torch.equal(module(image), again(image)),
+            "the model differs after saving and loading: keep all that matters in parameters and buffers",
+        )
+
+
+def _halo_is_exact(spec: ModelSpec, scale: int, options: Options) -> None:
+    declared = spec.halo(scale, options)
+    if declared is None:
+        return
+    measured = measured_halo(_build(spec, scale, options), scale, 2 * declared + 7)
+    expect(
+        measured <= declared,
+        f"an output depends on an input {measured} pixels away, but the halo says {declared}: "
+        "tiles would show",
+    )
+    expect(
+        measured == declared,
+        f"no output depends on an input farther than {measured} pixels, but the halo says "
+        f"{declared}: tiles would be larger than needed",
+    )
+
+
+def _tiles_equal_the_whole(spec: ModelSpec, scale: int, options: Options) -> None:
+    halo = spec.halo(scale, options)
+    if halo is None:
+        return
+    module, image = _build(spec, scale, options), sample(37, 45)
+    tiled = torch.empty(1, 3, 37 * scale, 45 * scale)
+    for _ in map_tiles(module, image, tiled, scale=scale, size=16, halo=halo):
+        pass
+    with torch.inference_mode():
+        whole = module(image)
+    difference = (tiled - whole).abs().max().item()
+    limit = 1e-5 * max(1.0, whole.abs().max().item())
+    expect(
+        difference <= limit,
+        f"tiles differ from the whole image by {difference:.2g}: the halo is too small, or the model "
+        "looks at the whole image (declare a halo of None)",
+    )
+
+
+def _make_positive(module: nn.Module) -> None:
+    """Float64 with positive weights that keep signals of ordinary size."""
+    module.double()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            inputs = parameter[0].numel() if parameter.ndim > 1 else 10
+            noise = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.copy_((0.5 + noise) / inputs)
