@@ -37,7 +37,7 @@ from restore.registry import Registry, discover
 from restore.report import plain_table
 from restore.training import Monitor, loop, train
 from restore.training.loop import update
-from restore.training.objective import Opponent
+from restore.training.opponent import Opponent
 from restore.training.session import Session
 from restore.training.setup import Plan, make_plan
 

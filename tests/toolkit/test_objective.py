@@ -14,8 +14,10 @@ from restore.errors import OptionsError, UnknownNameError
 from restore.interfaces import FeatureLoss, Gate, ObjectiveSpec, Scores, Term, prepare
 from restore.registry import Registry
 from restore.training.learner import Learner
-from restore.training.objective import NoOpponent, Objective, Rival, recipe
+from restore.training.objective import Objective
+from restore.training.opponent import NoOpponent, Rival
 from restore.training.processes import Team
+from restore.training.recipe import recipe
 
 # Recipes ---------------------------------------------------------------------------------------------
 

@@ -259,6 +259,20 @@ def test_the_gate_of_the_toy_opens_and_closes_in_such_a_run(
     assert lines[0]["loss"] == pytest.approx(sum(lines[0][name] for name in ("l1", "mse", "adversarial")))
 
 
+def test_the_discriminator_may_have_a_learning_rate_of_its_own(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    for name, rate in (("same", None), ("lower", 1e-12)):
+        config = configure(loss="l1-toy", lr_discriminator=rate, checkpoint_every=6)
+        train(config, toys, tmp_path / name)
+        before, after = (
+            load_file(tmp_path / name / "checkpoints" / step / "discriminator.safetensors")
+            for step in ("00000000", "00000006")
+        )
+        moved = max((after[key] - before[key]).abs().max().item() for key in before)
+        assert (moved > 1e-4) == (rate is None)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_do_not_change_the_weights(
     toys: Registry, configure: Configure, tmp_path: Path, workers: int

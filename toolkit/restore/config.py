@@ -61,6 +61,9 @@ class TrainingConfig(BaseModel):
         None, ge=1, description="side of the square target in pixels; none: what the objective asks for"
     )
     lr: float = Field(1e-4, gt=0, description="learning rate of Adam at its highest")
+    lr_discriminator: float | None = Field(
+        None, gt=0, description="the same of the discriminator; none: `lr`"
+    )
     lr_final: float = Field(0.01, ge=0, le=1, description="learning rate at the end, as a share of `lr`")
     warmup: int = Field(
         default_factory=lambda given: min(100, given["steps"] // 10),

@@ -30,6 +30,7 @@ class Learner:
         optimizer: of its parameters, as Fabric wrapped it.
         team: who learns together.
         parts: into how many parts a batch is cut, so that it needs less memory.
+        peak: the highest learning rate.
         clip: largest norm of the gradient; 0: no limit.
         scaled: whether gradients are scaled, as float16 needs it.
     """
@@ -40,6 +41,7 @@ class Learner:
         optimizer: torch.optim.Optimizer,
         team: Team,
         *,
+        peak: float = 1.0,
         parts: int = 1,
         clip: float = 0.0,
         scaled: bool = False,
@@ -47,6 +49,7 @@ class Learner:
         self.module = module
         self.optimizer = optimizer
         self.team = team
+        self.peak = peak
         self.clip = clip
         self.scaler = torch.amp.GradScaler(team.fabric.device.type, enabled=scaled)
         self.skipped = 0

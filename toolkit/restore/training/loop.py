@@ -161,7 +161,7 @@ def _steps(
                 step=session.step,
                 steps=config.steps,
                 batch_size=config.batch_size,
-                rate=_rate(session, session.step - 1),
+                rate=_rate(session, session.step - 1, config.lr),
                 skipped=session.skipped,
             )
         if session.plan.validation and is_due(config.validate_every):
@@ -187,7 +187,7 @@ def update(session: Session, degraded: Tensor, target: Tensor) -> dict[str, floa
     """
     generator, fabric = session.learner, session.team.fabric
     for learner in session.learners.values():
-        learner.begin(_rate(session, session.step))
+        learner.begin(_rate(session, session.step, learner.peak))
     seed_everything(session.plan.config.seed, session.step, fabric.global_rank)
     session.figures = {}
     images, seen = [], []
@@ -208,11 +208,9 @@ def update(session: Session, degraded: Tensor, target: Tensor) -> dict[str, floa
     return figures | observed | session.opponent.learn(torch.cat(images), target)
 
 
-def _rate(session: Session, step: int) -> float:
+def _rate(session: Session, step: int, peak: float) -> float:
     config = session.plan.config
-    return learning_rate(
-        step, peak=config.lr, final=config.lr_final, warmup=config.warmup, steps=config.steps
-    )
+    return learning_rate(step, peak=peak, final=config.lr_final, warmup=config.warmup, steps=config.steps)
 
 
 def _check_patience(session: Session) -> None:

@@ -20,7 +20,8 @@ from restore.interfaces import Adversary, parse, prepare
 from restore.registry import Registry
 from restore.training.compiler import check_compiler, compiled
 from restore.training.learner import Learner
-from restore.training.objective import NoOpponent, Objective, Opponent, Rival
+from restore.training.objective import Objective
+from restore.training.opponent import NoOpponent, Opponent, Rival
 from restore.training.optimisation import Average, seed_everything
 from restore.training.processes import Team
 from restore.training.setup import Plan, versions
@@ -93,7 +94,7 @@ def begin(plan: Plan, registry: Registry, team: Team) -> Session:
     objective = Objective(plan.objective, registry).eval().requires_grad_(requires_grad=False)
     average = Average(network, config.ema)
     average.module.to(team.fabric.device)
-    learner = _learner(network, plan, team, clip=config.clip)
+    learner = _learner(network, plan, team, peak=config.lr, clip=config.clip)
     opponent = _opponent(plan, registry, team)
     return Session(plan, team, learner, average, objective.to(team.fabric.device), opponent)
 
@@ -170,14 +171,14 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
     session.step, session.figures = checkpoint.step, state["figures"]
 
 
-def _learner(network: nn.Module, plan: Plan, team: Team, clip: float = 0.0) -> Learner:
+def _learner(network: nn.Module, plan: Plan, team: Team, *, peak: float, clip: float = 0.0) -> Learner:
     """`network` on its device, compiled if the user wants it, with its optimiser."""
     config, device = plan.config, team.fabric.device
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, betas=config.betas)
+    optimizer = torch.optim.Adam(network.parameters(), lr=peak, betas=config.betas)
     # Fabric compiles what it wraps, and keeps the names that the network has without it.
     module, wrapped = team.fabric.setup(compiled(network) if config.compile else network, optimizer)
     scaled = choose_precision(config.precision, device) == torch.float16
-    return Learner(module, wrapped, team, parts=config.accumulate, clip=clip, scaled=scaled)
+    return Learner(module, wrapped, team, peak=peak, parts=config.accumulate, clip=clip, scaled=scaled)
 
 
 def _opponent(plan: Plan, registry: Registry, team: Team) -> Opponent:
@@ -189,7 +190,8 @@ def _rival(adversary: Adversary, plan: Plan, registry: Registry, team: Team) -> 
     spec = registry.discriminators[adversary.discriminator]
     options = parse(spec.options, adversary.options, f"discriminator '{spec.name}'")
     network = spec.build(plan.patches.patch, options).to(memory_format=torch.channels_last)
-    return Rival(adversary.weight, adversary.gate, _learner(network, plan, team))
+    peak = plan.config.lr_discriminator or plan.config.lr
+    return Rival(adversary.weight, adversary.gate, _learner(network, plan, team, peak=peak))
 
 
 def _write(session: Session, folder: Path) -> None:

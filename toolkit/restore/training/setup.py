@@ -24,7 +24,7 @@ from restore.evaluation import Dataset, Meter, dataset, meters
 from restore.inference import choose_device, choose_precision
 from restore.interfaces import Degrade, ModelSpec, ObjectiveSpec, Options, parse
 from restore.registry import Registry
-from restore.training.objective import recipe
+from restore.training.recipe import recipe
 from restore.training.world import World, find_world
 
 __all__ = ["Plan", "make_fabric", "make_plan", "versions"]

@@ -102,7 +102,7 @@ class Watch:
         if self._blind.rings(wrong=is_open and mean < BLIND, well=mean > BLIND + 0.08):
             return (
                 f"the discriminator has only guessed for {STEPS} steps though its gate was open {scores}, so "
-                f"the generator learns nothing from it: try another --lr, or a larger --batch-size"
+                f"the generator learns nothing from it: try a higher --set lr_discriminator"
             )
         return ""
 
