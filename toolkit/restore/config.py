@@ -73,7 +73,7 @@ class TrainingConfig(BaseModel):
     )
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of Adam's two averages")
     ema: Decay = Field(0.999, description="decay of the generator's moving average; 0: none")
-    clip: float = Field(1.0, ge=0, description="largest norm of the generator's gradient; 0: no limit")
+    clip: float = Field(1.0, ge=0, description="largest norm of the gradient of each network; 0: no limit")
     seed: int = Field(0, ge=0, lt=2**63, description="of initialisation, crops and augmentation")
 
     augment: bool = Field(True, description="flip and turn the patches by quarters")

@@ -94,7 +94,7 @@ def begin(plan: Plan, registry: Registry, team: Team) -> Session:
     objective = Objective(plan.objective, registry).eval().requires_grad_(requires_grad=False)
     average = Average(network, config.ema)
     average.module.to(team.fabric.device)
-    learner = _learner(network, plan, team, peak=config.lr, clip=config.clip)
+    learner = _learner(network, plan, team, config.lr)
     opponent = _opponent(plan, registry, team)
     return Session(plan, team, learner, average, objective.to(team.fabric.device), opponent)
 
@@ -171,14 +171,14 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
     session.step, session.figures = checkpoint.step, state["figures"]
 
 
-def _learner(network: nn.Module, plan: Plan, team: Team, *, peak: float, clip: float = 0.0) -> Learner:
+def _learner(network: nn.Module, plan: Plan, team: Team, peak: float) -> Learner:
     """`network` on its device, compiled if the user wants it, with its optimiser."""
     config, device = plan.config, team.fabric.device
     optimizer = torch.optim.Adam(network.parameters(), lr=peak, betas=config.betas)
     # Fabric compiles what it wraps, and keeps the names that the network has without it.
     module, wrapped = team.fabric.setup(compiled(network) if config.compile else network, optimizer)
     scaled = choose_precision(config.precision, device) == torch.float16
-    return Learner(module, wrapped, team, peak=peak, parts=config.accumulate, clip=clip, scaled=scaled)
+    return Learner(module, wrapped, team, peak=peak, parts=config.accumulate, clip=config.clip, scaled=scaled)
 
 
 def _opponent(plan: Plan, registry: Registry, team: Team) -> Opponent:
@@ -191,7 +191,7 @@ def _rival(adversary: Adversary, plan: Plan, registry: Registry, team: Team) -> 
     options = parse(spec.options, adversary.options, f"discriminator '{spec.name}'")
     network = spec.build(plan.patches.patch, options).to(memory_format=torch.channels_last)
     peak = plan.config.lr_discriminator or plan.config.lr
-    return Rival(adversary.weight, adversary.gate, _learner(network, plan, team, peak=peak))
+    return Rival(adversary.weight, adversary.gate, _learner(network, plan, team, peak))
 
 
 def _write(session: Session, folder: Path) -> None:
