@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -105,3 +106,18 @@ def test_a_folder_with_content_is_never_replaced(tmp_path: Path) -> None:
         (temporary / "file").write_text("new")
     assert (path / "file").read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_threads_do_not_change_each_others_permissions(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+
+        def make(index: int) -> int:
+            with atomic_file(tmp_path / f"{index}.txt") as temporary:
+                temporary.write_text("x")
+            return (tmp_path / f"{index}.txt").stat().st_mode & 0o777
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(make, range(400))) == {0o640}
+    finally:
+        assert os.umask(before) == 0o027

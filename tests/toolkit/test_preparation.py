@@ -25,8 +25,8 @@ Draw = Callable[..., Path]
 Damage = Callable[[Path], None]
 
 
-def prepared(source: Path, folder: Path, processes: int = 1, **settings: Any) -> dict[str, Outcome]:
-    outcomes = list(run(make_plan(source, folder, Settings(**settings)), processes))
+def prepared(source: Path, folder: Path, threads: int = 1, **settings: Any) -> dict[str, Outcome]:
+    outcomes = list(run(make_plan(source, folder, Settings(**settings)), threads))
     return {outcome.source.relative_to(source).as_posix(): outcome for outcome in outcomes}
 
 
@@ -140,7 +140,7 @@ def test_images_that_are_small_gray_or_transparent_are_left_out(tmp_path: Path, 
     assert read(tmp_path / "with gray" / "gray.png").gray
 
 
-def test_the_number_of_processes_changes_nothing(photos: Path, tmp_path: Path) -> None:
+def test_the_number_of_threads_changes_nothing(photos: Path, tmp_path: Path) -> None:
     prepared(photos, tmp_path / "one", size=20)
     prepared(photos, tmp_path / "three", 3, size=20)
     assert results(tmp_path / "one") == results(tmp_path / "three") != {}
@@ -249,15 +249,15 @@ def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
         make_plan(tmp_path / "in", tmp_path / "in" / "out", Settings())
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_result_that_cannot_be_written_ends_the_run(photos: Path, tmp_path: Path, processes: int) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_result_that_cannot_be_written_ends_the_run(photos: Path, tmp_path: Path, threads: int) -> None:
     out = tmp_path / "out"
     prepared(photos, out)
     (out / "deep" / "c.png").unlink()
     (out / "deep").rmdir()
     (out / "deep").touch()
     with pytest.raises(ImageError, match=r"cannot write '.*deep/c\.png'"):
-        prepared(photos, out, processes)
+        prepared(photos, out, threads)
 
 
 def test_a_tally_counts_what_became_of_the_images() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 __all__ = ["atomic_file", "atomic_folder", "cache_folder", "remove_leftovers"]
 
 _PREFIX = ".restore-"
+_ASKING = threading.Lock()
 
 
 @contextmanager
@@ -87,6 +89,7 @@ def _mode(path: Path) -> int:
 
 
 def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
+    with _ASKING:  # it is asked for by setting it, which no other thread must see
+        current = os.umask(0)
+        os.umask(current)
     return current

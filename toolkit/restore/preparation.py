@@ -6,7 +6,7 @@ antialiased kernel averages them away: take large images, cut a central square, 
 ::
 
     plan = make_plan(Path("coco"), Path("clean"), Settings(min_side=384, size=256, square=True))
-    with closing(run(plan, processes=8)) as outcomes:
+    with closing(run(plan, threads=8)) as outcomes:
         for outcome in outcomes: ...
 """
 
@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
+import torch
 
 from restore.data import find_images
 from restore.errors import DataError, ImageError, UsageError
 from restore.files import atomic_file, remove_leftovers
 from restore.images import Photo, check, read, size_of, write
-from restore.parallel import each
 from restore.resizing import imresize
 
 __all__ = ["RECORD", "Job", "Outcome", "Plan", "Settings", "Status", "Tally", "make_plan", "run"]
@@ -159,24 +160,46 @@ def make_plan(source: Path, folder: Path, settings: Settings) -> Plan:
     return plan
 
 
-def run(plan: Plan, processes: int = 1) -> Generator[Outcome]:
+def run(plan: Plan, threads: int = 1) -> Generator[Outcome]:
     """Do it, and remember in the folder how it was done; what is there already and whole is kept.
 
-    A kill at any moment leaves results that are whole, and the next call makes the missing ones. The
-    processes start at once and end when the generator is closed: see `restore.parallel.each`.
+    A kill at any moment leaves results that are whole, and the next call makes the missing ones. When the
+    generator is closed, what is being worked on is finished first.
+
+    Args:
+        plan: what to do.
+        threads: images worked on at a time. Decoding, reduction and encoding run outside Python's lock, so
+            that threads are enough.
 
     Yields:
         What became of each image, in the order in which they are done.
 
     Raises:
         ImageError: a result cannot be written, so that the next ones could not either.
-        RestoreError: a process was killed.
         OSError: the folder cannot be made.
     """
     with atomic_file(plan.folder / RECORD) as temporary:
         temporary.write_text(tomli_w.dumps(plan.record), encoding="utf-8")
     remove_leftovers(plan.folder)
-    return each(partial(_prepare, settings=plan.settings), plan.jobs, min(processes, len(plan.jobs)))
+    return _in_threads(partial(_prepare, settings=plan.settings), plan.jobs, threads)
+
+
+def _in_threads(work: Callable[[Job], Outcome], jobs: Iterable[Job], threads: int) -> Generator[Outcome]:
+    """What `work` gives for each of `jobs`, in the order in which they are done."""
+    waiting: set[Future[Outcome]] = set()
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            for job in jobs:
+                waiting.add(pool.submit(work, job))
+                if len(waiting) >= 2 * threads:  # not all at once: a data set has 200,000 images
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _check_folder(plan: Plan) -> None:

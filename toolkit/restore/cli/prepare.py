@@ -34,7 +34,9 @@ def prepare(
         Literal["png", "jpg"],
         typer.Option("--format", help="jpg (quality 95) takes about a third of the disk."),
     ] = "png",
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes. Left out: one a core.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Images worked on at a time. Left out: one a core.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout.")] = False,
 ) -> None:
     """Make clean training images from photographs: cropped, reduced, free of noise and artefacts.
@@ -43,15 +45,15 @@ def prepare(
     What is done is kept: the same command again goes on. A file that cannot be read is named with its reason,
     the others are done, and the exit code is 1.
     """
-    from restore.parallel import cores
+    import torch
+
     from restore.preparation import Settings, Tally, make_plan, run
 
     settings = Settings(min_side, size, square, keep_gray, file_format)
     plan = make_plan(source, dest, settings)
     tally = Tally()
     try:
-        # The processes start before the thread that draws the progress bar.
-        with closing(run(plan, jobs or cores())) as outcomes, console.progress() as bar:
+        with closing(run(plan, jobs or torch.get_num_threads())) as outcomes, console.progress() as bar:
             line = bar.add_task("preparing", total=len(plan.jobs))
             for outcome in outcomes:
                 tally.add(outcome)
