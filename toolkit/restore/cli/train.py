@@ -3,51 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from restore.cli import console
 from restore.cli.cockpit import cockpit
-from restore.config import Precision
+from restore.config import Precision, TrainingConfig
 from restore.errors import UsageError
 
 __all__ = ["train"]
 
 _RUN_HELP = "Folder of the run; a new one, unless --resume. Left out: runs/MODEL_LOSS_xSCALE."
+_SET_HELP = (
+    "Set any field of the configuration, or any option of what it names, such as ema=0, perceptual.layers=pool2:1 "
+    "or adversary.gate.threshold=0.8; repeatable. The config.toml of a run has all fields."
+)
+
+
+def _field(name: str, *flags: str) -> Any:
+    """The option for a field of the configuration, with the meaning and the default that it has there."""
+    field = TrainingConfig.model_fields[name]
+    meaning = str(field.description)
+    is_given = field.is_required() or field.default in (None, [])
+    return typer.Option(
+        *flags,
+        help=f"{meaning[0].upper()}{meaning[1:]}.",
+        show_default=False if is_given else str(field.default),
+    )
 
 
 def train(
     *,
-    model: Annotated[str | None, typer.Option(help="Name of a model.")] = None,
-    loss: Annotated[str | None, typer.Option(help="Name of an objective, or of a single loss.")] = None,
-    data: Annotated[list[Path] | None, typer.Option(help="Folder of training images; repeatable.")] = None,
-    val: Annotated[list[Path] | None, typer.Option(help="Folder of validation images; repeatable.")] = None,
-    scale: Annotated[int | None, typer.Option(help="Target pixels per input pixel along one side.")] = None,
+    model: Annotated[str | None, _field("model")] = None,
+    loss: Annotated[str | None, _field("loss")] = None,
+    data: Annotated[list[Path] | None, _field("data")] = None,
+    val: Annotated[list[Path] | None, _field("val")] = None,
+    scale: Annotated[int | None, _field("scale")] = None,
     run: Annotated[Path | None, typer.Option(help=_RUN_HELP)] = None,
-    init: Annotated[str | None, typer.Option(help="NAME[:WEIGHTS] to begin from.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Updates of the generator.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images in a batch, over all devices.")] = None,
-    accumulate: Annotated[
-        int | None, typer.Option(help="Parts into which a batch is cut, to save memory.")
-    ] = None,
-    patch_size: Annotated[int | None, typer.Option(help="Side of the square target in pixels.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of initialisation, crops and augmentation.")] = None,
-    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between two checkpoints.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
-    devices: Annotated[int | None, typer.Option(help="Devices to train on, in each machine.")] = None,
-    nodes: Annotated[int | None, typer.Option(help="Machines to train on.")] = None,
-    precision: Annotated[Precision | None, typer.Option(help="auto: bf16 where the hardware has it.")] = None,
-    compile_: Annotated[
-        bool | None, typer.Option("--compile/--no-compile", help="Compile the networks with torch.compile.")
-    ] = None,
+    init: Annotated[str | None, _field("init")] = None,
+    steps: Annotated[int | None, _field("steps")] = None,
+    batch_size: Annotated[int | None, _field("batch_size")] = None,
+    accumulate: Annotated[int | None, _field("accumulate")] = None,
+    patch_size: Annotated[int | None, _field("patch_size")] = None,
+    lr: Annotated[float | None, _field("lr")] = None,
+    seed: Annotated[int | None, _field("seed")] = None,
+    checkpoint_every: Annotated[int | None, _field("checkpoint_every")] = None,
+    device: Annotated[str | None, _field("device")] = None,
+    devices: Annotated[int | None, _field("devices")] = None,
+    nodes: Annotated[int | None, _field("nodes")] = None,
+    precision: Annotated[Precision | None, _field("precision")] = None,
+    compile_: Annotated[bool | None, _field("compile", "--compile/--no-compile")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of the fields.")] = None,
-    assign: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any field; repeatable.")
-    ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint of --run.")] = False,
-    json: Annotated[bool, typer.Option(help="Stream the log as JSON, one object a line.")] = False,
+    assign: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SET_HELP)] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint of --run.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Stream the log to stdout, one JSON object a line.")
+    ] = False,
 ) -> None:
     """Train a model on folders of images.
 
