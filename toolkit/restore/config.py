@@ -88,13 +88,15 @@ class TrainingConfig(BaseModel):
         {}, description="changes to the objective's adversary: weight and options of the discriminator"
     )
 
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to train")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="where to train: auto, cpu, cuda, mps"
+    )
     devices: int | None = Field(
         None,
         ge=1,
-        description="processes on each machine, one a device; none: what torchrun or srun started, or 1",
+        description="processes on each machine, one a device; none: as torchrun or srun started, or 1",
     )
-    nodes: int | None = Field(None, ge=1, description="machines; none: what torchrun or srun started, or 1")
+    nodes: int | None = Field(None, ge=1, description="machines; none: as torchrun or srun started, or 1")
     precision: Precision = Field("auto", description="auto: bf16 where the processor has it, else fp32")
     compile: bool = Field(False, description="compile the networks with torch.compile")
     workers: int = Field(1, ge=0, description="processes that load images; 0: the training process itself")

@@ -16,8 +16,9 @@ __all__ = ["train"]
 
 _RUN_HELP = "Folder of the run; a new one, unless --resume. Left out: runs/MODEL_LOSS_xSCALE."
 _SET_HELP = (
-    "Set any field of the configuration, or any option of what it names, such as ema=0, perceptual.layers=pool2:1 "
-    "or adversary.gate.threshold=0.8; repeatable. The config.toml of a run has all fields."
+    "Set any field of the configuration, or any option of what it names, such as ema=0, "
+    "perceptual.layers=pool2:1 or adversary.gate.threshold=0.8. The config.toml of a run has all fields. "
+    "Repeatable."
 )
 
 
@@ -25,10 +26,11 @@ def _field(name: str, *flags: str) -> Any:
     """The option for a field of the configuration, with the meaning and the default that it has there."""
     field = TrainingConfig.model_fields[name]
     meaning = str(field.description)
+    repeatable = " Repeatable." if field.annotation == list[Path] else ""
     is_given = field.is_required() or field.default in (None, [])
     return typer.Option(
         *flags,
-        help=f"{meaning[0].upper()}{meaning[1:]}.",
+        help=f"{meaning[0].upper()}{meaning[1:]}.{repeatable}",
         show_default=False if is_given else str(field.default),
     )
 
