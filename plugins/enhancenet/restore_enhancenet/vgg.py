@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,34 +13,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from restore.errors import UsageError, WeightsError
+from restore.errors import UsageError
 from restore.files import atomic_file, cache_folder
 from restore_enhancenet.options import LAYERS
+from restore_enhancenet.vgg_weights import CONVOLUTIONS, Convolutions, channels, load_convolutions
 
-__all__ = ["FILE_VARIABLE", "Vgg19", "load_convolutions"]
-
-FILE_VARIABLE = "RESTORE_VGG19"
-"""Environment variable: a local file with the weights, for machines without a network."""
+__all__ = ["Vgg19"]
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the images that VGG-19 was trained on
 _BATCH = 8  # samples that are measured together
 _HARDLY = 0.01  # of the mean of a layer; no filter below conv3_4 comes near it on photographs
-
-Convolutions = dict[str, tuple[Tensor, Tensor]]
-"""Layer -> weight ``(out, in, 3, 3)`` and bias ``(out,)``."""
-
-
-def _indices() -> dict[str, int]:
-    """Convolution -> its number in torchvision's ``features``, where ReLU and pooling count too."""
-    indices, index = {}, 0
-    for layer in LAYERS:
-        if layer.startswith("conv"):
-            indices[layer] = index
-        index += 2 if layer.startswith("conv") else 1
-    return indices
-
-
-_INDEX = _indices()
 
 
 class Vgg19(nn.Module):
@@ -65,9 +46,8 @@ class Vgg19(nn.Module):
         self.depth = 0
         self.register_buffer("shift", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("spread", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
-        for layer in _INDEX:
-            channels = min(64 * 2 ** (int(layer[4]) - 1), 512)
-            self.register_buffer(f"{layer}_mean", torch.full((channels,), torch.nan))
+        for layer in CONVOLUTIONS:
+            self.register_buffer(f"{layer}_mean", torch.full((channels(layer),), torch.nan))
 
     def load(self, layers: Collection[str], samples: Sequence[Tensor]) -> None:
         """Load the filters up to the deepest of `layers` and normalise them.
@@ -83,7 +63,7 @@ class Vgg19(nn.Module):
         depth = max(LAYERS.index(layer) + 1 for layer in layers)
         if depth <= self.depth:
             return
-        names = [layer for layer in LAYERS[:depth] if layer in _INDEX]
+        names = [layer for layer in LAYERS[:depth] if layer in CONVOLUTIONS]
         filters = load_convolutions(self.file, names)
         if any(self._mean_of(layer).isnan().any() for layer in names):
             for layer, mean in _cached_means(filters, samples).items():
@@ -115,7 +95,7 @@ class Vgg19(nn.Module):
                 f"images of {images.shape[-1]}x{images.shape[-2]} pixels are too small for VGG-19's "
                 f"{LAYERS[depth - 1]}, which needs {2**pools}: use a larger --patch-size"
             )
-        filters = {layer: self._filter(layer) for layer in LAYERS[:depth] if layer in _INDEX}
+        filters = {layer: self._filter(layer) for layer in LAYERS[:depth] if layer in CONVOLUTIONS}
         normalised = (images - self.get_buffer("shift")) / self.get_buffer("spread")
         return {layer: x for layer, x in _activations(normalised, filters, depth) if layer in layers}
 
@@ -127,69 +107,6 @@ class Vgg19(nn.Module):
 
     def _keep(self, name: str, tensor: Tensor) -> None:
         self.register_buffer(name, tensor.to(self.get_buffer("shift")), persistent=False)
-
-
-def load_convolutions(file: Path | None, layers: Sequence[str]) -> Convolutions:
-    """The filters of `layers`, float32.
-
-    Args:
-        file: ``.safetensors`` or ``.pth`` in torchvision's names, for RGB in [0, 1] normalised by ImageNet's
-            mean and standard deviation. None: the file that ``RESTORE_VGG19`` names, or else torchvision's
-            own, downloaded on first use with its hash checked.
-        layers: convolutions.
-
-    Raises:
-        WeightsError: the file is missing, damaged or ends too early, or cannot be downloaded.
-    """
-    named = os.environ.get(FILE_VARIABLE)
-    file = file or (Path(named) if named else None)
-    tensors = _download() if file is None else _read(file)
-    missing = [layer for layer in layers if f"features.{_INDEX[layer]}.weight" not in tensors]
-    if missing:
-        raise WeightsError(
-            f"the VGG-19 weights '{file}' lack {', '.join(missing)}, which the chosen layers need: give a "
-            f"whole file, or choose layers before {missing[0]}, such as "
-            f"--set perceptual.layers=pool2:0.2,pool3:0.02"
-        )
-    try:
-        return {layer: _convolution(tensors, layer) for layer in layers}
-    except (KeyError, ValueError) as error:
-        raise WeightsError(f"'{file}' does not hold VGG-19 in torchvision's names: {error}") from error
-
-
-def _convolution(tensors: Mapping[str, Tensor], layer: str) -> tuple[Tensor, Tensor]:
-    weight, bias = (tensors[f"features.{_INDEX[layer]}.{part}"].float() for part in ("weight", "bias"))
-    channels = min(64 * 2 ** (int(layer[4]) - 1), 512)
-    if weight.ndim != 4 or weight.shape[0] != channels or bias.shape != (channels,):
-        raise ValueError(f"{layer} has the shape {tuple(weight.shape)}")
-    return weight, bias
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        tensors = torch.load(file, map_location="cpu", weights_only=True)
-        if not isinstance(tensors, dict):
-            raise TypeError("it holds no names")
-        return tensors
-    except Exception as error:  # torch's own unpickler raises whatever a damaged file makes it meet
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"cannot read the VGG-19 weights '{file}': {reason}") from error
-
-
-def _download() -> dict[str, Tensor]:
-    from torchvision.models import VGG19_Weights  # late: importing torchvision takes seconds
-
-    weights = VGG19_Weights.IMAGENET1K_V1
-    try:
-        tensors: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        raise WeightsError(
-            f"cannot download VGG-19's weights from {weights.url}: {error}; fetch that file elsewhere and "
-            f"name it by {FILE_VARIABLE}=FILE"
-        ) from error
-    return tensors
 
 
 def _cached_means(filters: Convolutions, samples: Sequence[Tensor]) -> dict[str, Tensor]:
