@@ -5,17 +5,20 @@
     python benchmarks/training.py photos/
     python benchmarks/training.py photos/ --loss pat --set perceptual.layers=pool2:0.2,pool3:0.02
 
-Both loops run in turns in one process, so that whatever else the machine does falls on both.
+Both loops run in turns, so that whatever else the machine does falls on both; the plain one in a process of
+its own, because `restore` changes how its process handles memory.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -240,6 +243,16 @@ def synchronize(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
+def in_own_process(images: Path) -> float:
+    """What `measure_plain` gives in a process that `restore` never trained in."""
+    given = [argument for argument in sys.argv[1:] if argument != str(images)]
+    command = [sys.executable, __file__, str(images), *given, "--only-plain"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - itself
+    if done.returncode:
+        raise RestoreError(f"the plain loop failed: {done.stderr.strip()}")
+    return float(done.stdout)
+
+
 def in_memory(plan: Plan, count: int = 8) -> list[Pair]:
     """The first batches of a run."""
     size = plan.config.batch_size
@@ -290,10 +303,11 @@ def phase_table(repeats: list[dict[str, float]]) -> str:
     return plain_table(["phase", "ms a step", "%", ""], rows)
 
 
-def compare(case: Case, repeats: int, say: Callable[[str], None]) -> Iterable[str]:
+def compare(
+    case: Case, repeats: int, plain_loop: Callable[[], float], say: Callable[[str], None]
+) -> Iterable[str]:
     """Both loops in turns, then the phases of a step: one table each."""
     plan = case.plan()
-    pairs = in_memory(plan)
     config = plan.config
     yield (
         f"{config.model} {config.scale}x, objective {config.loss}, batch {config.batch_size}, targets of "
@@ -304,7 +318,7 @@ def compare(case: Case, repeats: int, say: Callable[[str], None]) -> Iterable[st
     ours, plain = [], []
     for repeat in range(1, repeats + 1):
         ours.append(measure_restore(case))
-        plain.append(measure_plain(case, pairs))
+        plain.append(plain_loop())
         say(f"{repeat}/{repeats}: {ours[-1].images_per_second:.2f} and {plain[-1]:.2f} images/s")
     yield speed_table(ours, plain)
     yield phase_table([measure_phases(case) for _ in range(repeats)])
@@ -320,15 +334,20 @@ def main(
     batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 16,
     patch_size: Annotated[int, typer.Option(min=1, help="Side of the square target in pixels.")] = 128,
     steps: Annotated[int, typer.Option(min=1, help="Measured steps of each run.")] = 40,
-    warmup: Annotated[int, typer.Option(min=1, help="Steps before them.")] = 10,
+    warmup: Annotated[int, typer.Option(min=1, help="Steps before them.")] = 30,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each loop.")] = 5,
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that load images.")] = 1,
-    cache_gib: Annotated[float, typer.Option(help="Memory for decoded images; 0: always decode.")] = 0.0,
+    cache_gib: Annotated[
+        float | None, typer.Option(help="Memory for decoded images. Left out: that of a run; 0: none.")
+    ] = None,
     assign: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any field of a run.")
     ] = None,
+    only_plain: Annotated[
+        bool, typer.Option("--only-plain", help="The plain loop once, one figure.")
+    ] = False,
 ) -> None:
     """Compare images a second of `restore train` and of a plain PyTorch loop, and split a step."""
     flags = {
@@ -347,10 +366,16 @@ def main(
     }
     with TemporaryDirectory() as drawn:
         try:
-            flags["data"] = [folder or draw(Path(drawn), 2 * batch_size, patch_size)]
+            images = folder or draw(Path(drawn), 2 * batch_size, patch_size)
             registry = discover()
-            case = Case(resolve(None, assign or [], flags, registry.losses), registry, warmup)
-            for table in compare(case, repeats, lambda words: typer.echo(words, err=True)):
+            case = Case(
+                resolve(None, assign or [], flags | {"data": [images]}, registry.losses), registry, warmup
+            )
+            if only_plain:
+                typer.echo(measure_plain(case, in_memory(case.plan())))
+                return
+            alone = partial(in_own_process, images)
+            for table in compare(case, repeats, alone, lambda words: typer.echo(words, err=True)):
                 typer.echo(f"{table}\n")
         except RestoreError as error:
             typer.echo(f"error: {error}", err=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from restore.allocator import keep_memory
 from restore.checkpoint import Checkpoint, latest_checkpoint
 from restore.config import CONFIG_FILE, TrainingConfig, resolve, write_toml
 from restore.data import CountedSampler, Pair, batches
@@ -86,6 +87,7 @@ def train(
         TrainingError: nothing to resume from, no room to save, or ten gradients in a row that were not
             finite.
     """
+    keep_memory()
     plan = make_plan(config, registry, resume=resume)
     checkpoint, damaged = latest_checkpoint(run / CHECKPOINTS) if resume else (None, [])
     fabric, start = make_fabric(plan.config), checkpoint.step if checkpoint else 0
