@@ -129,7 +129,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     config = settings("lr=1.1e-4", "betas=[0.5, 0.75]", "mse.luma=true", 'init="a:b"', val=[Path("v")])
     write_toml(config, tmp_path / "config.toml")
     assert resolve(tmp_path / "config.toml", [], {}) == config
-    unset = {"patch_size", "devices", "nodes"}
+    unset = {"patch_size", "devices", "nodes", "lr_discriminator"}
     assert set(read_toml(tmp_path / "config.toml")) == set(TrainingConfig.model_fields) - unset
 
 
