@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from restore.config import resolve
 from restore.errors import OptionsError, UnknownNameError
 from restore.interfaces import FeatureLoss, Gate, ObjectiveSpec, Scores, Term, prepare
 from restore.registry import Registry
@@ -71,6 +72,11 @@ def test_a_change_that_means_nothing_is_refused(
     with pytest.raises(OptionsError) as caught:
         recipe(name, toys, terms, adversary)
     assert sentence in str(caught.value)
+
+
+def test_an_option_that_is_a_table_is_set_as_a_whole(toys: Registry) -> None:
+    with pytest.raises(OptionsError, match=r"'perceptual\.layers\.pool2' reaches into an option"):
+        resolve(None, ["perceptual.layers.pool2=0.3"], {"loss": "p", "data": ["x"]}, toys.losses)
 
 
 def test_an_unknown_name_is_answered_with_the_losses_and_the_objectives(toys: Registry) -> None:

@@ -229,7 +229,13 @@ def _resolve(
         if path[0] in given:
             flag = path[0].replace("_", "-")
             raise OptionsError(f"'{path[0]}' is given twice: by --{flag} and by --set {key}; keep one")
-        _assign(values, ["terms", *path] if path[0] in names else path, value)
+        path = ["terms", *path] if path[0] in names else path
+        if path[0] == "terms" and len(path) > 3:
+            raise OptionsError(
+                f"'{key}' reaches into an option that is set as a whole: write it as in "
+                f"--set perceptual.layers=pool2:0.2,pool5:0.02"
+            )
+        _assign(values, path, value)
     values.update(given)
     unknown = sorted(set(values) - set(TrainingConfig.model_fields))
     if unknown:
