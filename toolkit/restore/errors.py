@@ -43,6 +43,7 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "WeightsError",
+    "first_line",
     "nearest",
 ]
 
@@ -117,3 +118,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """The sentence `Did you mean 'x'?` with a leading space, or nothing when no known word is close."""
     guess = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean '{guess[0]}'?" if guess else ""
+
+
+def first_line(error: Exception) -> str:
+    """The first two lines with content: libraries put their advice in the lines below."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__

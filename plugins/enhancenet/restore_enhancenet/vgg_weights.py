@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from restore.errors import WeightsError
+from restore.errors import WeightsError, first_line
 from restore_enhancenet.options import LAYERS
 
 __all__ = ["CONVOLUTIONS", "FILE_VARIABLE", "Convolutions", "channels", "load_convolutions"]
@@ -87,8 +87,7 @@ def _read(file: Path) -> dict[str, Tensor]:
             raise TypeError("it holds no names")
         return tensors
     except Exception as error:  # torch's own unpickler raises whatever a damaged file makes it meet
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"cannot read the VGG-19 weights '{file}': {reason}") from error
+        raise WeightsError(f"cannot read the VGG-19 weights '{file}': {first_line(error)}") from error
 
 
 def _download() -> dict[str, Tensor]:

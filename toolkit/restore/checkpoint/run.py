@@ -13,8 +13,8 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from restore.checkpoint.tensors import first_line, save_tensors, sha256, to_json
-from restore.errors import TrainingError
+from restore.checkpoint.tensors import save_tensors, sha256, to_json
+from restore.errors import TrainingError, first_line
 from restore.files import atomic_folder
 
 __all__ = ["Checkpoint", "latest_checkpoint", "save_checkpoint"]

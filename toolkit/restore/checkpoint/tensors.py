@@ -12,9 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from restore.errors import first_line
 from restore.files import atomic_file
 
-__all__ = ["first_line", "save_tensors", "sha256", "to_json"]
+__all__ = ["save_tensors", "sha256", "to_json"]
 
 
 def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
@@ -42,9 +43,3 @@ def sha256(file: Path) -> str:
 def to_json(content: Any) -> str:
     """JSON with sorted keys."""
     return json.dumps(content, sort_keys=True, ensure_ascii=False)
-
-
-def first_line(error: Exception) -> str:
-    """The first two lines with content: libraries put their advice in the lines below."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines else type(error).__name__

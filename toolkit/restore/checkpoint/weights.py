@@ -16,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from restore.checkpoint.tensors import first_line, save_tensors, sha256, to_json
-from restore.errors import OptionsError, UsageError, WeightsError, nearest
+from restore.checkpoint.tensors import save_tensors, sha256, to_json
+from restore.errors import OptionsError, UsageError, WeightsError, first_line, nearest
+from restore.files import cache_folder
 from restore.interfaces import ModelSpec, Options, Weights, parse
 from restore.registry import Registry
 
@@ -191,7 +192,7 @@ def _local(weights: Weights) -> Path:
     """The file of `weights`, downloaded once and checked where it is an address."""
     if isinstance(weights.source, Path):
         return weights.source
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "restore" / "weights"
+    cache = cache_folder() / "weights"
     file = cache / f"{weights.sha256}.safetensors"
     if not file.exists():
         cache.mkdir(parents=True, exist_ok=True)

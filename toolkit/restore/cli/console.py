@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from restore.jsonl import to_line
 from restore.registry import Registry
 
 __all__ = ["emit", "error", "message", "progress", "state", "task", "tell_problems"]
@@ -39,17 +38,8 @@ def error(sentence: str) -> None:
 
 def emit(row: dict[str, Any]) -> None:
     """A result for machines: one JSON object on one line of stdout; what is not finite becomes null."""
-    sys.stdout.write(json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(to_line(row))
     sys.stdout.flush()
-
-
-def _finite(value: Any) -> Any:
-    """JSON has neither infinity, which is the PSNR of equal images, nor NaN."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def tell_problems(registry: Registry) -> None:

@@ -8,7 +8,7 @@ import torch
 import torch._functorch.config
 from torch import nn
 
-from restore.errors import UsageError
+from restore.errors import UsageError, first_line
 
 __all__ = ["BACKEND", "check_compiler", "compiled"]
 
@@ -32,9 +32,7 @@ def check_compiler(device: torch.device) -> None:
     try:
         compiled(nn.ReLU())(torch.ones(8, device=device))
     except Exception as error:  # each backend has its own kinds
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = " ".join(lines[:2]) or type(error).__name__
         raise UsageError(
-            f"--compile does not work on this machine ({reason}): install a C++ compiler such as g++, or use "
-            f"--no-compile"
+            f"--compile does not work on this machine ({first_line(error)}): install a C++ compiler such as "
+            f"g++, or use --no-compile"
         ) from error

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from restore.files import atomic_file
+from restore.jsonl import to_line
 from restore.training.events import Events
 from restore.training.processes import Team
 from restore.training.watch import Watch
@@ -128,7 +129,7 @@ class RunLog:
 
     def _append(self, line: dict[str, Any]) -> None:
         with self.file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_finite(line)) + "\n")
+            file.write(to_line(line))
         self.events.figures(line["step"], _curves(line))
         self.monitor.log(line)
 
@@ -153,12 +154,6 @@ def _step_of(line: str) -> float:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):  # a line that a kill cut short
         return math.inf
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _curves(line: Mapping[str, Any]) -> dict[str, float]:
