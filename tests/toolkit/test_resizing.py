@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from restore import resizing
@@ -82,12 +85,19 @@ def test_autocast_does_not_make_it_coarse() -> None:
     assert torch.equal(inside, imresize(image, (36, 36)))
 
 
-def test_weights_that_are_kept_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = torch.rand(1, 3, 24, 20)
-    twice = [imresize(image, (6, 5)), imresize(image, (6, 5))]
-    monkeypatch.setattr(resizing, "_KEPT", 0)
-    for result in twice:
-        assert torch.equal(result, imresize(image, (6, 5)))
+@pytest.mark.parametrize("edges", ["symmetric", "replicate"])
+@given(size=st.integers(1, 90), target=st.integers(1, 200), block=st.integers(1, 30))
+@settings(max_examples=40, deadline=None)
+def test_a_matrix_in_blocks_is_the_same_matrix(size: int, target: int, block: int, edges: Edges) -> None:
+    image = torch.rand(1, 2, size, 3, dtype=torch.float64)
+    whole = imresize(image, (target, 3), edges=edges)
+    with patch.multiple(resizing, _SMALL=0, _BLOCK=block):
+        resizing._kept_blocks.cache_clear()
+        blocks = resizing._kept_blocks(size, target, edges, image.dtype, image.device)
+        in_blocks = imresize(image, (target, 3), edges=edges)
+    resizing._kept_blocks.cache_clear()
+    torch.testing.assert_close(in_blocks, whole, rtol=0, atol=1e-12)
+    assert len(blocks) >= target // max(block * target // min(size, target), 1)
 
 
 def test_weights_that_were_kept_without_gradients_serve_where_one_is_needed() -> None:

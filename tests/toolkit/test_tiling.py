@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,7 +39,36 @@ def test_tiles_of_a_local_model_equal_the_whole(height: int, width: int, size: i
         return imresize(x, (x.shape[-2] * scale, x.shape[-1] * scale))
 
     result = torch.full((2, 3, height * scale, width * scale), -1.0, dtype=torch.float64)
-    done = list(map_tiles(model, image, result, scale=scale, size=size, halo=2))
+    for tile, inner in map_tiles(model, image, scale=scale, size=size, halo=2):
+        tile.place(result, scale).copy_(inner)
     torch.testing.assert_close(result, model(image), rtol=0, atol=1e-12)
-    assert done[-1] == height * width * scale**2
-    assert done == sorted(done)
+
+
+@pytest.mark.parametrize("room", [150, 60, 26])
+def test_tiles_are_quartered_where_memory_runs_out(room: int) -> None:
+    """Those that are done stay done; the rest goes on with smaller ones."""
+    image = torch.rand(1, 3, 40, 31, dtype=torch.float64)
+    seen: list[int] = []
+
+    def model(x: Tensor) -> Tensor:
+        if seen and x.shape[-2] * x.shape[-1] > room:
+            raise torch.OutOfMemoryError
+        seen.append(x.shape[-2] * x.shape[-1])
+        return imresize(x, (x.shape[-2] * 2, x.shape[-1] * 2))
+
+    count = torch.zeros(40, 31)
+    result = torch.zeros(1, 3, 80, 62, dtype=torch.float64)
+    for tile, inner in map_tiles(model, image, scale=2, size=16, halo=2):
+        count[tile.top : tile.bottom, tile.left : tile.right] += 1
+        tile.place(result, 2).copy_(inner)
+    assert (count == 1).all()
+    assert max(seen[1:]) <= room < seen[0]
+    torch.testing.assert_close(result, imresize(image, (80, 62)), rtol=0, atol=1e-12)
+
+
+def test_no_room_for_a_pixel_is_told() -> None:
+    def model(x: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        list(map_tiles(model, torch.rand(1, 3, 9, 9), scale=2, size=8, halo=1))

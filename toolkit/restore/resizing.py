@@ -1,11 +1,12 @@
 """Bicubic resizing, equal to MATLAB's `imresize`, for any ratio, dtype and device.
 
-Each axis is one matrix product with the interpolation weights: exact at the edges, differentiable,
-and at the size of a tile under a hundredth of the cost of a network.
+Each axis is a matrix product with the interpolation weights: exact at the edges and differentiable. The
+matrix of a long axis is nearly all zeros, so it is cut into blocks around its diagonal.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -16,7 +17,8 @@ __all__ = ["Edges", "cubic_reach", "imresize", "quantize"]
 
 Edges = Literal["symmetric", "replicate"]
 
-_KEPT = 2**16  # matrices of up to so many weights are kept: those of patches, which come again and again
+_SMALL = 2**16  # a matrix of up to so many weights, as for a patch, is one block
+_BLOCK = 48  # pixels of the coarser grid in a block: shorter ones are many products, longer ones many zeros
 _SUPPORT = 2.0  # the cubic kernel is zero from here on, in pixels of the coarser grid
 
 
@@ -42,14 +44,10 @@ def imresize(
     # Autocast would run the products in bfloat16, which is coarser than an 8-bit image.
     with torch.autocast(image.device.type, enabled=False):
         result = image.to(dtype)
-        rows = _weights(image.shape[-2], size[0], edges, result)
-        result = rows @ result
-        if round_passes:
-            result = quantize(result)
-        columns = _weights(image.shape[-1], size[1], edges, result)
-        result = result @ columns.T
-        if round_passes:
-            result = quantize(result)
+        for axis, target in ((-2, size[0]), (-1, size[1])):
+            result = _along(axis, result, target, edges)
+            if round_passes:
+                result = quantize(result)
     return result.to(image.dtype)
 
 
@@ -65,32 +63,66 @@ def quantize(image: Tensor) -> Tensor:
     return (image.clamp(0, 1) * 255 + 0.5 + tie).floor() / 255
 
 
-def _weights(size: int, target: int, edges: Edges, like: Tensor) -> Tensor:
-    """Interpolation matrix ``(target, size)`` of the type and on the device of `like`."""
-    if size * target > _KEPT or torch.compiler.is_compiling():
-        return _matrix(size, target, edges).to(like)
-    return _kept_matrix(size, target, edges, like.dtype, like.device)
+@dataclass(frozen=True)
+class _Block:
+    """A run of results along one axis, and the pixels that they come from."""
+
+    first: int
+    last: int
+    """Half-open range of pixels."""
+    weights: Tensor
+    """``(results, last - first)``; each row sums to one."""
+
+
+def _along(axis: int, image: Tensor, target: int, edges: Edges) -> Tensor:
+    """Resize rows (-2) or columns (-1)."""
+    results = []
+    for block in _blocks(image.shape[axis], target, edges, image):
+        pixels = image.narrow(axis, block.first, block.last - block.first)
+        results.append(block.weights @ pixels if axis == -2 else pixels @ block.weights.T)
+    return results[0] if len(results) == 1 else torch.cat(results, axis)
+
+
+def _blocks(size: int, target: int, edges: Edges, like: Tensor) -> tuple[_Block, ...]:
+    """The blocks of the interpolation matrix ``(target, size)``, of the type and on the device of `like`."""
+    if torch.compiler.is_compiling():
+        return (_block(size, target, edges, 0, target, like.dtype, like.device),)
+    return _kept_blocks(size, target, edges, like.dtype, like.device)
 
 
 @lru_cache(maxsize=64)
-def _kept_matrix(size: int, target: int, edges: Edges, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _kept_blocks(
+    size: int, target: int, edges: Edges, dtype: torch.dtype, device: torch.device
+) -> tuple[_Block, ...]:
+    step = target if size * target <= _SMALL else max(_BLOCK * target // min(size, target), 1)
     # What inference mode makes could never again be used where a gradient is needed.
     with torch.inference_mode(mode=False):
-        return _matrix(size, target, edges).to(device, dtype)
+        return tuple(
+            _block(size, target, edges, begin, min(begin + step, target), dtype, device)
+            for begin in range(0, target, step)
+        )
 
 
-def _matrix(size: int, target: int, edges: Edges) -> Tensor:
-    """Interpolation matrix in float64; each row sums to one."""
+def _block(
+    size: int, target: int, edges: Edges, begin: int, end: int, dtype: torch.dtype, device: torch.device
+) -> _Block:
+    """Results `begin` to `end`, computed in float64."""
     scale = target / size
     stretch = min(scale, 1.0)
-    centres = (torch.arange(target, dtype=torch.float64) + 0.5) / scale - 0.5
+    centres = (torch.arange(begin, end, dtype=torch.float64) + 0.5) / scale - 0.5
     reach = _SUPPORT / stretch
     taps = torch.arange(2 * int(reach) + 3, dtype=torch.float64)
-    positions = (centres - reach).floor()[:, None] + taps  # (target, taps)
+    positions = (centres - reach).floor()[:, None] + taps  # (results, taps)
     weights = _cubic((centres[:, None] - positions) * stretch)
     weights = weights / weights.sum(1, keepdim=True)
-    matrix = torch.zeros(target, size, dtype=torch.float64)
-    return matrix.scatter_add_(1, _inside(positions.long(), size, edges), weights)
+    inside = _inside(positions.long(), size, edges)
+    if end - begin == target:
+        first, last = 0, size
+    else:
+        first, last = int(inside.min()), int(inside.max()) + 1
+    matrix = torch.zeros(end - begin, last - first, dtype=torch.float64)
+    matrix.scatter_add_(1, inside - first, weights)
+    return _Block(first, last, matrix.to(device, dtype))
 
 
 def _inside(positions: Tensor, size: int, edges: Edges) -> Tensor:

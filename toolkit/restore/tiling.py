@@ -7,6 +7,7 @@ whole image. The result inside the margin is then the same as without tiles.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -41,11 +42,11 @@ class Tile:
         height, width = (self.bottom - self.top) * scale, (self.right - self.left) * scale
         return restored[..., top : top + height, left : left + width]
 
-    def write(self, result: Tensor, inner: Tensor, scale: int) -> None:
-        """Put the restored tile, without margin, into its place in the whole result."""
+    def place(self, result: Tensor, scale: int) -> Tensor:
+        """Where the restored tile, without margin, belongs in the whole result: a view."""
         rows = slice(self.top * scale, self.bottom * scale)
         columns = slice(self.left * scale, self.right * scale)
-        result[..., rows, columns] = inner.to(result)
+        return result[..., rows, columns]
 
 
 def tiles(height: int, width: int, size: int, halo: int) -> Iterator[Tile]:
@@ -60,41 +61,68 @@ def tiles(height: int, width: int, size: int, halo: int) -> Iterator[Tile]:
     Yields:
         Tiles in reading order; their inner parts cover each pixel once.
     """
-    for top, bottom in _cuts(height, size):
-        for left, right in _cuts(width, size):
-            yield Tile(
-                top,
-                left,
-                bottom,
-                right,
-                max(top - halo, 0),
-                max(left - halo, 0),
-                min(bottom + halo, height),
-                min(right + halo, width),
-            )
+    for rows in _cuts(height, size):
+        for columns in _cuts(width, size):
+            yield _tile(rows, columns, (height, width), halo)
 
 
 def map_tiles(
-    model: Callable[[Tensor], Tensor],
-    image: Tensor,
-    result: Tensor,
-    *,
-    scale: int,
-    size: int,
-    halo: int,
-) -> Iterator[int]:
-    """Run `model` on the tiles of `image` and fill `result`, ``(B, C, scale*H, scale*W)``.
+    model: Callable[[Tensor], Tensor], image: Tensor, *, scale: int, size: int, halo: int
+) -> Iterator[tuple[Tile, Tensor]]:
+    """Run `model` on the tiles of `image`, ``(B, C, H, W)``, with quarters of them where memory runs out.
+
+    Args:
+        model: ``(B, C, h, w)`` -> ``(B, D, scale*h, scale*w)``.
+        image: on any device.
+        scale: of the model.
+        size: longest side that a tile contributes, in input pixels.
+        halo: of the model, in input pixels.
 
     Yields:
-        The output pixels that are done so far, after each tile: for progress.
+        Each tile and what was made of it, without margin: for ``tile.place(result, scale).copy_(inner)``.
+
+    Raises:
+        torch.OutOfMemoryError: there is no room for a tile of a pixel.
     """
-    done = 0
-    for tile in tiles(image.shape[-2], image.shape[-1], size, halo):
-        with torch.inference_mode():
-            inner = tile.inner(model(tile.read(image)), scale)
-            tile.write(result, inner, scale)
-        done += inner.shape[-2] * inner.shape[-1]
-        yield done
+    left = deque(tiles(image.shape[-2], image.shape[-1], size, halo))
+    while left:
+        tile = left.popleft()
+        try:
+            with torch.inference_mode():
+                inner = tile.inner(model(tile.read(image)), scale)
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            size = -(-size // 2)
+            left = deque(part for each in (tile, *left) for part in _cut(each, image, size, halo))
+        else:
+            yield tile, inner
+
+
+def _cut(tile: Tile, image: Tensor, size: int, halo: int) -> Iterator[Tile]:
+    """Tiles of `size` or less that contribute what `tile` does."""
+    for part in tiles(tile.bottom - tile.top, tile.right - tile.left, size, 0):
+        yield _tile(
+            (tile.top + part.top, tile.top + part.bottom),
+            (tile.left + part.left, tile.left + part.right),
+            (image.shape[-2], image.shape[-1]),
+            halo,
+        )
+
+
+def _tile(rows: tuple[int, int], columns: tuple[int, int], within: tuple[int, int], halo: int) -> Tile:
+    """The tile of these half-open ranges in an image of `within` rows and columns."""
+    (top, bottom), (left, right) = rows, columns
+    return Tile(
+        top,
+        left,
+        bottom,
+        right,
+        max(top - halo, 0),
+        max(left - halo, 0),
+        min(bottom + halo, within[0]),
+        min(right + halo, within[1]),
+    )
 
 
 def _cuts(length: int, size: int) -> Iterator[tuple[int, int]]:

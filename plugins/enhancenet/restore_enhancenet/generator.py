@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from restore.resizing import cubic_reach, imresize
 from restore_enhancenet.options import GeneratorOptions
 
-__all__ = ["UPSAMPLING", "Generator", "ResidualBlock", "Upsampling", "build", "halo"]
+__all__ = ["UPSAMPLING", "Generator", "ResidualBlock", "Upsampling", "build", "halo", "tail_reach"]
 
 UPSAMPLING = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
 """Scale -> factors of the upsampling blocks. The paper gives 4; 3 is one nearest 3x block."""
@@ -97,7 +97,12 @@ def build(scale: int, options: GeneratorOptions) -> nn.Module:
 
 
 def halo(scale: int, options: GeneratorOptions) -> int:
-    """Receptive-field radius in input pixels: 23 at 4x.
+    """Receptive-field radius in input pixels: 23 at 4x."""
+    return max(tail_reach(scale) + 1 + 2 * options.blocks, cubic_reach(scale))
+
+
+def tail_reach(scale: int) -> int:
+    """The same of what follows the trunk: 2 at 4x.
 
     Followed backwards from each of the output pixels that lie in one input pixel.
     """
@@ -107,4 +112,4 @@ def halo(scale: int, options: GeneratorOptions) -> int:
         for factor in reversed(UPSAMPLING[scale]):
             low, high = (low - 1) // factor, (high + 1) // factor
         reach = max(reach, -low, high)
-    return max(reach + 1 + 2 * options.blocks, cubic_reach(scale))
+    return reach

@@ -51,6 +51,8 @@ def restore_models() -> list[ModelSpec]:
             options=GeneratorOptions,
             weights=(_E_X4,),
             reference=_PAPER,
+            fuse=lazy("restore_enhancenet.fused:fuse"),
+            memory=lazy("restore_enhancenet.fused:memory"),
         )
     ]
 

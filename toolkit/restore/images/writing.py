@@ -109,7 +109,9 @@ def _drawn(photo: Photo, mode: str) -> Image.Image:
     """The pixels alone."""
     _check_shapes(photo)
     full = 65535 if mode == "I;16" else 255
-    color = photo.color.float().mean(1, keepdim=True) if photo.gray else photo.color
+    color = photo.color
+    if photo.gray:
+        color = color[:, :1] if color.dtype == torch.uint8 else color.float().mean(1, keepdim=True)
     planes = [_levels(color, full)]
     if photo.gray and mode.startswith("RGB"):
         planes *= 3
@@ -125,6 +127,8 @@ def _levels(plane: Tensor, full: int) -> NDArray[Any]:
     Raises:
         ImageError: a value is NaN or infinite.
     """
+    if plane.dtype == torch.uint8:
+        return plane.cpu().numpy()
     if not torch.isfinite(plane).all():
         raise ImageError("some values are NaN or infinite; if a model made them, run it in float32")
     levels = plane.detach().to("cpu", torch.float32).clamp(0, 1).mul_(full).add_(0.5)

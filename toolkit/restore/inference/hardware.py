@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import os
+
 import torch
 
 from restore.config import Precision
 from restore.errors import UsageError
 
-__all__ = ["DTYPES", "choose_device", "choose_precision"]
+__all__ = ["DTYPES", "choose_device", "choose_precision", "tile_side"]
+
+_LEAST, _MOST = 64 * 2**20, 192 * 2**20  # bytes for a tile: smaller ones are mostly margin
+_MOST_ON_GPU = 2**32
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -50,3 +56,25 @@ def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
     else:
         native = False
     return torch.bfloat16 if native else torch.float32
+
+
+def tile_side(device: torch.device, bytes_per_pixel: int) -> int:
+    """Side of the largest square tile whose work fits an eighth of the free memory, within limits.
+
+    Args:
+        device: whose memory.
+        bytes_per_pixel: that a network holds at its fullest, per input pixel.
+    """
+    most = _MOST_ON_GPU if device.type == "cuda" else _MOST
+    room = min(max(_free_memory(device) // 8, _LEAST), most)
+    return max(math.isqrt(room // bytes_per_pixel), 1)
+
+
+def _free_memory(device: torch.device) -> int:
+    """Bytes that a process can still have; 4 GiB where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**32

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from restore.checkpoint import LoadedModel, load_model
 from restore.config import Precision
-from restore.errors import UsageError
+from restore.errors import ImageError, UsageError
 from restore.images import Photo, from_pil, to_pil
-from restore.inference.hardware import choose_device, choose_precision
+from restore.inference.hardware import choose_device, choose_precision, tile_side
+from restore.inference.network import torch_network
 from restore.registry import Registry, discover
 from restore.resizing import imresize
 from restore.tiling import map_tiles
@@ -22,12 +23,12 @@ from restore.tiling import map_tiles
 __all__ = ["Progress", "Restorer", "TileSize", "load"]
 
 TileSize = int | Literal["auto", "off"]
-"""Longest side of a tile in input pixels; ``auto`` by the scale; ``off`` works on the whole image."""
+"""Longest side of a tile in input pixels; ``auto`` by the memory; ``off`` works on the whole image."""
 
 Progress = Callable[[float], None]
 """Called with the share of an image that is done, from 0 to 1."""
 
-_AUTO_OUTPUT = 1536  # output pixels along a tile: about 0.5 GB of features in half precision
+_FEATURES = 128  # values per output pixel that a model is taken to hold, unless it says otherwise
 
 ImageLike = Image.Image | Tensor | Photo
 
@@ -36,7 +37,7 @@ class Restorer:
     """Restores images with one model. Safe to call from several threads at once.
 
     Args:
-        model: from `restore.checkpoint.load_model`; its network is moved to `device`.
+        model: from `restore.checkpoint.load_model`; its network may be moved to `device`.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``auto`` is bfloat16 where the hardware has it.
         tile: see `TileSize`.
@@ -59,7 +60,7 @@ class Restorer:
         self.device = choose_device(device)
         self.dtype = choose_precision(precision, self.device)
         self.tile = tile
-        self._network = model.module.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._network = torch_network(model, self.device, self.dtype)
 
     @property
     def scale(self) -> int:
@@ -109,39 +110,57 @@ class Restorer:
             raise ValueError(f"expected (B, 3, H, W) with B, H and W >= 1, but got {tuple(image.shape)}")
         batch, _, height, width = image.shape
         result = torch.empty(batch, 3, height * self.scale, width * self.scale)
-        area = result.shape[-2] * result.shape[-1]
-        for done in map_tiles(
-            self._run,
-            image.float(),
-            result,
-            scale=self.scale,
-            size=self._tile_size(height, width),
-            halo=self.model.halo or 0,
-        ):
-            if progress:
-                progress(done / area)
-        return result.clamp_(0, 1)
+        self._fill(result, image, progress)
+        return result
 
     def _photo(self, photo: Photo, progress: Progress | None) -> Photo:
-        color = self.restore(photo.color, progress)
+        size = (photo.color.shape[-2] * self.scale, photo.color.shape[-1] * self.scale)
+        channels = 1 if photo.gray else 3
+        # Of a large photo even one copy in float32 would be too much: tiles become levels one by one.
+        dtype = torch.uint8 if photo.bits == 8 else torch.float32
+        color = torch.empty(1, channels, *size, dtype=dtype, memory_format=torch.channels_last)
+        self._fill(color, photo.color, progress)
         alpha = photo.alpha
         if alpha is not None:
-            alpha = imresize(alpha, (color.shape[-2], color.shape[-1])).clamp_(0, 1)
-        return replace(photo, color=color, alpha=alpha)
+            alpha = _like(color, imresize(alpha, size))
+        return replace(photo, color=color.expand(1, 3, *size), alpha=alpha)
 
-    def _run(self, tile: Tensor) -> Tensor:
-        tile = tile.to(self.device, memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
-            restored: Tensor = self._network(tile)
-        return restored.float()
+    def _fill(self, result: Tensor, image: Tensor, progress: Progress | None) -> None:
+        """Restore `image` tile by tile into `result`, of one channel (their mean) or three."""
+        size = self._tile_size(image.shape[-2], image.shape[-1])
+        done, area = 0, result.shape[-2] * result.shape[-1]
+        restored = map_tiles(
+            self._network, image.float(), scale=self.scale, size=size, halo=self.model.halo or 0
+        )
+        for tile, inner in restored:
+            wanted = inner if result.shape[1] == 3 else inner.mean(1, keepdim=True)
+            tile.place(result, self.scale).copy_(_like(result, wanted))
+            done += inner.shape[-2] * inner.shape[-1]
+            if progress:
+                progress(done / area)
 
     def _tile_size(self, height: int, width: int) -> int:
         whole = max(height, width)
         if self.tile == "off" or self.model.halo is None:
             return whole
         if self.tile == "auto":
-            return max(_AUTO_OUTPUT // self.scale, 1)
+            spec, options = self.model.spec, self.model.options
+            values = spec.memory(self.scale, options) if spec.memory else _FEATURES * self.scale**2
+            return tile_side(self.device, values * self.dtype.itemsize)
         return self.tile
+
+
+def _like(result: Tensor, restored: Tensor) -> Tensor:
+    """Clamped values, or levels rounded half up where `result` holds levels.
+
+    Raises:
+        ImageError: a value is NaN or infinite, which a level could not tell.
+    """
+    if result.dtype != torch.uint8:
+        return restored.clamp(0, 1)
+    if not restored.sum().isfinite():
+        raise ImageError("some values are NaN or infinite: run the model with --precision fp32")
+    return restored.clamp(0, 1).mul_(255).add_(0.5).to(torch.uint8)  # which rounds down
 
 
 def load(

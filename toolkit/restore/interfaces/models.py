@@ -12,6 +12,7 @@ from restore.interfaces.entry import Named
 from restore.interfaces.options import Options
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 __all__ = ["ModelSpec", "Weights"]
@@ -58,8 +59,15 @@ class ModelSpec(Named):
     """Where it was published."""
     describe: Callable[[Path], tuple[int, Options]] | None = None
     """For models whose shape is read from a weights file: ``describe(file) -> (scale, options)``."""
-    fuse: Callable[[nn.Module], nn.Module] | None = None
-    """An algebraically equal network that runs faster; the given network is left as it is."""
+    fuse: Callable[[nn.Module, torch.dtype], nn.Module] | None = None
+    """``fuse(network, dtype)``: an algebraically equal network that runs faster and multiplies in `dtype`.
+
+    It keeps the tensor contract: what it takes and gives is float32 (or float64, when `dtype` is), whatever
+    it works in. It may round where the plain network would under autocast, and nowhere else. The given
+    network is left as it is. See `restore.fusion` for layers."""
+    memory: Callable[[int, Any], int] | None = None
+    """``memory(scale, options)``: values that the fused network holds at its fullest, per input pixel, from
+    which the size of tiles follows. Left out: four images of 64 features, as large as the result."""
 
     def __post_init__(self) -> None:
         """Check what the toolkit relies on.

@@ -39,6 +39,7 @@ def model_checks(spec: ModelSpec, *, scale: int, options: Options | None = None)
         _saves_and_loads,
         _halo_is_exact,
         _tiles_equal_the_whole,
+        _fused_equals_plain,
     )
     return [check(f"{spec.name} {scale}x", claim, spec, scale, chosen) for claim in claims]
 
@@ -171,8 +172,8 @@ def _tiles_equal_the_whole(spec: ModelSpec, scale: int, options: Options) -> Non
         return
     module, image = _build(spec, scale, options), sample(37, 45)
     tiled = torch.empty(1, 3, 37 * scale, 45 * scale)
-    for _ in map_tiles(module, image, tiled, scale=scale, size=16, halo=halo):
-        pass
+    for tile, inner in map_tiles(module, image, scale=scale, size=16, halo=halo):
+        tile.place(tiled, scale).copy_(inner)
     with torch.inference_mode():
         whole = module(image)
     difference = (tiled - whole).abs().max().item()
@@ -182,6 +183,35 @@ def _tiles_equal_the_whole(spec: ModelSpec, scale: int, options: Options) -> Non
         f"tiles differ from the whole image by {difference:.2g}: the halo is too small, or the model "
         "looks at the whole image (declare a halo of None)",
     )
+
+
+def _fused_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
+    if spec.fuse is None:
+        return
+    module = _build(spec, scale, options).double()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    fused = spec.fuse(module, torch.float64).eval()
+    for height, width in SIZES:
+        image = sample(height, width, batch=2, dtype=torch.float64)
+        with torch.inference_mode():
+            plain, fast = module(image), fused(image)
+        difference = (fast - plain).abs().max().item()
+        expect(
+            difference <= 1e-10 * max(1.0, plain.abs().max().item()),
+            f"the fused network differs by {difference:.2g} from the plain one in float64, on an input of "
+            f"{height}x{width}: fusing must be an identity",
+        )
+    expect(
+        all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items()),
+        "fusing changed the weights of the plain network: work on copies",
+    )
+    for dtype in (torch.float32, torch.bfloat16):
+        with torch.inference_mode():
+            restored = spec.fuse(module.float(), dtype).eval()(sample(9, 11))
+        expect(
+            restored.dtype == torch.float32,
+            f"the network fused in {dtype} gave {restored.dtype}: take and give float32",
+        )
 
 
 def _make_positive(module: nn.Module) -> None:

@@ -1,0 +1,66 @@
+"""Fused layers against the plain ones that they stand for, in float64, where rounding hides nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from restore import fusion
+from restore.fusion import FusedConv, FusedUpsampling, folded
+
+sides = st.integers(1, 9)
+
+
+@given(
+    height=sides, width=sides, factor=st.integers(1, 4), kernel=st.sampled_from([1, 3, 5]), bias=st.booleans()
+)
+@settings(max_examples=60, deadline=None)
+def test_enlargement_and_convolution_are_one_transposed_convolution(
+    *, height: int, width: int, factor: int, kernel: int, bias: bool
+) -> None:
+    conv = nn.Conv2d(4, 6, kernel, padding=kernel // 2, bias=bias).double()
+    image = torch.randn(2, 4, height, width, dtype=torch.float64)
+    with torch.no_grad():
+        plain = F.relu(conv(F.interpolate(image, scale_factor=factor, mode="nearest")))
+        fused = FusedUpsampling(conv, factor, torch.float64)(image)
+    torch.testing.assert_close(fused, plain, rtol=0, atol=1e-12)
+
+
+def test_doubling_needs_four_ninths_of_the_multiplications() -> None:
+    weight = folded(torch.rand(5, 3, 3, 3), 2)
+    assert weight.shape == (3, 5, 4, 4)  # 16 weights for 4 outputs, where 4 outputs took 4 times 9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_what_onednn_does_in_one_pass_equals_the_plain_operations(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, layout: torch.memory_format
+) -> None:
+    conv = nn.Conv2d(16, 16, 3, padding=1)
+    image = torch.randn(2, 16, 11, 13).to(dtype).contiguous(memory_format=layout)
+    layers = (FusedConv(conv, dtype), FusedConv(conv, dtype, relu=True), FusedUpsampling(conv, 2, dtype))
+
+    def results() -> list[torch.Tensor]:
+        with torch.inference_mode():
+            return [*(layer(image) for layer in layers), layers[0].add_to(image.clone(), image)]
+
+    fast = results()
+    monkeypatch.setattr(fusion, "_has_onednn", lambda _: False)
+    for one, other in zip(fast, results(), strict=True):
+        torch.testing.assert_close(one, other, rtol=2e-2, atol=2e-2 if dtype == torch.bfloat16 else 1e-5)
+
+
+def test_the_plain_layer_is_left_as_it_is() -> None:
+    conv = nn.Conv2d(4, 4, 3, padding=1)
+    fused = FusedConv(conv, torch.float32)
+    fused.weight.zero_()
+    assert conv.weight.abs().sum() > 0
+
+
+def test_padding_by_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="padding of a fused layer as numbers, not as 'same'"):
+        FusedConv(nn.Conv2d(4, 4, 3, padding="same"), torch.float32)
