@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from PIL import Image
 
 import restore
 from restore.checkpoint import LoadedModel, WeightsCard, load_model, save_weights
-from restore.errors import UnknownNameError, UsageError, WeightsError
-from restore.inference import Restorer
+from restore.errors import ImageError, UnknownNameError, UsageError, WeightsError
+from restore.images import Photo, read
+from restore.inference import Restorer, hardware
 from restore.inference.restorer import TileSize
 from restore.registry import Registry, discover
 
@@ -122,3 +124,81 @@ def test_a_device_that_is_not_there_is_refused(device: str, problem: str) -> Non
 def test_a_tile_below_one_pixel_is_refused(tile: TileSize) -> None:
     with pytest.raises(UsageError, match="is too small"):
         restore.load("bicubic", tile=tile)
+
+
+def astronaut(size: int = 96) -> torch.Tensor:
+    """Part of a photograph, ``(1, 3, size, size)``."""
+    file = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+    return read(file).color[..., :size, 40 : 40 + size].contiguous()
+
+
+def test_half_precision_is_seen_in_no_pixel_of_a_photograph() -> None:
+    """The enlargement stays float32: only what the network adds is rounded."""
+    image = astronaut()
+    exact, half = (
+        restore.load("enhancenet:e", device="cpu", precision=precision).restore(image)
+        for precision in ("fp32", "bf16")
+    )
+    levels = (half - exact).abs() * 255
+    assert levels.max() > 0
+    assert (levels <= 2).float().mean() >= 0.999
+    noise = (half - exact).square().mean()
+    assert noise < 10 ** (-50 / 10)  # beside the 25 to 35 dB that separate a result from its target: nothing
+
+
+def test_the_fused_network_equals_the_plain_one(registry: Registry) -> None:
+    model = load_model("enhancenet:e", registry)
+    image = astronaut(40)
+    with torch.inference_mode():
+        plain = model.module(image).clamp(0, 1)
+    fused = Restorer(model, device="cpu", precision="fp32").restore(image)
+    torch.testing.assert_close(fused, plain, rtol=0, atol=2e-6)
+
+
+def test_several_threads_share_one_restorer() -> None:
+    restorer = restore.load("enhancenet:e", device="cpu", tile=24)
+    images = [astronaut(48), astronaut(48).flip(-1)]
+    alone = [restorer.restore(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(restorer.restore, images * 4))
+    for index, restored in enumerate(together):
+        assert torch.equal(restored, alone[index % 2])
+
+
+@pytest.mark.parametrize("gray", [False, True])
+def test_a_photo_of_eight_bits_becomes_levels(*, gray: bool) -> None:
+    restorer = restore.load("enhancenet:e", device="cpu", tile=20)
+    color = astronaut(32)
+    color = color.mean(1, keepdim=True).expand(1, 3, 32, 32) if gray else color
+    photo = restorer.upscale(Photo(color, gray=gray))
+    exact = restorer.restore(color)
+    exact = exact.mean(1, keepdim=True).expand_as(exact) if gray else exact
+    assert photo.color.dtype == torch.uint8
+    assert photo.color.shape == (1, 3, 128, 128)
+    assert (photo.color - exact * 255).abs().max() <= 0.5 + 1e-3
+
+
+def test_sixteen_bits_stay_more_than_levels() -> None:
+    photo = restore.load("bicubic", device="cpu").upscale(Photo(astronaut(16), gray=True, bits=16))
+    assert photo.color.dtype == torch.float32
+
+
+def test_what_is_not_finite_never_becomes_a_level(registry: Registry) -> None:
+    model = fresh(registry, "enhancenet", 2)
+    with torch.no_grad():
+        list(model.module.parameters())[-1].fill_(torch.nan)
+    with pytest.raises(ImageError, match="NaN or infinite: run the model with --precision fp32"):
+        Restorer(model, device="cpu").upscale(Photo(astronaut(16)))
+
+
+def test_tiles_grow_with_the_memory(monkeypatch: pytest.MonkeyPatch, registry: Registry) -> None:
+    cpu = torch.device("cpu")
+    sides = []
+    for free in (2**28, 2**30, 2**40):
+        monkeypatch.setattr(hardware, "_free_memory", lambda _, free=free: free)
+        sides.append(hardware.tile_side(cpu, 384))
+    assert sides == sorted(sides)
+    assert 384 * sides[0] ** 2 <= 64 * 2**20
+    assert 384 * sides[-1] ** 2 <= 192 * 2**20
+    # A network that needs more for each pixel gets smaller tiles.
+    assert hardware.tile_side(cpu, 10**12) == 1

@@ -1,0 +1,149 @@
+"""One way to run a network, in a process of its own: what `upscale.py` starts and asks in turns.
+
+::
+
+    python benchmarks/contestant.py NAME MODEL SIZE
+
+It prints a line when it is ready, and for each line that it reads one with the seconds that one image took.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restore.allocator import keep_memory
+from restore.checkpoint import load_model
+from restore.config import Precision
+from restore.inference import load
+from restore.registry import discover
+
+Run = Callable[[], object]
+
+WARMUP = 4
+
+
+def photograph(size: int) -> Tensor:
+    """``(1, 3, size, size)``: smooth noise. How long a network takes does not depend on what it sees."""
+    noise = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    return F.avg_pool2d(noise, 5, 1, 2, count_include_pad=False)
+
+
+class AsExported(nn.Module):
+    """The network with the bicubic enlargement that exporters know, as one would write it for them."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network: Any = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` -> ``(B, 3, scale*H, scale*W)``."""
+        net = self.network
+        features = net.upsampling(net.trunk(F.relu(net.head(image - net.mean))))
+        residual: Tensor = net.tail(F.relu(net.refine(features)))
+        return residual + F.interpolate(image, scale_factor=float(net.scale), mode="bicubic")
+
+
+def eager(model: str, image: Tensor, *, dtype: torch.dtype = torch.float32, compiled: bool = False) -> Run:
+    """PyTorch; in half precision with channels last."""
+    network = load_model(model, discover()).module.eval()
+    if dtype != torch.float32:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        image = image.contiguous(memory_format=torch.channels_last)
+    call = torch.compile(network) if compiled else network
+
+    def run() -> Tensor:
+        with torch.inference_mode(), torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+            restored: Tensor = call(image)
+        return restored
+
+    return run
+
+
+def onnxruntime(model: str, image: Tensor) -> Run:
+    """In float32, from a file as `torch.onnx.export` writes it."""
+    import onnxruntime as ort
+
+    network = AsExported(load_model(model, discover()).module.eval())
+    program = torch.onnx.export(network, (image,), dynamo=True, verbose=False)
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave nothing")
+    session = ort.InferenceSession(program.model_proto.SerializeToString())
+    given = {session.get_inputs()[0].name: image.numpy()}
+    return lambda: session.run(None, given)
+
+
+def openvino(model: str, image: Tensor, *, precision: str) -> Run:
+    """With the hint for latency, of fixed size."""
+    import openvino as ov
+
+    network = AsExported(load_model(model, discover()).module.eval())
+    graph = ov.convert_model(network, example_input=image, input=[tuple(image.shape)])
+    hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    compiled = ov.Core().compile_model(graph, "CPU", hints)
+    pixels = image.numpy()
+    return lambda: compiled(pixels)[0]
+
+
+def ours(model: str, image: Tensor, *, precision: Precision = "auto", **options: Any) -> Run:
+    """What `restore upscale` runs, from pixels to pixels."""
+    keep_memory()
+    restorer = load(model, device="cpu", precision=precision, **options)
+    return lambda: restorer.restore(image)
+
+
+def matrices(dtype: torch.dtype) -> Run:
+    """A product of two matrices of 4096 x 4096: 2 * 4096^3 operations."""
+    one, other = (torch.randn(4096, 4096).to(dtype) for _ in range(2))
+    return lambda: one @ other
+
+
+CONTESTANTS: dict[str, Callable[[str, Tensor], Run]] = {
+    "matrix product bf16": lambda _, __: matrices(torch.bfloat16),
+    "matrix product fp32": lambda _, __: matrices(torch.float32),
+    "PyTorch fp32": eager,
+    "PyTorch bf16 channels_last": lambda model, image: eager(model, image, dtype=torch.bfloat16),
+    "torch.compile bf16": lambda model, image: eager(model, image, dtype=torch.bfloat16, compiled=True),
+    "onnxruntime fp32": onnxruntime,
+    "OpenVINO fp32": lambda model, image: openvino(model, image, precision="f32"),
+    "OpenVINO bf16": lambda model, image: openvino(model, image, precision="bf16"),
+    "restore": ours,
+    "restore --precision fp32": lambda model, image: ours(model, image, precision="fp32"),
+}
+
+
+def operations(model: str) -> int:
+    """Floating-point operations of the network as written, per input pixel."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    side = 32
+    convolutions = torch.ops.aten.convolution
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        load_model(model, discover()).module(photograph(side))
+    return int(counter.get_flop_counts()["Global"][convolutions]) // side**2
+
+
+def main(name: str, model: str, size: int) -> None:
+    """Answer each line that comes with the seconds that one image takes."""
+    run = CONTESTANTS[name](model, photograph(size))
+    for _ in range(WARMUP):
+        run()
+    ready = {"operations": operations(model), "scale": load_model(model, discover()).scale}
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
+    for _ in sys.stdin:
+        begin = time.perf_counter()
+        run()
+        sys.stdout.write(f"{time.perf_counter() - begin}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
