@@ -55,7 +55,7 @@ def eager(model: str, image: Tensor, *, dtype: torch.dtype = torch.float32, comp
     """PyTorch; in half precision with channels last."""
     network = load_model(model, discover()).module.eval()
     if dtype != torch.float32:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)
         image = image.contiguous(memory_format=torch.channels_last)
     call = torch.compile(network) if compiled else network
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -18,8 +19,8 @@ Configure = Callable[..., TrainingConfig]
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCHMARKS / "training.py"), *map(str, arguments)]
+def call(*arguments: object, program: str = "training") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / f"{program}.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -56,3 +57,38 @@ def test_every_part_of_an_adversarial_step_is_measured(
     phases = benchmark.measure_phases(case)
     assert phases.keys() == benchmark.PHASES.keys()
     assert all(milliseconds > 0 for milliseconds in phases.values())
+
+
+def test_the_speed_benchmark_compares_with_the_fastest_peer(tmp_path: Path) -> None:
+    names = ("matrix product bf16", "PyTorch fp32", "PyTorch bf16 channels_last", "restore")
+    only = [word for name in names for word in ("--only", name)]
+    plot = tmp_path / "speed.svg"
+    done = call("--size", 16, "--repeats", 1, *only, "--json", "--plot", plot, program="upscale")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    rows = {row["name"]: row for row in result["rows"]}
+    assert set(rows) == set(names[1:])
+    assert max(row["ratio"] for row in rows.values() if row["kind"] == "peer") == 1
+    assert result["ratio_default"] == rows["restore"]["ratio"] == result["ratio_to_best_peer"]
+    pixels = (16 * 4) ** 2
+    for row in rows.values():
+        assert row["megapixels"] == pytest.approx(pixels / 1e3 / row["milliseconds"])
+        # 4.19 MFLOP an input pixel, at 4x; each rate is one of the same run.
+        operations = row["share"] * result["gflops"]["matrix product bf16"] * row["milliseconds"] * 1e6
+        assert operations / 16**2 == pytest.approx(4.19e6, rel=0.01)
+    assert plot.read_text().count("restore") >= 1
+
+
+def test_the_speed_benchmark_refuses_unknown_contestants() -> None:
+    done = call("--only", "pytorch", program="upscale")
+    assert done.returncode == 2
+    assert "there is no contestant" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_memory_benchmark_measures_each_size() -> None:
+    done = call("--size", "8x8", "--size", "64x64", "--model", "bicubic", "--json", program="memory")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert [row["output_megapixels"] for row in rows] == [0.001024, 0.065536]
+    assert all(100 < row["peak_mib"] < 4000 for row in rows)
