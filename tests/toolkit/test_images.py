@@ -918,7 +918,10 @@ def fail_on_disk(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
             super().write(data[: len(data) // 2])
             raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(Path, "open", lambda path, mode: Full(path, mode))
+    def opened(path: Path, mode: str) -> Full:
+        return Full(path, mode)
+
+    monkeypatch.setattr(Path, "open", opened)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])

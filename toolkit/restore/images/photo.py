@@ -15,8 +15,8 @@ class Photo:
     """A picture, upright, and what its file carried."""
 
     color: Tensor
-    """``(1, 3, H, W)`` in any memory format: float32 in [0, 1], or uint8 levels from 0 to 255, in a gray photo
-    the same in each channel. In the colour space of `icc_profile` or else sRGB."""
+    """``(1, 3, H, W)`` in any memory format: float32 in [0, 1], or uint8 levels from 0 to 255; if `gray`, the
+    same levels in each channel. In the colour space of `icc_profile` or else sRGB."""
     alpha: Tensor | None = None
     """``(1, 1, H, W)`` float32 in [0, 1] or uint8; 1 or 255 is opaque. Colour is not multiplied by it."""
     gray: bool = False
