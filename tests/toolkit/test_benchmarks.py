@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -18,8 +19,8 @@ Configure = Callable[..., TrainingConfig]
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCHMARKS / "training.py"), *map(str, arguments)]
+def call(*arguments: object, program: str = "training") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / f"{program}.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -56,3 +57,31 @@ def test_every_part_of_an_adversarial_step_is_measured(
     phases = benchmark.measure_phases(case)
     assert phases.keys() == benchmark.PHASES.keys()
     assert all(milliseconds > 0 for milliseconds in phases.values())
+
+
+WAYS = ["network alone", "pipeline", "one after another", "pipeline, --small"]
+FOLDER = ("--model", "bicubic", "--device", "cpu", "--images", 2, "--small-images", 1, "--repeats", 1)
+
+
+def test_the_folder_benchmark_prints_its_table(photos: Path) -> None:
+    done = call(photos, *FOLDER, program="folder")
+    assert done.returncode == 0, done.stderr
+    title, table = done.stdout.strip().split("\n\n")
+    assert title.startswith("bicubic 4x, 2 images (1 with --small), ")
+    names = [line.split("  ")[0] for line in table.splitlines()]
+    assert names == ["megapixels a second", *WAYS]
+
+
+def test_the_folder_benchmark_gives_one_object_to_machines(photos: Path) -> None:
+    found = json.loads(call(photos, *FOLDER, "--json", program="folder").stdout)
+    rows = {row["way"]: row for row in found["rows"]}
+    assert list(rows) == WAYS
+    assert rows["network alone"]["share_kept"] == 1
+    assert all(row["megapixels_per_second"] > 0 for row in rows.values())
+    assert [way for way, row in rows.items() if row["bytes_per_pixel"]] == WAYS[1:]
+
+
+def test_the_folder_benchmark_refuses_a_folder_without_images(tmp_path: Path) -> None:
+    refused = call(tmp_path, *FOLDER, program="folder")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: there is no image in ")
