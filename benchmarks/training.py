@@ -25,13 +25,12 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 from unittest.mock import patch
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 import typer
-from PIL import Image
 from torch import Tensor
 
+from drawn import draw
 from restore.config import TrainingConfig, resolve
 from restore.data import Pair, batches
 from restore.errors import RestoreError
@@ -261,17 +260,6 @@ def in_memory(plan: Plan, count: int = 8) -> list[Pair]:
         (torch.stack([pair[0] for pair in batch]), torch.stack([pair[1] for pair in batch]))
         for batch in samples
     ]
-
-
-def draw(folder: Path, count: int, side: int) -> Path:
-    """JPEGs of blocks and noise, of the size of common photographs and no smaller than a patch."""
-    random = np.random.default_rng(0)
-    height, width = max(321, side), max(481, side)
-    for index in range(count):
-        blocks = random.integers(20, 236, (-(-height // 8), -(-width // 8), 3)).repeat(8, 0).repeat(8, 1)
-        pixels = blocks[:height, :width] + random.integers(-20, 20, (height, width, 3))
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{index:03}.jpg", quality=90)
-    return folder
 
 
 def speed_table(ours: list[Speed], plain: list[float]) -> str:

@@ -92,3 +92,31 @@ def test_the_memory_benchmark_measures_each_size() -> None:
     rows = json.loads(done.stdout)["rows"]
     assert [row["output_megapixels"] for row in rows] == [0.001024, 0.065536]
     assert all(100 < row["peak_mib"] < 4000 for row in rows)
+
+
+WAYS = ["network alone", "pipeline", "one after another", "pipeline, --small"]
+FOLDER = ("--model", "bicubic", "--device", "cpu", "--images", 2, "--small-images", 1, "--repeats", 1)
+
+
+def test_the_folder_benchmark_prints_its_table(photos: Path) -> None:
+    done = call(photos, *FOLDER, program="folder")
+    assert done.returncode == 0, done.stderr
+    title, table = done.stdout.strip().split("\n\n")
+    assert title.startswith("bicubic 4x, 2 images (1 with --small), ")
+    names = [line.split("  ")[0] for line in table.splitlines()]
+    assert names == ["megapixels a second", *WAYS]
+
+
+def test_the_folder_benchmark_gives_one_object_to_machines(photos: Path) -> None:
+    found = json.loads(call(photos, *FOLDER, "--json", program="folder").stdout)
+    rows = {row["way"]: row for row in found["rows"]}
+    assert list(rows) == WAYS
+    assert rows["network alone"]["share_kept"] == 1
+    assert all(row["megapixels_per_second"] > 0 for row in rows.values())
+    assert [way for way, row in rows.items() if row["bytes_per_pixel"]] == WAYS[1:]
+
+
+def test_the_folder_benchmark_refuses_a_folder_without_images(tmp_path: Path) -> None:
+    refused = call(tmp_path, *FOLDER, program="folder")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: there is no image in ")

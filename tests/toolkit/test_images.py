@@ -3,9 +3,11 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import tracemalloc
 import warnings
 import zlib
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +32,7 @@ from restore.images import (
     to_pil,
     write,
 )
+from restore.images.png import BAND
 
 Levels = NDArray[Any]
 
@@ -767,6 +770,96 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float, pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_value_that_is_not_finite_below_the_first_band_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"old")
+    color = torch.zeros(1, 3, 2, BAND)
+    color[..., 1, 1] = float("nan")
+    with pytest.raises(ImageError, match=r"some values are NaN or infinite"):
+        write(Photo(color), tmp_path / "a.png")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
+
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+def levels_photo(photo: Photo, layout: torch.memory_format) -> Photo:
+    """The same photo as levels."""
+    color = (photo.color * 255).round().to(torch.uint8).contiguous(memory_format=layout)
+    alpha = None if photo.alpha is None else (photo.alpha * 255).round().to(torch.uint8)
+    return replace(photo, color=color, alpha=alpha)
+
+
+@pytest.mark.parametrize("suffix", sorted(WRITE_SUFFIXES))
+@pytest.mark.parametrize("layout", LAYOUTS, ids=["planes", "pixels"])
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_levels_are_written_like_the_values_they_stand_for(
+    tmp_path: Path, suffix: str, layout: torch.memory_format, gray: bool, alpha: bool
+) -> None:
+    opacity = noise(24, 32, seed=1) if suffix in ALPHA else np.full((24, 32), 255, np.uint8)
+    values = photo_of(smooth()[..., 0] if gray else smooth(), alpha=opacity if alpha else None, gray=gray)
+    levels = levels_photo(values, layout)
+    write(values, tmp_path / f"a{suffix}")
+    write(levels, tmp_path / f"b{suffix}")
+    assert (tmp_path / f"b{suffix}").read_bytes() == (tmp_path / f"a{suffix}").read_bytes()
+    assert to_pil(levels) == to_pil(values)
+
+
+@pytest.mark.parametrize("mixed", ["color", "alpha"])
+def test_levels_and_values_go_together(tmp_path: Path, mixed: str) -> None:
+    values = photo_of(noise(6, 7, 3), alpha=noise(6, 7, seed=1))
+    levels = levels_photo(values, torch.channels_last)
+    write(replace(values, **{mixed: getattr(levels, mixed)}), tmp_path / "a.png")
+    back = read(tmp_path / "a.png")
+    assert torch.equal(back.color, values.color)
+    assert (alpha_levels(back) == noise(6, 7, seed=1)).all()
+
+
+def test_levels_have_no_more_than_8_bits_to_write(tmp_path: Path) -> None:
+    photo = replace(levels_photo(photo_of(noise(6, 7), gray=True), torch.channels_last), bits=16)
+    write(photo, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as back:
+        assert back.mode == "L"
+        assert (np.array(back) == noise(6, 7)).all()
+
+
+def test_a_photo_of_many_bands_is_written_whole(tmp_path: Path) -> None:
+    values = photo_of(noise(700, 1500, 3), alpha=noise(700, 1500, seed=1))
+    assert 3 * BAND < 700 * 1500
+    for photo in (values, levels_photo(values, torch.channels_last)):
+        write(photo, tmp_path / "a.png")
+        back = read(tmp_path / "a.png")
+        assert torch.equal(back.color, values.color)
+        assert (alpha_levels(back) == noise(700, 1500, seed=1)).all()
+
+
+def test_levels_are_written_without_a_copy_of_them_all(tmp_path: Path) -> None:
+    color = torch.zeros(1, 3, 4000, 1000, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+    tracemalloc.start()
+    write(Photo(color), tmp_path / "a.png")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < color.nbytes / 3
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("gray", [False, True])
+def test_a_small_png_holds_the_same_in_fewer_bytes(tmp_path: Path, gray: bool, bits: Literal[8, 16]) -> None:
+    rows = np.tile(noise(1, 200, 1 if gray else 3, seed=3), (90, 1, 1))[:, :, 0 if gray else slice(None)]
+    photo = replace(photo_of(rows, gray=gray), bits=bits, exif=camera_exif().tobytes(), dpi=(300.0, 300.0))
+    write(photo, tmp_path / "a.png")
+    write(photo, tmp_path / "b.png", small=True)
+    assert (tmp_path / "b.png").stat().st_size < (tmp_path / "a.png").stat().st_size
+    first, second = read(tmp_path / "a.png"), read(tmp_path / "b.png")
+    assert torch.equal(first.color, second.color)
+    assert (first.gray, first.bits, first.exif, first.dpi) == (
+        second.gray,
+        second.bits,
+        second.exif,
+        second.dpi,
+    )
+
+
 @pytest.mark.parametrize(
     ("suffix", "longest"), [(".jpg", 65500), (".webp", 16383), (".gif", 65535), (".avif", 32768)]
 )
@@ -820,25 +913,29 @@ def test_every_writable_suffix_is_readable(tmp_path: Path, suffix: str) -> None:
 def fail_on_disk(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """Make every write stop half way, as a full disk does."""
 
-    def half(path: Path, data: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(data[: len(data) // 2])
-        raise OSError(code, os.strerror(code))
+    class Full(FileIO):
+        def write(self, data: Any) -> int:
+            super().write(data[: len(data) // 2])
+            raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(Path, "write_bytes", half)
+    def opened(path: Path, mode: str) -> Full:
+        return Full(path, mode)
+
+    monkeypatch.setattr(Path, "open", opened)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
 def test_a_full_disk_is_reported_and_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    path = tmp_path / "a.png"
+    path = tmp_path / name
     path.write_bytes(b"old")
     fail_on_disk(monkeypatch, errno.ENOSPC)
     with pytest.raises(ImageError, match="No space left on device; make room") as caught:
         write(Photo(flat()), path)
     assert str(path) in str(caught.value)
     monkeypatch.undo()
-    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+    assert [file.name for file in tmp_path.iterdir()] == [name]
     assert path.read_bytes() == b"old"
 
 

@@ -158,6 +158,15 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> 
     assert str(tmp_path / "out") in done.stderr
 
 
+def test_small_files_are_smaller_and_hold_the_same(tmp_path: Path) -> None:
+    photo = picture(tmp_path / "a.png", 60, 60)
+    assert upscale(photo, "-o", tmp_path / "fast.png").returncode == 0
+    assert upscale(photo, "-o", tmp_path / "small.png", "--small").returncode == 0
+    assert (tmp_path / "small.png").stat().st_size < (tmp_path / "fast.png").stat().st_size
+    with Image.open(tmp_path / "small.png") as small, Image.open(tmp_path / "fast.png") as fast:
+        assert small == fast
+
+
 def test_the_result_goes_to_stdout_and_nothing_else_does(tmp_path: Path) -> None:
     done = upscale(picture(tmp_path / "a.png"))
     assert done.stdout.startswith(str(tmp_path / "a_x4.png"))

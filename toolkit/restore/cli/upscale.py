@@ -11,8 +11,11 @@ from restore.cli import console
 from restore.config import Precision
 
 if TYPE_CHECKING:
-    from restore.inference import Outcome
-    from restore.inference.restorer import TileSize
+    from contextlib import AbstractContextManager
+
+    from restore.allocator import keep_memory
+    from restore.inference import Job, Outcome
+    from restore.inference.restorer import Progress, TileSize
 
 __all__ = ["upscale"]
 
@@ -36,6 +39,9 @@ def upscale(
     existing: Annotated[
         Literal["overwrite", "skip", "error"], typer.Option(help="What to do with outputs that exist.")
     ] = "overwrite",
+    small: Annotated[
+        bool, typer.Option("--small", help="Make PNG files as small as possible, which is slow.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout.")] = False,
 ) -> None:
     """Enlarge photographs.
@@ -43,9 +49,10 @@ def upscale(
     photo.jpg becomes photo_x4.jpg beside it, and a folder becomes FOLDER_x4/ with the same tree. A file that
     cannot be done is named with its reason, the others are done, and the exit code is 1.
     """
-    from restore.inference import load, plan, run
+    from restore.inference import load, plan, run_all
     from restore.registry import discover
 
+    keep_memory()
     registry = discover()
     console.tell_problems(registry)
     restorer = load(
@@ -58,9 +65,11 @@ def upscale(
     try:
         with console.progress() as bar:
             total = bar.add_task("all", total=len(jobs), visible=len(jobs) > 1)
-            for job in jobs:
-                with console.task(bar, job.source.name) as update:
-                    outcome = run(job, restorer, existing=existing, progress=update)
+
+            def watch(job: Job) -> AbstractContextManager[Progress]:
+                return console.task(bar, job.source.name)
+
+            for outcome in run_all(jobs, restorer, existing=existing, small=small, watch=watch):
                 bar.advance(total)
                 outcomes.append(outcome)
                 _tell(outcome, json=json)

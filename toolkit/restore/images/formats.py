@@ -15,6 +15,7 @@ __all__ = [
     "ALL_MODES",
     "AVIF",
     "JPEG",
+    "PNG",
     "READ_SUFFIXES",
     "TIFF",
     "WRITE_SUFFIXES",
@@ -40,7 +41,7 @@ _OPAQUE_MODES = frozenset({"L", "RGB"})
 
 # The limits are those of the codecs in use: libjpeg stops at 65500, not at the format's 65535, and
 # libavif writes more than the 32768 that it is willing to read.
-PNG = Format("PNG", ALL_MODES, options={"compress_level": 1})
+PNG = Format("PNG", ALL_MODES, options={"optimize": True})  # for small files; the others are ours
 JPEG = Format("JPEG", _OPAQUE_MODES, longest=65500, options={"quality": 95})
 TIFF = Format("TIFF", ALL_MODES, options={"compression": "tiff_adobe_deflate"})
 WEBP = Format("WEBP", frozenset({"RGB", "RGBA"}), longest=16383, options={"quality": 95})

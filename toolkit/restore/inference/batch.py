@@ -1,22 +1,17 @@
-"""Files, folders and globs become jobs, and jobs become files: one failure never stops the others."""
+"""Files, folders and globs become jobs, and what became of each job is told."""
 
 from __future__ import annotations
 
 import glob
-import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from restore.errors import ImageError, RestoreError, UsageError
-from restore.images import WRITE_SUFFIXES, is_image_name, read, write
-from restore.inference.restorer import Progress, Restorer
+from restore.errors import ImageError, UsageError
+from restore.images import WRITE_SUFFIXES, is_image_name
 
-__all__ = ["Existing", "Job", "Outcome", "plan", "run"]
-
-Existing = Literal["overwrite", "skip", "error"]
-"""What to do with an output that is there already."""
+__all__ = ["Job", "Outcome", "plan"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,7 @@ class Outcome:
     size: tuple[int, int] | None = None
     """Width and height of the result in pixels."""
     seconds: float = 0.0
+    """Spent on it, without what it waited for others."""
     notes: tuple[str, ...] = ()
     """What the result does not carry any more."""
 
@@ -92,33 +88,6 @@ def plan(
             failed.append(Outcome(Path(text), "failed", reason=str(error)))
     _refuse_collisions(jobs)
     return list(dict.fromkeys(jobs)), failed
-
-
-def run(
-    job: Job, restorer: Restorer, *, existing: Existing = "overwrite", progress: Progress | None = None
-) -> Outcome:
-    """Read, restore and write one image; whatever is wrong with it becomes a failed outcome.
-
-    Raises:
-        MemoryError: there is no memory for the image.
-        OSError: the output folder cannot be made.
-    """
-    if existing != "overwrite" and job.destination.exists():
-        if existing == "skip":
-            return Outcome(job.source, "skipped", job.destination)
-        reason = f"'{job.destination}' is there already: use --existing overwrite or skip"
-        return Outcome(job.source, "failed", job.destination, reason)
-    begin = time.perf_counter()
-    try:
-        photo = read(job.source)
-        restored = restorer.upscale(photo, progress)
-        write(restored, job.destination)
-    except RestoreError as error:
-        return Outcome(job.source, "failed", job.destination, str(error))
-    height, width = restored.color.shape[-2:]
-    notes = (f"only the first of its {photo.frames} frames was used",) if photo.frames > 1 else ()
-    seconds = time.perf_counter() - begin
-    return Outcome(job.source, "done", job.destination, size=(width, height), seconds=seconds, notes=notes)
 
 
 def _expand(text: str, scale: int, out: Path | None, *, recursive: bool, only: bool) -> list[Job]:
