@@ -24,6 +24,7 @@ import torch
 import typer
 
 from drawn import draw
+from restore.allocator import keep_memory
 from restore.config import Precision
 from restore.errors import DataError, RestoreError
 from restore.images import is_image_name, read
@@ -170,6 +171,7 @@ def main(
     """Compare megapixels a second of a network alone, and of `restore upscale` from files to PNG files."""
     with TemporaryDirectory() as drawn, TemporaryDirectory() as results:
         try:
+            keep_memory()  # as the program does
             restorer = load(model, device=device, precision=precision)
             jobs = find(folder or draw(Path(drawn), images), images, Path(results))
             case = Case(restorer, jobs, jobs[:small_images])

@@ -198,7 +198,7 @@ def test_tiles_grow_with_the_memory(monkeypatch: pytest.MonkeyPatch, registry: R
         monkeypatch.setattr(hardware, "_free_memory", lambda _, free=free: free)
         sides.append(hardware.tile_side(cpu, 384))
     assert sides == sorted(sides)
-    assert 384 * sides[0] ** 2 <= 64 * 2**20
-    assert 384 * sides[-1] ** 2 <= 192 * 2**20
+    assert 384 * sides[0] ** 2 <= 32 * 2**20
+    assert 384 * sides[-1] ** 2 <= 96 * 2**20
     # A network that needs more for each pixel gets smaller tiles.
     assert hardware.tile_side(cpu, 10**12) == 1

@@ -19,14 +19,18 @@ sides = st.integers(1, 60)
 def test_inner_parts_cover_each_pixel_once_and_margins_stay_inside(
     height: int, width: int, size: int, halo: int
 ) -> None:
-    count = torch.zeros(height, width)
+    count, read = torch.zeros(height, width), set()
     for tile in tiles(height, width, size, halo):
         count[tile.top : tile.bottom, tile.left : tile.right] += 1
-        assert max(tile.bottom - tile.top, tile.right - tile.left) <= size
-        assert tile.outer_top == max(tile.top - halo, 0)
-        assert tile.outer_left == max(tile.left - halo, 0)
-        assert tile.outer_bottom == min(tile.bottom + halo, height)
-        assert tile.outer_right == min(tile.right + halo, width)
+        assert max(tile.bottom - tile.top, tile.right - tile.left) <= size + halo
+        for inner, outer, end in (
+            ((tile.top, tile.bottom), (tile.outer_top, tile.outer_bottom), height),
+            ((tile.left, tile.right), (tile.outer_left, tile.outer_right), width),
+        ):
+            assert outer[0] == 0 or 0 < outer[0] <= inner[0] - halo
+            assert outer[1] == end or inner[1] + halo <= outer[1] < end
+        read.add((tile.outer_bottom - tile.outer_top, tile.outer_right - tile.outer_left))
+    assert len(read) == 1
     assert (count == 1).all()
 
 

@@ -50,20 +50,23 @@ class Tile:
 
 
 def tiles(height: int, width: int, size: int, halo: int) -> Iterator[Tile]:
-    """Cover an image of `height` x `width` with tiles whose sides are `size` or less, of nearly equal sides.
+    """Cover an image of `height` x `width` with tiles that are all read with the same sides.
+
+    Equal sides let a library use again what it prepared for the first tile, code and memory.
 
     Args:
         height: rows of the image, >= 1.
         width: columns of the image, >= 1.
-        size: longest side that a tile contributes, in input pixels, >= 1.
+        size: what a tile contributes along a side on average, at most, in input pixels, >= 1. Where the image
+            ends a tile has no margin, and contributes up to `halo` more.
         halo: margin on each side that has a neighbour, in input pixels, >= 0.
 
     Yields:
         Tiles in reading order; their inner parts cover each pixel once.
     """
-    for rows in _cuts(height, size):
-        for columns in _cuts(width, size):
-            yield _tile(rows, columns, (height, width), halo)
+    for top, bottom, outer_top, outer_bottom in _cuts(height, size, halo):
+        for left, right, outer_left, outer_right in _cuts(width, size, halo):
+            yield Tile(top, left, bottom, right, outer_top, outer_left, outer_bottom, outer_right)
 
 
 def map_tiles(
@@ -91,41 +94,39 @@ def map_tiles(
             with torch.inference_mode():
                 inner = tile.inner(model(tile.read(image)), scale)
         except torch.OutOfMemoryError:
-            if size == 1:
+            if tile.bottom - tile.top == tile.right - tile.left == 1:
                 raise
-            size = -(-size // 2)
-            left = deque(part for each in (tile, *left) for part in _cut(each, image, size, halo))
+            left = deque(part for each in (tile, *left) for part in _quarters(each, image, halo))
         else:
             yield tile, inner
+            del inner  # before the next tile needs the room
 
 
-def _cut(tile: Tile, image: Tensor, size: int, halo: int) -> Iterator[Tile]:
-    """Tiles of `size` or less that contribute what `tile` does."""
-    for part in tiles(tile.bottom - tile.top, tile.right - tile.left, size, 0):
-        yield _tile(
-            (tile.top + part.top, tile.top + part.bottom),
-            (tile.left + part.left, tile.left + part.right),
-            (image.shape[-2], image.shape[-1]),
-            halo,
+def _quarters(tile: Tile, image: Tensor, halo: int) -> Iterator[Tile]:
+    """Tiles of half the sides that contribute what `tile` does."""
+    sides = (tile.bottom - tile.top, tile.right - tile.left)
+    for part in tiles(*sides, -(-max(sides) // 2), 0):
+        top, bottom = tile.top + part.top, tile.top + part.bottom
+        left, right = tile.left + part.left, tile.left + part.right
+        yield Tile(
+            top,
+            left,
+            bottom,
+            right,
+            max(top - halo, 0),
+            max(left - halo, 0),
+            min(bottom + halo, image.shape[-2]),
+            min(right + halo, image.shape[-1]),
         )
 
 
-def _tile(rows: tuple[int, int], columns: tuple[int, int], within: tuple[int, int], halo: int) -> Tile:
-    """The tile of these half-open ranges in an image of `within` rows and columns."""
-    (top, bottom), (left, right) = rows, columns
-    return Tile(
-        top,
-        left,
-        bottom,
-        right,
-        max(top - halo, 0),
-        max(left - halo, 0),
-        min(bottom + halo, within[0]),
-        min(right + halo, within[1]),
-    )
-
-
-def _cuts(length: int, size: int) -> Iterator[tuple[int, int]]:
+def _cuts(length: int, size: int, halo: int) -> Iterator[tuple[int, int, int, int]]:
+    """Along one axis, for each tile: first and last of what it contributes, and of what is read for it."""
     count = -(-length // size)
-    for index in range(count):
-        yield index * length // count, (index + 1) * length // count
+    outer = min(-(-(length + 2 * halo * (count - 1)) // count), length)
+    starts = [index * (length - outer) // max(count - 1, 1) for index in range(count)]
+    # Each cut lies `halo` behind the start of the next tile, and so at least `halo` before the end of this.
+    cuts = [0, *(min(start + halo, length) for start in starts[1:]), length]
+    for start, begin, end in zip(starts, cuts, cuts[1:], strict=False):
+        if begin < end:
+            yield begin, end, start, start + outer

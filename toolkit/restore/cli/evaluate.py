@@ -41,6 +41,7 @@ def evaluate(
     Each figure carries the protocol by which it was measured; only figures of one protocol share a column.
     """
     from restore import evaluation
+    from restore.allocator import keep_memory
     from restore.inference import load
     from restore.registry import discover
     from restore.report import evaluation_table
@@ -49,6 +50,7 @@ def evaluate(
         raise UsageError(
             f"--degraded is given {len(degraded)} times for {len(data)} --data: give one for each"
         )
+    keep_memory()
     registry = discover()
     console.tell_problems(registry)
     used = evaluation.meters(metric, registry, scale)

@@ -13,7 +13,6 @@ from restore.config import Precision
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from restore.allocator import keep_memory
     from restore.inference import Job, Outcome
     from restore.inference.restorer import Progress, TileSize
 
@@ -49,6 +48,7 @@ def upscale(
     photo.jpg becomes photo_x4.jpg beside it, and a folder becomes FOLDER_x4/ with the same tree. A file that
     cannot be done is named with its reason, the others are done, and the exit code is 1.
     """
+    from restore.allocator import keep_memory
     from restore.inference import load, plan, run_all
     from restore.registry import discover
 

@@ -12,7 +12,7 @@ from restore.errors import UsageError
 
 __all__ = ["DTYPES", "choose_device", "choose_precision", "tile_side"]
 
-_LEAST, _MOST = 64 * 2**20, 192 * 2**20  # bytes for a tile: smaller ones are mostly margin
+_LEAST, _MOST = 32 * 2**20, 96 * 2**20  # bytes for a tile: smaller ones are mostly margin
 _MOST_ON_GPU = 2**32
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

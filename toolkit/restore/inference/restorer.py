@@ -122,7 +122,7 @@ class Restorer:
         self._fill(color, photo.color, progress)
         alpha = photo.alpha
         if alpha is not None:
-            alpha = _like(color, imresize(alpha, size))
+            alpha = _ready(imresize(alpha, size), dtype).to(dtype)
         return replace(photo, color=color.expand(1, 3, *size), alpha=alpha)
 
     def _fill(self, result: Tensor, image: Tensor, progress: Progress | None) -> None:
@@ -133,9 +133,10 @@ class Restorer:
             self._network, image.float(), scale=self.scale, size=size, halo=self.model.halo or 0
         )
         for tile, inner in restored:
-            wanted = inner if result.shape[1] == 3 else inner.mean(1, keepdim=True)
-            tile.place(result, self.scale).copy_(_like(result, wanted))
             done += inner.shape[-2] * inner.shape[-1]
+            wanted = inner if result.shape[1] == 3 else inner.mean(1, keepdim=True)
+            tile.place(result, self.scale).copy_(_ready(wanted, result.dtype))
+            del inner, wanted  # before the next tile needs the room
             if progress:
                 progress(done / area)
 
@@ -150,17 +151,19 @@ class Restorer:
         return self.tile
 
 
-def _like(result: Tensor, restored: Tensor) -> Tensor:
-    """Clamped values, or levels rounded half up where `result` holds levels.
+def _ready(restored: Tensor, dtype: torch.dtype) -> Tensor:
+    """Change `restored` to what can be copied to `dtype`: clamped, or levels rounded half up.
 
     Raises:
         ImageError: a value is NaN or infinite, which a level could not tell.
     """
-    if result.dtype != torch.uint8:
-        return restored.clamp(0, 1)
-    if not restored.sum().isfinite():
-        raise ImageError("some values are NaN or infinite: run the model with --precision fp32")
-    return restored.clamp(0, 1).mul_(255).add_(0.5).to(torch.uint8)  # which rounds down
+    with torch.inference_mode():  # it was made in there, and may be changed in there only
+        restored.clamp_(0, 1)
+        if dtype != torch.uint8:
+            return restored
+        if not restored.sum().isfinite():
+            raise ImageError("some values are NaN or infinite: run the model with --precision fp32")
+        return restored.mul_(255).add_(0.5)  # what a conversion to integers rounds down
 
 
 def load(
