@@ -67,27 +67,32 @@ def eager(model: str, image: Tensor, *, dtype: torch.dtype = torch.float32, comp
     return run
 
 
-def onnxruntime(model: str, image: Tensor) -> Run:
-    """In float32, from a file as `torch.onnx.export` writes it."""
-    import onnxruntime as ort
-
+def exported(model: str, image: Tensor) -> bytes:
+    """An ONNX file of fixed size, as `torch.onnx.export` writes it."""
     network = AsExported(load_model(model, discover()).module.eval())
     program = torch.onnx.export(network, (image,), dynamo=True, verbose=False)
     if program is None:
         raise RuntimeError("torch.onnx.export gave nothing")
-    session = ort.InferenceSession(program.model_proto.SerializeToString())
+    content: bytes = program.model_proto.SerializeToString()
+    return content
+
+
+def onnxruntime(model: str, image: Tensor) -> Run:
+    """In float32."""
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(exported(model, image), providers=["CPUExecutionProvider"])
     given = {session.get_inputs()[0].name: image.numpy()}
     return lambda: session.run(None, given)
 
 
 def openvino(model: str, image: Tensor, *, precision: str) -> Run:
-    """With the hint for latency, of fixed size."""
+    """With the hint for latency."""
     import openvino as ov
 
-    network = AsExported(load_model(model, discover()).module.eval())
-    graph = ov.convert_model(network, example_input=image, input=[tuple(image.shape)])
+    core = ov.Core()
     hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-    compiled = ov.Core().compile_model(graph, "CPU", hints)
+    compiled = core.compile_model(core.read_model(exported(model, image)), "CPU", hints)
     pixels = image.numpy()
     return lambda: compiled(pixels)[0]
 
@@ -116,6 +121,8 @@ CONTESTANTS: dict[str, Callable[[str, Tensor], Run]] = {
     "OpenVINO bf16": lambda model, image: openvino(model, image, precision="bf16"),
     "restore": ours,
     "restore --precision fp32": lambda model, image: ours(model, image, precision="fp32"),
+    "restore --engine openvino": lambda model, image: ours(model, image, engine="openvino"),
+    "restore --engine onnxruntime": lambda model, image: ours(model, image, engine="onnxruntime"),
 }
 
 

@@ -29,17 +29,21 @@ from restore.report import plain_table
 
 Kind = Literal["rate", "peer", "ours"]
 
+_EXPORT = ("onnx", "onnxscript")
+
 CONTESTANTS: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "matrix product bf16": ("rate", ()),
     "matrix product fp32": ("rate", ()),
     "PyTorch fp32": ("peer", ()),
     "PyTorch bf16 channels_last": ("peer", ()),
     "torch.compile bf16": ("peer", ()),
-    "onnxruntime fp32": ("peer", ("onnxruntime", "onnx", "onnxscript")),
-    "OpenVINO fp32": ("peer", ("openvino",)),
-    "OpenVINO bf16": ("peer", ("openvino",)),
+    "onnxruntime fp32": ("peer", ("onnxruntime", *_EXPORT)),
+    "OpenVINO fp32": ("peer", ("openvino", *_EXPORT)),
+    "OpenVINO bf16": ("peer", ("openvino", *_EXPORT)),
     "restore": ("ours", ()),
     "restore --precision fp32": ("ours", ()),
+    "restore --engine openvino": ("ours", ("openvino", *_EXPORT)),
+    "restore --engine onnxruntime": ("ours", ("onnxruntime", *_EXPORT)),
 }
 """Name -> what it is, and the libraries that it needs."""
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from restore import resizing
 from restore.degradation import bicubic, crop_to_multiple
-from restore.resizing import Edges, imresize, quantize
+from restore.resizing import Edges, enlarge, imresize, quantize
 
 
 def cubic(x: float) -> float:
@@ -135,3 +135,11 @@ def test_a_size_that_is_no_multiple_is_refused_with_advice() -> None:
     assert crop_to_multiple(torch.rand(1, 3, 33, 35), 4).shape == (1, 3, 32, 32)
     with pytest.raises(ValueError, match="3x9 pixels are too few for a scale of 4"):
         crop_to_multiple(torch.rand(1, 3, 9, 3), 4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 1), (3, 2), (33, 47)])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
+def test_enlarging_for_a_graph_equals_resizing(size: tuple[int, int], scale: int) -> None:
+    image = torch.rand(2, 3, *size, dtype=torch.float64)
+    resized = imresize(image, (scale * size[0], scale * size[1]))
+    torch.testing.assert_close(enlarge(image, scale), resized, rtol=0, atol=1e-14)

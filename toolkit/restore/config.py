@@ -20,6 +20,8 @@ from restore.interfaces import parse
 
 __all__ = [
     "CONFIG_FILE",
+    "Engine",
+    "GraphFormat",
     "Precision",
     "TrainingConfig",
     "assignments",
@@ -33,6 +35,12 @@ CONFIG_FILE = "config.toml"
 """In the folder of a run: its configuration."""
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+Engine = Literal["torch", "openvino", "onnxruntime"]
+"""What runs a trained network."""
+
+GraphFormat = Literal["onnx", "openvino"]
+"""Of files that other programs run."""
 
 _FREE = {"log_every", "shares_every", "validate_every", "checkpoint_every", "workers", "cache_gib"}
 """Fields that a resumed run may change, because they cannot change what is learnt."""

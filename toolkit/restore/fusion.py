@@ -124,6 +124,8 @@ def _pair(padding: str | tuple[int, ...]) -> tuple[int, int]:
 
 def _has_onednn(x: Tensor) -> bool:
     """Whether PyTorch's compiler would use oneDNN's fused operations here."""
+    if torch.compiler.is_exporting():  # a graph for other engines holds plain operations
+        return False
     if x.device.type != "cpu" or x.requires_grad or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         return False
     check = _HALF.get(x.dtype)

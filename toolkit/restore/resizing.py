@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Edges", "cubic_reach", "imresize", "quantize"]
+__all__ = ["Edges", "cubic_reach", "enlarge", "imresize", "quantize"]
 
 Edges = Literal["symmetric", "replicate"]
 
@@ -38,8 +38,13 @@ def imresize(
     Returns:
         ``(B, C, *size)`` of the same dtype and device. Half precision is computed in float32.
 
+    Raises:
+        ValueError: while a graph is traced, for anything but an enlargement that `enlarge` can do.
+
     Source: R. G. Keys, "Cubic convolution interpolation for digital image processing", 1981.
     """
+    if torch.compiler.is_exporting():  # a matrix for each size cannot be part of a graph for any size
+        return enlarge(image, _factor(image, size, plain=edges == "symmetric" and not round_passes))
     dtype = image.dtype if image.dtype in (torch.float32, torch.float64) else torch.float32
     # Autocast would run the products in bfloat16, which is coarser than an 8-bit image.
     with torch.autocast(image.device.type, enabled=False):
@@ -49,6 +54,30 @@ def imresize(
             if round_passes:
                 result = quantize(result)
     return result.to(image.dtype)
+
+
+def enlarge(image: Tensor, scale: int) -> Tensor:
+    """`imresize` by an integer factor, in operations that a graph holds for any height and width.
+
+    There is no product of matrices and no convolution among them: an engine that runs those in bfloat16
+    leaves what only scales and adds in float32.
+
+    Args:
+        image: ``(B, C, H, W)``, float.
+        scale: >= 1.
+
+    Returns:
+        ``(B, C, scale*H, scale*W)``, equal to `imresize` with symmetric edges to rounding.
+    """
+    phases = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
+    taps = torch.arange(-2, 3, dtype=torch.float64)
+    weights = _cubic(phases - taps[:, None]).to(image)  # (5, scale): each result looks at 5 pixels
+    for axis in (-1, -2):  # columns first, while there are few rows: they are the slower ones
+        pixels, size = _bordered(image, axis), image.shape[axis]
+        shares = weights if axis == -1 else weights[..., None]
+        terms = (pixels.narrow(axis, tap, size).unsqueeze(axis) * shares[tap] for tap in range(1, 5))
+        image = sum(terms, pixels.narrow(axis, 0, size).unsqueeze(axis) * shares[0]).flatten(axis - 1, axis)
+    return image
 
 
 def cubic_reach(scale: int) -> int:
@@ -123,6 +152,25 @@ def _block(
     matrix = torch.zeros(end - begin, last - first, dtype=torch.float64)
     matrix.scatter_add_(1, inside - first, weights)
     return _Block(first, last, matrix.to(device, dtype))
+
+
+def _factor(image: Tensor, size: tuple[int, int], *, plain: bool) -> int:
+    """How many times larger `size` is, which a graph has to know before it knows the image."""
+    height, width = image.shape[-2:]
+    factor = int(size[0] // height)
+    if not plain or size != (factor * height, factor * width):
+        raise ValueError("a graph can hold an enlargement by an integer factor with symmetric edges only")
+    return factor
+
+
+def _bordered(image: Tensor, axis: int) -> Tensor:
+    """Two more pixels at each end of an axis: the image mirrored, with the edge repeated."""
+    size = image.shape[axis]
+    positions = torch.arange(-2, size + 2, device=image.device)
+    # As `_inside`, in operations that a graph can hold; only a single pixel needs the last of them.
+    positions = torch.maximum(positions, -1 - positions)
+    positions = torch.minimum(positions, 2 * size - 1 - positions).clamp(min=0)
+    return image.index_select(axis, positions)
 
 
 def _inside(positions: Tensor, size: int, edges: Edges) -> Tensor:

@@ -49,15 +49,16 @@ class FusedGenerator(nn.Module):
 
     def forward(self, degraded: Tensor) -> Tensor:
         """``(B, 3, H, W)`` in [0, 1] -> ``(B, 3, scale*H, scale*W)``, not clamped, of the same type."""
-        batch, _, height, width = degraded.shape
         features = self._features(degraded)
+        if torch.compiler.is_exporting():  # a graph knows no size, and cannot be cut by it
+            bicubic, residual = self._enlarged(degraded, features)
+            return bicubic + residual
+        batch, _, height, width = degraded.shape
         result = degraded.new_empty(batch, 3, self.scale * height, self.scale * width)
         size = _PIECE.get(degraded.device.type, 512)
         for piece in tiles(height, width, size, self.reach):
-            image = piece.read(degraded)
-            bicubic = imresize(image, (self.scale * image.shape[-2], self.scale * image.shape[-1]))
-            residual = self.tail(piece.read(features).contiguous(memory_format=torch.channels_last))
-            inner = (piece.inner(plane, self.scale) for plane in (bicubic, residual))
+            planes = self._enlarged(piece.read(degraded), piece.read(features))
+            inner = (piece.inner(plane, self.scale) for plane in planes)
             torch.add(*inner, out=piece.place(result, self.scale))
         return result
 
@@ -66,6 +67,11 @@ class FusedGenerator(nn.Module):
         x = (degraded - self.mean.to(degraded)).to(self.dtype)
         features: Tensor = self.trunk(self.head(x.contiguous(memory_format=torch.channels_last)))
         return features
+
+    def _enlarged(self, image: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Bicubic enlargement and residual of a piece, both ``(B, 3, scale*h, scale*w)``."""
+        bicubic = imresize(image, (self.scale * image.shape[-2], self.scale * image.shape[-1]))
+        return bicubic, self.tail(features.contiguous(memory_format=torch.channels_last))
 
 
 class FusedBlock(nn.Module):

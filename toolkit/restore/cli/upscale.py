@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from restore.cli import console
-from restore.config import Precision
+from restore.config import Engine, Precision
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -34,6 +34,9 @@ def upscale(
     tile: Annotated[str, typer.Option(help="Longest side of a tile in input pixels, auto or off.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="auto: bf16 where the processor has it.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    engine: Annotated[
+        Engine, typer.Option(help="What runs the network; other engines than torch run on the CPU.")
+    ] = "torch",
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Go into subfolders.")] = False,
     existing: Annotated[
         Literal["overwrite", "skip", "error"], typer.Option(help="What to do with outputs that exist.")
@@ -56,7 +59,13 @@ def upscale(
     registry = discover()
     console.tell_problems(registry)
     restorer = load(
-        model, scale=scale, device=device, precision=precision, tile=_tile(tile), registry=registry
+        model,
+        scale=scale,
+        device=device,
+        precision=precision,
+        tile=_tile(tile),
+        engine=engine,
+        registry=registry,
     )
     jobs, failed = plan(inputs, restorer.scale, out=out, recursive=recursive)
     outcomes = [*failed]

@@ -14,6 +14,7 @@ __all__ = ["DTYPES", "choose_device", "choose_precision", "tile_side"]
 
 _LEAST, _MOST = 32 * 2**20, 96 * 2**20  # bytes for a tile: smaller ones are mostly margin
 _MOST_ON_GPU = 2**32
+_MOST_IN_A_GRAPH = 2**30  # where a pixel takes ten times as much: the margin stays a fifth
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -58,14 +59,15 @@ def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def tile_side(device: torch.device, bytes_per_pixel: int) -> int:
+def tile_side(device: torch.device, bytes_per_pixel: int, *, whole_graph: bool = False) -> int:
     """Side of the largest square tile whose work fits an eighth of the free memory, within limits.
 
     Args:
         device: whose memory.
         bytes_per_pixel: that a network holds at its fullest, per input pixel.
+        whole_graph: an engine runs it, which cannot do the tail in small pieces.
     """
-    most = _MOST_ON_GPU if device.type == "cuda" else _MOST
+    most = _MOST_ON_GPU if device.type == "cuda" else _MOST_IN_A_GRAPH if whole_graph else _MOST
     room = min(max(_free_memory(device) // 8, _LEAST), most)
     return max(math.isqrt(room // bytes_per_pixel), 1)
 

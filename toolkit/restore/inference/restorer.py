@@ -11,9 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from restore.checkpoint import LoadedModel, load_model
-from restore.config import Precision
+from restore.config import Engine, Precision
 from restore.errors import ImageError, UsageError
 from restore.images import Photo, from_pil, to_pil
+from restore.inference.engines import engine_network, engine_precision
 from restore.inference.hardware import choose_device, choose_precision, tile_side
 from restore.inference.network import torch_network
 from restore.registry import Registry, discover
@@ -41,9 +42,11 @@ class Restorer:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``auto`` is bfloat16 where the hardware has it.
         tile: see `TileSize`.
+        engine: ``torch``, ``openvino`` or ``onnxruntime``; the others than torch run on the CPU.
 
     Raises:
-        UsageError: no such device, or a tile below 1 pixel.
+        UsageError: no such device, a tile below 1 pixel, or an engine that is not installed or cannot run
+            the model.
     """
 
     def __init__(
@@ -53,14 +56,21 @@ class Restorer:
         device: str = "auto",
         precision: Precision = "auto",
         tile: TileSize = "auto",
+        engine: Engine = "torch",
     ) -> None:
         if isinstance(tile, int) and tile < 1:
             raise UsageError(f"a tile of {tile} pixels is too small: use 'auto', 'off' or a number from 1")
         self.model = model
-        self.device = choose_device(device)
-        self.dtype = choose_precision(precision, self.device)
         self.tile = tile
-        self._network = torch_network(model, self.device, self.dtype)
+        self.engine = engine
+        if engine == "torch":
+            self.device = choose_device(device)
+            self.dtype = choose_precision(precision, self.device)
+            self._network = torch_network(model, self.device, self.dtype)
+        else:
+            self.device = torch.device("cpu")
+            self.dtype = engine_precision(engine, model, precision, device)
+            self._network = engine_network(engine, model, self.dtype)
 
     @property
     def scale(self) -> int:
@@ -146,8 +156,10 @@ class Restorer:
             return whole
         if self.tile == "auto":
             spec, options = self.model.spec, self.model.options
-            values = spec.memory(self.scale, options) if spec.memory else _FEATURES * self.scale**2
-            return tile_side(self.device, values * self.dtype.itemsize)
+            whole_graph = self.engine != "torch"
+            memory = None if whole_graph else spec.memory  # an engine holds every layer's whole result
+            values = memory(self.scale, options) if memory else _FEATURES * self.scale**2
+            return tile_side(self.device, values * self.dtype.itemsize, whole_graph=whole_graph)
         return self.tile
 
 
@@ -173,6 +185,7 @@ def load(
     device: str = "auto",
     precision: Precision = "auto",
     tile: TileSize = "auto",
+    engine: Engine = "torch",
     registry: Registry | None = None,
 ) -> Restorer:
     """Load a model by name, ready for use.
@@ -184,11 +197,13 @@ def load(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``auto`` is bfloat16 where the hardware has it; ``fp32`` for purists.
         tile: longest side of a tile in input pixels, ``auto`` or ``off``.
+        engine: ``torch``, ``openvino`` or ``onnxruntime``.
         registry: ``None`` discovers the installed plugins.
 
     Raises:
-        UsageError: no such model, weights, scale or device.
+        UsageError: no such model, weights, scale or device, or an engine that is not installed or cannot run
+            the model.
         WeightsError: a weights file is missing, damaged, or belongs to another model.
     """
     model = load_model(reference, registry or discover(), scale)
-    return Restorer(model, device=device, precision=precision, tile=tile)
+    return Restorer(model, device=device, precision=precision, tile=tile, engine=engine)

@@ -64,7 +64,9 @@ class ModelSpec(Named):
 
     It keeps the tensor contract: what it takes and gives is float32 (or float64, when `dtype` is), whatever
     it works in. It may round where the plain network would under autocast, and nowhere else. The given
-    network is left as it is. See `restore.fusion` for layers."""
+    network is left as it is. It is also what becomes a graph for other engines: while
+    `torch.compiler.is_exporting()` it must not decide by the size of an image. See `restore.fusion` for
+    layers."""
     memory: Callable[[int, Any], int] | None = None
     """``memory(scale, options)``: values that the fused network holds at its fullest, per input pixel, from
     which the size of tiles follows. Left out: four images of 64 features, as large as the result."""

@@ -40,6 +40,7 @@ def model_checks(spec: ModelSpec, *, scale: int, options: Options | None = None)
         _halo_is_exact,
         _tiles_equal_the_whole,
         _fused_equals_plain,
+        _traced_equals_plain,
     )
     return [check(f"{spec.name} {scale}x", claim, spec, scale, chosen) for claim in claims]
 
@@ -211,6 +212,26 @@ def _fused_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
         expect(
             restored.dtype == torch.float32,
             f"the network fused in {dtype} gave {restored.dtype}: take and give float32",
+        )
+
+
+def _traced_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
+    if spec.fuse is None:
+        return
+    module = _build(spec, scale, options).double()
+    sizes = {axis: torch.export.Dim(name) for axis, name in ((0, "batch"), (2, "height"), (3, "width"))}
+    image = sample(13, 17, batch=2, dtype=torch.float64)
+    fused = spec.fuse(module, torch.float64).eval()
+    traced = torch.export.export(fused, (image,), dynamic_shapes=(sizes,)).module()
+    for height, width in ((2, 7), (33, 47)):
+        image = sample(height, width, batch=2, dtype=torch.float64)
+        with torch.inference_mode():
+            plain, graph = module(image), traced(image)
+        difference = (graph - plain).abs().max().item()
+        expect(
+            difference <= 1e-10 * max(1.0, plain.abs().max().item()),
+            f"the fused network as a graph differs by {difference:.2g} from the plain one in float64, on an "
+            f"input of {height}x{width}: do not decide by the size while it is traced",
         )
 
 

@@ -1,0 +1,86 @@
+"""Other engines than PyTorch, on the CPU: what runs is the graph of `restore.graph`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from restore.checkpoint import LoadedModel
+from restore.config import Engine, Precision
+from restore.errors import UsageError
+from restore.graph import library, to_onnx
+from restore.inference.hardware import choose_precision
+from restore.inference.network import Network
+
+__all__ = ["engine_network", "engine_precision", "run_onnx", "run_openvino"]
+
+_HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
+
+
+def engine_precision(engine: Engine, model: LoadedModel, precision: Precision, device: str) -> torch.dtype:
+    """What an engine multiplies in: bfloat16 with OpenVINO where the processor has it, else float32.
+
+    Only a fused network is rounded. In a plain one, layers that must not be are marked for PyTorch's
+    autocast, and a graph has no such marks.
+
+    Raises:
+        UsageError: the engine cannot run there, or not so.
+    """
+    if device not in ("auto", "cpu"):
+        raise UsageError(f"engine '{engine}' runs on the CPU, not on '{device}': leave --device out")
+    rounds = engine == "openvino" and model.spec.fuse is not None
+    if precision == "fp32" or (precision == "auto" and not rounds):
+        return torch.float32
+    if rounds and precision in ("auto", "bf16"):
+        return choose_precision(precision, torch.device("cpu"))
+    raise UsageError(
+        f"engine '{engine}' cannot run '{model.spec.name}' in {precision}: use --precision fp32 or auto"
+    )
+
+
+def engine_network(engine: Engine, model: LoadedModel, dtype: torch.dtype) -> Network:
+    """Trace `model` and compile the graph.
+
+    Raises:
+        UsageError: a library is not installed, or the model cannot become a graph.
+    """
+    if engine == "onnxruntime":
+        library("onnxruntime", "onnx")  # before the slow part
+        return run_onnx(to_onnx(model))
+    core = library("openvino", "openvino").Core()
+    return run_openvino(core.read_model(to_onnx(model)), dtype)
+
+
+def run_openvino(graph: Any, dtype: torch.dtype) -> Network:
+    """Run an ``openvino.Model``.
+
+    Args:
+        graph: one input, one output. One compilation serves all sizes: for a fixed size it is no faster.
+        dtype: what convolutions multiply in; what only scales and adds on the way to the output, such as the
+            bicubic enlargement, stays float32.
+    """
+    settings = {"INFERENCE_PRECISION_HINT": _HINTS[dtype], "PERFORMANCE_HINT": "LATENCY"}
+    compiled = library("openvino", "openvino").Core().compile_model(graph, "CPU", settings)
+
+    def run(tile: Tensor) -> Tensor:
+        request = compiled.create_infer_request()  # of its own: the result lives in it, uncopied
+        image = tile.float().cpu().contiguous().numpy()
+        return torch.from_numpy(request.infer([image], share_inputs=True, share_outputs=True)[0])
+
+    return run
+
+
+def run_onnx(graph: bytes | Path) -> Network:
+    """Run a serialised ONNX model, or the file of one, with onnxruntime in float32."""
+    runtime = library("onnxruntime", "onnx")
+    content = graph if isinstance(graph, bytes) else str(graph)
+    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def run(tile: Tensor) -> Tensor:
+        image = tile.float().cpu().contiguous().numpy()
+        return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: image})[0])
+
+    return run
