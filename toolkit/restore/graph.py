@@ -35,14 +35,10 @@ def to_onnx(model: LoadedModel) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter, about itself
+            # Traced here, because torch.onnx would let a decision by the size pass, and only warn.
+            traced = torch.export.export(module, (image,), dynamic_shapes=(sizes,))
             program: Any = torch.onnx.export(
-                module,
-                (image,),
-                dynamo=True,
-                dynamic_shapes=(sizes,),
-                input_names=["image"],
-                output_names=["restored"],
-                verbose=False,
+                traced, input_names=["image"], output_names=["restored"], dynamo=True, verbose=False
             )
     except Exception as error:  # whatever a network can raise, behind layers of the exporter's own
         raise UsageError(
