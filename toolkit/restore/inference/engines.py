@@ -58,7 +58,7 @@ def run_openvino(graph: Any, dtype: torch.dtype) -> Network:
     """Run an ``openvino.Model``.
 
     Args:
-        graph: one input, one output. One compilation serves all sizes: for a fixed size it is no faster.
+        graph: one input, one output. One compilation serves all sizes, which keeps this simple.
         dtype: what convolutions multiply in; what only scales and adds on the way to the output, such as the
             bicubic enlargement, stays float32.
     """
