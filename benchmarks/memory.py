@@ -24,6 +24,7 @@ import numpy as np
 import typer
 from PIL import Image
 
+from restore.images import size_of
 from restore.report import plain_table
 
 SIZES = ["16x16", "500x333", "1500x1000", "3000x2000", "3000x3000"]
@@ -57,10 +58,9 @@ def measure(width: int, height: int, options: list[str]) -> Row:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise SystemExit(f"'{' '.join(command)}' ended with {process.returncode}")
-        with Image.open(result) as made:
-            megapixels = made.width * made.height / 1e6
+        made_width, made_height = size_of(result)
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere
-    return Row(f"{width}x{height}", megapixels, usage.ru_maxrss * unit / 2**20, seconds)
+    return Row(f"{width}x{height}", made_width * made_height / 1e6, usage.ru_maxrss * unit / 2**20, seconds)
 
 
 def table(rows: list[Row]) -> str:
