@@ -163,7 +163,7 @@ def plot(rows: list[Row], title: str, file: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    mpl.rcParams["svg.hashsalt"] = "restore"  # equal figures give equal files
+    mpl.rcParams |= {"svg.hashsalt": "restore", "svg.fonttype": "none"}  # equal figures give equal files
     figure = Figure(figsize=(7, 0.4 * len(rows) + 1), layout="constrained")
     axes = figure.subplots()
     colors = ["#d9480f" if row.kind == "ours" else "#868e96" for row in rows]
