@@ -1,0 +1,42 @@
+"""Draw the lab book's curves: ``python docs/pictures/curves.py``.
+
+Reads what the runs of `docs/explanation/training-enhancenet.md` wrote to their logs, kept beside that page,
+and writes ``training-enhancenet.svg`` beside this file.
+"""
+
+from __future__ import annotations
+
+import csv
+from itertools import groupby
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+HERE = Path(__file__).parent
+LOG = HERE.parent / "explanation" / "training-enhancenet.csv"
+SEEN = {"1-l1": 3600, "2-l1": 3824, "3-l1": 18126, "4-e": 800}
+"""Steps that each run made, in their order; each began where the one before ended."""
+
+
+def main() -> None:
+    """One line for each run, over the steps of all of them."""
+    mpl.rcParams |= {"svg.hashsalt": "restore", "svg.fonttype": "none"}  # equal figures give equal files
+    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    axes = figure.subplots()
+    begin = 0
+    with LOG.open(encoding="utf-8") as file:
+        for run, rows in groupby(csv.DictReader(file), key=lambda row: row["run"]):
+            points = [(begin + int(row["step"]), float(row["psnr"])) for row in rows]
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=run)
+            begin += SEEN[run]
+    axes.set_xlabel("steps, all runs together")
+    axes.set_ylabel("PSNR on the held-out images (dB)")
+    axes.legend(title="run")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(HERE / "training-enhancenet.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
