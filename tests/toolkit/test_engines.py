@@ -126,9 +126,17 @@ def wrong(network: nn.Module) -> LoadedModel:
 
 @pytest.mark.parametrize("form", get_args(GraphFormat))
 def test_a_graph_that_differs_is_refused_and_leaves_nothing(tmp_path: Path, form: GraphFormat) -> None:
-    with pytest.raises(RestoreError, match=r"differs from PyTorch by 0\.5 on an image of 1x1, so no file"):
+    with pytest.raises(
+        RestoreError, match=r"differs from PyTorch by 0\.5 on an image of 1x1: use the model"
+    ):
         export(wrong(DependsOnTheRoom()), tmp_path / "m.xml", form)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+def test_an_engine_whose_graph_differs_is_refused_before_it_works(engine: Engine) -> None:
+    with pytest.raises(RestoreError, match=r"differs from PyTorch by 0\.5 on an image of 33x47: use"):
+        Restorer(wrong(DependsOnTheRoom()), engine=engine)
 
 
 def test_a_network_that_decides_by_the_size_is_refused_in_a_sentence(tmp_path: Path) -> None:

@@ -8,11 +8,10 @@ import torch
 
 from restore.checkpoint import LoadedModel
 from restore.config import GraphFormat
-from restore.errors import RestoreError, UsageError
+from restore.errors import UsageError
 from restore.files import atomic_file
 from restore.graph import facts, library, to_onnx
-from restore.inference.engines import run_onnx, run_openvino
-from restore.inference.network import Network
+from restore.inference.engines import compared, run_onnx, run_openvino
 
 __all__ = ["SUFFIXES", "export", "graph_format"]
 
@@ -20,8 +19,6 @@ SUFFIXES: dict[GraphFormat, str] = {"onnx": ".onnx", "openvino": ".xml"}
 
 SIZES = ((1, 1), (1, 7), (7, 1), (33, 47), (64, 48))
 """Heights and widths at which a file is checked, the awkward ones first."""
-
-_TOLERANCE = 1e-4  # a fortieth of a level of an 8-bit image; rounding alone makes 1e-6
 
 
 def graph_format(file: Path | None, wanted: GraphFormat | None) -> GraphFormat:
@@ -61,30 +58,12 @@ def export(model: LoadedModel, file: Path, form: GraphFormat) -> float:
     if form == "onnx":
         with atomic_file(file) as graph:
             graph.write_bytes(content)
-            return _checked(model, run_onnx(graph))
+            return compared(model, run_onnx(graph), SIZES)
     openvino = library("openvino", "openvino")
     network = openvino.Core().read_model(content)
     for key, value in facts(model).items():
         network.set_rt_info(value, ["restore", key])
     with atomic_file(file) as graph, atomic_file(file.with_suffix(".bin")) as weights:
         openvino.serialize(network, graph, weights)
-        return _checked(model, run_openvino(openvino.Core().read_model(graph, weights), torch.float32))
-
-
-def _checked(model: LoadedModel, network: Network) -> float:
-    """The largest difference between the file and the plain network."""
-    generator = torch.Generator().manual_seed(0)
-    largest = 0.0
-    for height, width in SIZES:
-        image = torch.rand(2, 3, height, width, generator=generator)
-        with torch.inference_mode():
-            expected, found = model.module(image), network(image)
-        same = found.shape == expected.shape
-        difference = (found - expected).abs().max().item() if same else torch.inf
-        if not difference <= _TOLERANCE:  # which a NaN is not either
-            raise RestoreError(
-                f"the graph of '{model.spec.name}' differs from PyTorch by {difference:.2g} on an image of "
-                f"{height}x{width}, so no file was written: use the model with --engine torch"
-            )
-        largest = max(largest, difference)
-    return largest
+        written = openvino.Core().read_model(graph, weights)
+        return compared(model, run_openvino(written, torch.float32), SIZES)

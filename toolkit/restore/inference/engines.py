@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ from torch import Tensor
 
 from restore.checkpoint import LoadedModel
 from restore.config import Engine, Precision
-from restore.errors import UsageError
+from restore.errors import RestoreError, UsageError
 from restore.graph import library, to_onnx
 from restore.inference.hardware import choose_precision
 from restore.inference.network import Network
 
-__all__ = ["engine_network", "engine_precision", "run_onnx", "run_openvino"]
+__all__ = ["compared", "engine_network", "engine_precision", "run_onnx", "run_openvino"]
 
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
+_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1}
+"""Largest difference from PyTorch in float32. Rounding makes about 1e-6, and 0.01 in bfloat16; antialiased
+resizing, which exporters get wrong, makes up to 0.6."""
 
 
 def engine_precision(engine: Engine, model: LoadedModel, precision: Precision, device: str) -> torch.dtype:
@@ -46,12 +50,16 @@ def engine_network(engine: Engine, model: LoadedModel, dtype: torch.dtype) -> Ne
 
     Raises:
         UsageError: a library is not installed, or the model cannot become a graph.
+        RestoreError: the graph computes something else than PyTorch.
     """
     if engine == "onnxruntime":
         library("onnxruntime", "onnx")  # before the slow part
-        return run_onnx(to_onnx(model))
-    core = library("openvino", "openvino").Core()
-    return run_openvino(core.read_model(to_onnx(model)), dtype)
+        network = run_onnx(to_onnx(model))
+    else:
+        core = library("openvino", "openvino").Core()
+        network = run_openvino(core.read_model(to_onnx(model)), dtype)
+    compared(model, network, [(33, 47)], dtype)
+    return network
 
 
 def run_openvino(graph: Any, dtype: torch.dtype) -> Network:
@@ -84,3 +92,37 @@ def run_onnx(graph: bytes | Path) -> Network:
         return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: image})[0])
 
     return run
+
+
+def compared(
+    model: LoadedModel,
+    network: Network,
+    sizes: Iterable[tuple[int, int]],
+    dtype: torch.dtype = torch.float32,
+) -> float:
+    """The largest difference between what `network` makes of random images and what `model` does.
+
+    Args:
+        model: the plain network, in float32.
+        network: the same as a graph.
+        sizes: heights and widths.
+        dtype: what `network` multiplies in.
+
+    Raises:
+        RestoreError: it differs by more than rounding.
+    """
+    generator = torch.Generator().manual_seed(0)
+    largest = 0.0
+    for height, width in sizes:
+        image = torch.rand(2, 3, height, width, generator=generator)
+        with torch.inference_mode():
+            expected, found = model.module(image), network(image)
+        same = found.shape == expected.shape
+        difference = (found - expected).abs().max().item() if same else torch.inf
+        if not difference <= _TOLERANCE[dtype]:  # which a NaN is not either
+            raise RestoreError(
+                f"the graph of '{model.spec.name}' differs from PyTorch by {difference:.2g} on an image of "
+                f"{height}x{width}: use the model with --engine torch"
+            )
+        largest = max(largest, difference)
+    return largest
