@@ -126,9 +126,7 @@ def wrong(network: nn.Module) -> LoadedModel:
 
 @pytest.mark.parametrize("form", get_args(GraphFormat))
 def test_a_graph_that_differs_is_refused_and_leaves_nothing(tmp_path: Path, form: GraphFormat) -> None:
-    with pytest.raises(
-        RestoreError, match=r"differs from PyTorch by 0\.5 on an image of 1x1: use the model"
-    ):
+    with pytest.raises(RestoreError, match=r"differs from PyTorch by 0\.5 on an image of 1x1: use the model"):
         export(wrong(DependsOnTheRoom()), tmp_path / "m.xml", form)
     assert list(tmp_path.iterdir()) == []
 
