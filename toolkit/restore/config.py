@@ -85,6 +85,9 @@ class TrainingConfig(BaseModel):
     seed: int = Field(0, ge=0, lt=2**63, description="of initialisation, crops and augmentation")
 
     augment: bool = Field(True, description="flip and turn the patches by quarters")
+    recolor: bool = Field(
+        False, description="exchange the colour channels of the patches, every order as often: variety"
+    )
     degradation: str = Field("bicubic", description="name of the degradation that makes the inputs")
 
     model_options: dict[str, Any] = Field({}, description="options of the model")

@@ -39,6 +39,7 @@ class Patches(Dataset[Pair]):
         degrade: makes the input from the target.
         seed: together with the index decides the sample.
         augment: flip and turn by quarters.
+        recolor: exchange the colour channels, every order as often.
         cache_bytes: memory for decoded images.
     """
 
@@ -51,6 +52,7 @@ class Patches(Dataset[Pair]):
         *,
         seed: int,
         augment: bool = True,
+        recolor: bool = False,
         cache_bytes: int = 0,
     ) -> None:
         self.files = list(files)
@@ -59,6 +61,7 @@ class Patches(Dataset[Pair]):
         self.degrade = degrade
         self.seed = seed
         self.augment = augment
+        self.recolor = recolor
         self.cache = _Cache(cache_bytes)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
 
@@ -71,7 +74,9 @@ class Patches(Dataset[Pair]):
         )
         noise = torch.Generator().manual_seed(int(random.integers(2**62)))
         pair = self._cut(image, top, left, noise)
-        return _turn(pair, int(random.integers(8))) if self.augment else pair
+        if self.augment:
+            pair = _turn(pair, int(random.integers(8)))
+        return _recolor(pair, random.permutation(3).tolist()) if self.recolor else pair
 
     def _file(self, index: int) -> Path:
         epoch, position = divmod(index, len(self.files))
@@ -137,6 +142,12 @@ def _turn(pair: Pair, turn: int) -> Pair:
     """One of the eight flips and quarter turns, the same for both."""
     degraded, target = (image.flip(-1) if turn >= 4 else image for image in pair)
     return degraded.rot90(turn % 4, (-2, -1)).contiguous(), target.rot90(turn % 4, (-2, -1)).contiguous()
+
+
+def _recolor(pair: Pair, order: list[int]) -> Pair:
+    """The channels in this order, the same for both."""
+    degraded, target = pair
+    return degraded[order], target[order]
 
 
 class _Cache:

@@ -220,6 +220,7 @@ def _patches(
         degrade,
         seed=config.seed,
         augment=config.augment,
+        recolor=config.recolor,
         cache_bytes=int(config.cache_gib * 2**30) // loaders,
     )
     return patches, skipped
