@@ -122,6 +122,9 @@ CONTESTANTS: dict[str, Callable[[str, Tensor], Run]] = {
     "restore": ours,
     "restore --precision fp32": lambda model, image: ours(model, image, precision="fp32"),
     "restore --engine openvino": lambda model, image: ours(model, image, engine="openvino"),
+    "restore --engine openvino --precision int8": lambda model, image: ours(
+        model, image, precision="int8", engine="openvino"
+    ),
     "restore --engine onnxruntime": lambda model, image: ours(model, image, engine="onnxruntime"),
 }
 

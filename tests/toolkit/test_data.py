@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import product
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from restore.data import (
+    Augmentation,
     CountedSampler,
     Pair,
     Patches,
@@ -149,7 +150,7 @@ def test_a_patch_is_degraded_as_its_whole_image_would_be(
 ) -> None:
     file = draw(tmp_path / "odd.png", 61, 47)
     degrade, side = shrink(scale, release), 4 * scale
-    data = Patches([file], side, scale, degrade, seed=0, augment=False)
+    data = Patches([file], side, scale, degrade, seed=0, augment=Augmentation(turn=False))
     target = crop_to_multiple(read(file).color, scale)
     degraded = degrade(target)
     places = product(range(target.shape[-2] // scale - 3), range(target.shape[-1] // scale - 3))
@@ -166,6 +167,18 @@ def test_a_patch_is_degraded_as_its_whole_image_would_be(
     last = max(crops)
     assert {0, last[0]} <= rows, "the first and the last rows were never drawn"
     assert {0, last[1]} <= columns, "the first and the last columns were never drawn"
+
+
+def test_patches_come_in_all_six_orders_of_the_channels_and_the_input_with_its_target(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    Image.new("RGB", (32, 32), (10, 20, 30)).save(file)
+    augment = Augmentation(turn=False, recolor=True)
+    orders = set()
+    for index in range(60):
+        degraded, target = Patches([file], 32, 1, keep, seed=0, augment=augment)[index]
+        assert torch.equal(degraded, target)
+        orders.add(tuple(int(level) for level in (target[:, 0, 0] * 255).round()))
+    assert orders == set(permutations((10, 20, 30)))
 
 
 def test_patches_come_in_all_eight_turns_and_the_input_turns_with_its_target(

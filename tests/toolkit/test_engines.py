@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import restore
-from restore.checkpoint import LoadedModel
+from restore.checkpoint import LoadedModel, load_model
 from restore.cli import main
 from restore.config import Engine, GraphFormat
 from restore.errors import RestoreError, UsageError
@@ -21,6 +21,7 @@ from restore.export import export, graph_format
 from restore.graph import to_onnx
 from restore.inference import Restorer
 from restore.inference.engines import run_onnx, run_openvino
+from restore.inference.quantisation import calibration, check_rounding
 from restore.registry import discover
 from restore.resizing import imresize
 
@@ -82,6 +83,29 @@ def test_only_a_fused_network_is_rounded_by_an_engine() -> None:
             Restorer(small(), precision="fp16", engine=engine)
     with pytest.raises(UsageError, match="runs on the CPU, not on 'cuda'"):
         Restorer(small(), device="cuda", engine="openvino")
+
+
+def test_integers_come_near_what_float32_computes_on_photographs_text_and_noise() -> None:
+    model = load_model("enhancenet:e", discover())
+    exact = Restorer(model, device="cpu", precision="fp32", tile="off")
+    rounded = Restorer(model, precision="int8", engine="openvino")
+    assert rounded.dtype == torch.int8
+    for image in (calibration()[:1, :, 5:40], torch.rand(1, 3, 33, 47)):
+        difference = (rounded.restore(image) - exact.restore(image)).abs()
+        assert 1e-4 < difference.square().mean().sqrt() < 0.02  # the integers are there, and enough
+
+
+def test_a_network_that_integers_cannot_hold_is_refused() -> None:
+    with pytest.raises(RestoreError, match=r"8 bits are too few .* change by 0\.5 on average"):
+        check_rounding(lambda tile: tile, lambda tile: tile + 0.5)
+
+
+def test_integers_are_only_for_openvino_and_fused_networks() -> None:
+    with pytest.raises(UsageError, match="int8 is for --engine openvino"):
+        Restorer(small(), precision="int8")
+    for name, engine in (("enhancenet", "onnxruntime"), ("srcnn", "openvino")):
+        with pytest.raises(UsageError, match=f"cannot run '{name}' in int8"):
+            Restorer(small(name), precision="int8", engine=engine)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("form", get_args(GraphFormat))

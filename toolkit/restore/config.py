@@ -24,6 +24,7 @@ __all__ = [
     "GraphFormat",
     "Precision",
     "TrainingConfig",
+    "TrainingPrecision",
     "assignments",
     "read_toml",
     "resolve",
@@ -34,7 +35,10 @@ __all__ = [
 CONFIG_FILE = "config.toml"
 """In the folder of a run: its configuration."""
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+TrainingPrecision = Literal["auto", "fp32", "bf16", "fp16"]
+
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+"""What a trained network may multiply in; int8 is OpenVINO's."""
 
 Engine = Literal["torch", "openvino", "onnxruntime"]
 """What runs a trained network."""
@@ -108,7 +112,9 @@ class TrainingConfig(BaseModel):
         description="processes on each machine, one a device; none: as torchrun or srun started, or 1",
     )
     nodes: int | None = Field(None, ge=1, description="machines; none: as torchrun or srun started, or 1")
-    precision: Precision = Field("auto", description="auto: bf16 where the processor has it, else fp32")
+    precision: TrainingPrecision = Field(
+        "auto", description="auto: bf16 where the processor has it, else fp32"
+    )
     compile: bool = Field(False, description="compile the networks with torch.compile")
     workers: int = Field(1, ge=0, description="processes that load images; 0: the training process itself")
     cache_gib: float = Field(2.0, ge=0, description="memory for decoded images, in GiB on each machine")

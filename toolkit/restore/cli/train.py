@@ -9,7 +9,7 @@ import typer
 
 from restore.cli import console
 from restore.cli.cockpit import cockpit
-from restore.config import Precision, TrainingConfig
+from restore.config import TrainingConfig, TrainingPrecision
 from restore.errors import UsageError
 
 __all__ = ["train"]
@@ -54,7 +54,7 @@ def train(
     device: Annotated[str | None, _field("device")] = None,
     devices: Annotated[int | None, _field("devices")] = None,
     nodes: Annotated[int | None, _field("nodes")] = None,
-    precision: Annotated[Precision | None, _field("precision")] = None,
+    precision: Annotated[TrainingPrecision | None, _field("precision")] = None,
     compile_: Annotated[bool | None, _field("compile", "--compile/--no-compile")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of the fields.")] = None,
     assign: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SET_HELP)] = None,

@@ -3,9 +3,10 @@
 from restore.data.folders import check_images, find_images, fingerprint, usable
 from restore.data.loading import CountedSampler, batches
 from restore.data.pairs import ImagePair, pairs
-from restore.data.patches import Pair, Patches, Targets
+from restore.data.patches import Augmentation, Pair, Patches, Targets
 
 __all__ = [
+    "Augmentation",
     "CountedSampler",
     "ImagePair",
     "Pair",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
@@ -19,12 +20,26 @@ from torch.utils.data import Dataset
 from restore.images import read_levels
 from restore.interfaces import Degrade
 
-__all__ = ["Pair", "Patches", "Targets"]
+__all__ = ["Augmentation", "Pair", "Patches", "Targets"]
 
 Pair = tuple[Tensor, Tensor]
 """A degraded patch and its target, or a batch of them."""
 
 _MARGIN = 4  # input pixels around a patch that are degraded with it, so that a patch has no edges of its own
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What makes more of few photographs."""
+
+    turn: bool = True
+    """Flip and turn by quarters."""
+    recolor: bool = False
+    """Exchange the colour channels, every order as often."""
+
+
+_TURNS = Augmentation()
+_AS_IT_IS = Augmentation(turn=False)
 
 
 class Patches(Dataset[Pair]):
@@ -38,8 +53,7 @@ class Patches(Dataset[Pair]):
         scale: target pixels per input pixel.
         degrade: makes the input from the target.
         seed: together with the index decides the sample.
-        augment: flip and turn by quarters.
-        recolor: exchange the colour channels, every order as often.
+        augment: what is done for variety.
         cache_bytes: memory for decoded images.
     """
 
@@ -51,8 +65,7 @@ class Patches(Dataset[Pair]):
         degrade: Degrade,
         *,
         seed: int,
-        augment: bool = True,
-        recolor: bool = False,
+        augment: Augmentation = _TURNS,
         cache_bytes: int = 0,
     ) -> None:
         self.files = list(files)
@@ -61,7 +74,6 @@ class Patches(Dataset[Pair]):
         self.degrade = degrade
         self.seed = seed
         self.augment = augment
-        self.recolor = recolor
         self.cache = _Cache(cache_bytes)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
 
@@ -74,9 +86,9 @@ class Patches(Dataset[Pair]):
         )
         noise = torch.Generator().manual_seed(int(random.integers(2**62)))
         pair = self._cut(image, top, left, noise)
-        if self.augment:
+        if self.augment.turn:
             pair = _turn(pair, int(random.integers(8)))
-        return _recolor(pair, random.permutation(3).tolist()) if self.recolor else pair
+        return _recolor(pair, random.permutation(3).tolist()) if self.augment.recolor else pair
 
     def _file(self, index: int) -> Path:
         epoch, position = divmod(index, len(self.files))
@@ -118,7 +130,7 @@ class Targets(Sequence[Tensor]):
     def __init__(self, patches: Patches, length: int = 128) -> None:
         self.length = length
         self.patches = Patches(
-            patches.files, patches.patch, patches.scale, patches.degrade, seed=0, augment=False
+            patches.files, patches.patch, patches.scale, patches.degrade, seed=0, augment=_AS_IT_IS
         )
 
     @overload

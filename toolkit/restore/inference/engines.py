@@ -15,6 +15,7 @@ from restore.errors import RestoreError, UsageError
 from restore.graph import library, to_onnx
 from restore.inference.hardware import choose_precision
 from restore.inference.network import Network
+from restore.inference.quantisation import check_rounding, quantised
 
 __all__ = ["compared", "engine_network", "engine_precision", "run_onnx", "run_openvino"]
 
@@ -27,8 +28,8 @@ resizing, which exporters get wrong, makes up to 0.6."""
 def engine_precision(engine: Engine, model: LoadedModel, precision: Precision, device: str) -> torch.dtype:
     """What an engine multiplies in: bfloat16 with OpenVINO where the processor has it, else float32.
 
-    Only a fused network is rounded. In a plain one, layers that must not be are marked for PyTorch's
-    autocast, and a graph has no such marks.
+    8-bit integers only if asked for. Only a fused network is rounded. In a plain one, layers that must not
+    be are marked for PyTorch's autocast, and a graph has no such marks.
 
     Raises:
         UsageError: the engine cannot run there, or not so.
@@ -38,6 +39,8 @@ def engine_precision(engine: Engine, model: LoadedModel, precision: Precision, d
     rounds = engine == "openvino" and model.spec.fuse is not None
     if precision == "fp32" or (precision == "auto" and not rounds):
         return torch.float32
+    if rounds and precision == "int8":
+        return torch.int8
     if rounds and precision in ("auto", "bf16"):
         return choose_precision(precision, torch.device("cpu"))
     raise UsageError(
@@ -50,15 +53,23 @@ def engine_network(engine: Engine, model: LoadedModel, dtype: torch.dtype) -> Ne
 
     Raises:
         UsageError: a library is not installed, or the model cannot become a graph.
-        RestoreError: the graph computes something else than PyTorch.
+        RestoreError: the graph computes something else than PyTorch, or cannot be rounded to integers.
     """
     if engine == "onnxruntime":
         library("onnxruntime", "onnx")  # before the slow part
         network = run_onnx(to_onnx(model))
-    else:
-        core = library("openvino", "openvino").Core()
-        network = run_openvino(core.read_model(to_onnx(model)), dtype)
-    compared(model, network, [(33, 47)], dtype)
+        compared(model, network, [(33, 47)])
+        return network
+    graph = library("openvino", "openvino").Core().read_model(to_onnx(model))
+    if dtype != torch.int8:
+        network = run_openvino(graph, dtype)
+        compared(model, network, [(33, 47)], dtype)
+        return network
+    exact = run_openvino(graph, torch.float32)
+    compared(model, exact, [(33, 47)])
+    rest = choose_precision("auto", torch.device("cpu"))  # what is left beside the integers
+    network = run_openvino(quantised(graph), rest)
+    check_rounding(exact, network)
     return network
 
 

@@ -46,7 +46,12 @@ def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
 
     Half precision without such hardware is slower than float32, and float16 overflows in some networks:
     it is never chosen unasked.
+
+    Raises:
+        UsageError: PyTorch runs no network in 8-bit integers.
     """
+    if precision == "int8":
+        raise UsageError("int8 is for --engine openvino: name it, or use --precision auto")
     if precision != "auto":
         return DTYPES[precision]
     if device.type == "cpu":

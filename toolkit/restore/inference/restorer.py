@@ -40,7 +40,7 @@ class Restorer:
     Args:
         model: from `restore.checkpoint.load_model`; its network may be moved to `device`.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        precision: ``auto`` is bfloat16 where the hardware has it.
+        precision: ``auto`` is bfloat16 where the hardware has it; ``int8`` with OpenVINO only.
         tile: see `TileSize`.
         engine: ``torch``, ``openvino`` or ``onnxruntime``; the others than torch run on the CPU.
 
@@ -159,7 +159,8 @@ class Restorer:
             whole_graph = self.engine != "torch"
             memory = None if whole_graph else spec.memory  # an engine holds every layer's whole result
             values = memory(self.scale, options) if memory else _FEATURES * self.scale**2
-            return tile_side(self.device, values * self.dtype.itemsize, whole_graph=whole_graph)
+            size = 2 if self.dtype == torch.int8 else self.dtype.itemsize  # sums are kept in more
+            return tile_side(self.device, values * size, whole_graph=whole_graph)
         return self.tile
 
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from restore.checkpoint import LoadedModel, load_model
 from restore.config import TrainingConfig
-from restore.data import Patches, Targets, check_images, find_images, fingerprint, usable
+from restore.data import Augmentation, Patches, Targets, check_images, find_images, fingerprint, usable
 from restore.errors import UsageError
 from restore.evaluation import Dataset, Meter, dataset, meters
 from restore.inference import choose_device, choose_precision
@@ -219,8 +219,7 @@ def _patches(
         config.scale,
         degrade,
         seed=config.seed,
-        augment=config.augment,
-        recolor=config.recolor,
+        augment=Augmentation(turn=config.augment, recolor=config.recolor),
         cache_bytes=int(config.cache_gib * 2**30) // loaders,
     )
     return patches, skipped
