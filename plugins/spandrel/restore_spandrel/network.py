@@ -27,7 +27,7 @@ class Network(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """``(B, 3, H, W)`` -> ``(B, 3, scale*H, scale*W)``, not clamped."""
         height, width = image.shape[-2:]
-        restored = self._call(self.model, _padded(image, self._requirements))
+        restored: Tensor = self._call(self.model, _padded(image, self._requirements))
         return restored[..., : height * self.scale, : width * self.scale]
 
 

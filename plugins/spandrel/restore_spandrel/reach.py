@@ -26,7 +26,7 @@ def measured_reach(network: nn.Module, scale: int) -> int | None:
         The margin, or ``None``: the network sees farther than `LIMIT`, everywhere, or by a grid.
     """
     # One matrix product for each convolution: other algorithms mix neighbouring results.
-    with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=False):  # type: ignore[no-untyped-call]
+    with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=False):
         try:
             reaches = [_along(network, scale, across=across) for across in (False, True)]
         except RuntimeError:  # such as a strip that is too thin
@@ -49,7 +49,8 @@ def _strip(length: int) -> Tensor:
 
 def _run(network: nn.Module, strip: Tensor, *, across: bool) -> Tensor:
     """The result for a strip that lies, or stands when `across`; always lying."""
-    return network(strip.mT).mT if across else network(strip)
+    restored: Tensor = network(strip.mT).mT if across else network(strip)
+    return restored
 
 
 def _along(network: nn.Module, scale: int, *, across: bool) -> int | None:

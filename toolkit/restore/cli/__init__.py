@@ -8,7 +8,7 @@ from importlib.metadata import version as installed_version
 
 import typer
 
-from restore.cli import console, evaluate, export, plugin, prepare, show, train, upscale
+from restore.cli import console, doctor, evaluate, export, plugin, prepare, show, train, upscale
 from restore.errors import RestoreError
 
 __all__ = ["app", "main"]
@@ -46,6 +46,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("list")(show.list_entries)
 app.command("info")(show.info)
+app.command("doctor")(doctor.doctor)
 app.add_typer(plugin.app, name="plugin")
 
 
