@@ -33,6 +33,8 @@ class Network(nn.Module):
 
 def _padded(image: Tensor, requirements: SizeRequirements) -> Tensor:
     """Mirrored at the right and at the bottom, and repeated where the image is too small for that."""
+    if requirements.none:
+        return image
     height, width = image.shape[-2:]
     right, bottom = requirements.get_padding(width, height)
     if not (right or bottom):

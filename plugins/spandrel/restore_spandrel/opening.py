@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from spandrel import (
     ImageModelDescriptor,
@@ -42,10 +41,9 @@ def open_file(file: Path) -> OpenedModel:
         WeightsError: the file is damaged, would run code, holds no network that spandrel knows, or one that
             does not make an image in colour of an image in colour.
     """
-    tensors = _tensors(file)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of PyTorch, about the architectures' code
-        descriptor = _suitable(_described(tensors, file), file)
+        warnings.simplefilter("ignore")  # of PyTorch, about old files and the architectures' code
+        descriptor = _suitable(_described(_tensors(file), file), file)
         requirements = descriptor.size_requirements
         network = Network(descriptor).eval()
         # A network that works in blocks sees another image when a tile begins inside of a block.
@@ -75,8 +73,7 @@ def _tensors(file: Path) -> dict[str, Any]:
             f"'{file}' is damaged or holds more than tensors, and to read that could run code: it is "
             f"refused; get it as .safetensors"
         ) from error
-    # The unpickler raises whatever a damaged file makes it meet.
-    except (SafetensorError, Exception) as error:
+    except Exception as error:  # the unpickler raises whatever a damaged file makes it meet
         raise WeightsError(f"cannot read '{file}': {first_line(error)}") from error
     if not isinstance(tensors, dict):
         raise WeightsError(f"'{file}' holds no tensors with names, so no model")
