@@ -6,7 +6,6 @@ import importlib
 import importlib.metadata
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from restore.cli import main
 from restore.doctor import Report, examine
 from restore.registry import Plugin, Registry, build
 
@@ -188,20 +188,35 @@ def test_a_cache_that_cannot_be_written_is_advice(
     assert not report.broken
 
 
-def test_the_command_prints_json_and_exits_with_1_for_a_broken_plugin(tmp_path: Path) -> None:
+def test_the_command_prints_json_and_exits_with_1_for_a_broken_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     info = tmp_path / "rainy-1.5.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rainy\nVersion: 1.5\n")
     (info / "entry_points.txt").write_text("[restore.plugins]\nrainy = nowhere.at_all\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "restore", "doctor", "--json"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1, done.stderr
-    (row,) = (json.loads(line) for line in done.stdout.splitlines())
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["restore", "doctor", "--json"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    (row,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert row["broken"] is True
     assert {"topic": "plugins", "name": "rainy", "value": "broken", "note": "rainy 1.5"} in row["facts"]
     assert any("could not be imported from 'nowhere.at_all'" in each["sentence"] for each in row["problems"])
+
+
+def test_the_command_tells_people_what_to_do(
+    toys: Registry, pretend: Pretend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend("torchvision", "0.28.0", ["torch==2.14.0"])
+    monkeypatch.setattr("restore.cli.doctor.discover", lambda: toys)
+    monkeypatch.setattr(sys, "argv", ["restore", "doctor"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    captured = capsys.readouterr()
+    assert caught.value.code == 1
+    assert {"versions", "devices", "plugins", "folders"} <= set(captured.out.splitlines())
+    assert any(
+        line.startswith("error: torch and torchvision do not fit") for line in captured.err.splitlines()
+    )
