@@ -220,3 +220,21 @@ def test_the_command_tells_people_what_to_do(
     assert any(
         line.startswith("error: torch and torchvision do not fit") for line in captured.err.splitlines()
     )
+
+
+def test_what_nobody_expected_leads_to_the_doctor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> Registry:
+        raise RuntimeError("operator torchvision::nms\ndoes not exist")
+
+    monkeypatch.setattr("restore.cli.show.discover", fail)
+    monkeypatch.setattr(sys, "argv", ["restore", "list"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert caught.value.code == 1
+    assert (
+        "torchvision::nms does not exist; 'restore doctor' tells whether the installation is sound"
+        in sentence
+    )
