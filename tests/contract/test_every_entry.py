@@ -16,6 +16,8 @@ from restore.testing import (
     metric_checks,
     model_checks,
     objective_checks,
+    options_checks,
+    weights_checks,
 )
 
 REGISTRY = discover()
@@ -30,17 +32,24 @@ def options_of(model: str, scale: int) -> Options:
 
 def checks() -> Iterator[Check]:
     for name, model in REGISTRY.models.items():
-        for scale in model.scales or (1, 2, 3, 4):
+        yield from options_checks(model)
+        yield from weights_checks(model, REGISTRY)
+        # One that is read from files is checked with files: tests/plugins/test_spandrel.py.
+        for scale in () if model.open else model.scales or (1, 2, 3, 4):
             yield from model_checks(model, scale=scale, options=options_of(name, scale))
     for loss in REGISTRY.losses.values():
+        yield from options_checks(loss)
         yield from loss_checks(loss)
     for objective in REGISTRY.objectives.values():
         yield from objective_checks(objective, REGISTRY)
     for discriminator in REGISTRY.discriminators.values():
+        yield from options_checks(discriminator)
         yield from discriminator_checks(discriminator)
     for metric in REGISTRY.metrics.values():
+        yield from options_checks(metric)
         yield from metric_checks(metric)
     for degradation in REGISTRY.degradations.values():
+        yield from options_checks(degradation)
         for scale in (1, 2, 3, 4):
             yield from degradation_checks(degradation, scale=scale)
 

@@ -173,7 +173,7 @@ sys.argv[0] = "restore"
 try:
     main()
 finally:
-    heavy = {"torch", "torchvision", "lightning_fabric"} & set(sys.modules)
+    heavy = {"torch", "torchvision", "lightning_fabric", "spandrel"} & set(sys.modules)
     sys.stderr.write(f"imported: {sorted(heavy)}")
 """
 
@@ -196,6 +196,8 @@ def imported(*arguments: str) -> tuple[int, str]:
         ["info", "enhancenet"],
         ["train", "--help"],
         ["upscale", "--help"],
+        ["plugin", "--help"],
+        ["doctor", "--help"],
     ],
     ids=" ".join,
 )
@@ -207,6 +209,7 @@ def test_the_probe_sees_torch_where_a_command_needs_it(tmp_path: Path) -> None:
     code, heavy = imported("upscale", str(tmp_path / "missing.png"), "--model", "bicubic")
     assert code == 1
     assert "'torch'" in heavy
+    assert "'spandrel'" not in heavy
 
 
 def test_info_takes_a_model_with_its_weights() -> None:

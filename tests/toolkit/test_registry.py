@@ -102,10 +102,10 @@ MISTAKES = {
         ContractVersionError,
         f"add CONTRACT = {CONTRACT}",
     ),
-    "an older contract": (
-        plugin("p", contract=CONTRACT - 1, restore_models=hook([])),
+    "a version of the contract that never was": (
+        plugin("p", contract=0, restore_models=hook([])),
         ContractVersionError,
-        "update p-dist",
+        f"its module needs CONTRACT = {CONTRACT}",
     ),
     "a newer contract": (
         plugin("p", contract=CONTRACT + 1, restore_models=hook([])),
@@ -236,6 +236,26 @@ def test_a_plugin_without_its_extra_is_unavailable_and_says_how_to_install_it(mo
 def test_a_plugin_with_its_extra_is_active() -> None:
     complete = plugin("p", restore_models=hook([model("sharp")]), EXTRAS=(Extra("json", "nothing"),))
     assert "sharp" in build([complete]).models
+
+
+def test_a_plugin_for_an_older_contract_is_told_what_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {2: "rename restore_nets to restore_models", 3: "give each loss a summary"}
+    monkeypatch.setattr(hookspecs, "CONTRACT", 3)
+    monkeypatch.setattr(hookspecs, "CHANGES", changes)
+    older = [plugin(f"of-{version}", contract=version, restore_models=hook([])) for version in (1, 2)]
+    first, second = build(older).problems
+    assert isinstance(first, ContractVersionError)
+    assert str(first) == (
+        "plugin 'of-1' (of-1-dist 2.1) was written for version 1 of the contract and this is version 3: "
+        "get a newer of-1-dist; its author has to change: rename restore_nets to restore_models; give each "
+        "loss a summary; and then to state CONTRACT = 3"
+    )
+    assert changes[2] not in str(second)
+    assert changes[3] in str(second)
+
+
+def test_every_version_of_the_contract_says_what_changed_with_it() -> None:
+    assert set(hookspecs.CHANGES) == set(range(2, CONTRACT + 1))
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones_and_the_nearest() -> None:

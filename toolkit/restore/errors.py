@@ -44,6 +44,7 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "first_line",
+    "in_one_line",
     "nearest",
 ]
 
@@ -124,3 +125,8 @@ def first_line(error: Exception) -> str:
     """The first two lines with content: libraries put their advice in the lines below."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) if lines else type(error).__name__
+
+
+def in_one_line(error: BaseException) -> str:
+    """All that an error says, on one line."""
+    return " ".join(str(error).split())

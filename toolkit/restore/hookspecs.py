@@ -18,7 +18,7 @@ top: it is imported for ``restore list`` too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pluggy
 
@@ -32,10 +32,13 @@ from restore.interfaces import (
     PublishedTable,
 )
 
-__all__ = ["CONTRACT", "hookimpl"]
+__all__ = ["CHANGES", "CONTRACT", "hookimpl"]
 
 CONTRACT = 1
 """Version of the hooks and entries. It rises when a plugin has to be changed to go on working."""
+
+CHANGES: Mapping[int, str] = {}
+"""Version -> what a plugin of the version before has to change. One entry for each from 2 to `CONTRACT`."""
 
 PROJECT = "restore"
 

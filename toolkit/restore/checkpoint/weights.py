@@ -19,7 +19,7 @@ from torch import nn
 from restore.checkpoint.tensors import save_tensors, sha256, to_json
 from restore.errors import OptionsError, UsageError, WeightsError, first_line, nearest
 from restore.files import cache_folder
-from restore.interfaces import ModelSpec, Options, Weights, parse
+from restore.interfaces import ModelSpec, OpenedModel, Options, Weights, parse
 from restore.registry import Registry
 
 __all__ = ["LoadedModel", "WeightsCard", "load_model", "read_card", "save_weights"]
@@ -58,11 +58,18 @@ class LoadedModel:
     """Name or path of the weights; empty for a model that has none."""
     digest: str = ""
     """SHA-256 of the weights file."""
+    opened: OpenedModel | None = None
+    """What `ModelSpec.open` read, where it did."""
 
     @property
     def halo(self) -> int | None:
         """Receptive-field radius in input pixels; ``None`` when every input matters."""
-        return self.spec.halo(self.scale, self.options)
+        return self.spec.halo(self.scale, self.options) if self.opened is None else self.opened.halo
+
+    @property
+    def overlap(self) -> int | None:
+        """Margin of tiles that are only nearly equal to the whole image, where the halo is ``None``."""
+        return None if self.opened is None else self.opened.overlap
 
 
 def load_model(reference: str, registry: Registry, scale: int | None = None) -> LoadedModel:
@@ -81,7 +88,7 @@ def load_model(reference: str, registry: Registry, scale: int | None = None) -> 
     """
     name, _, weights = reference.partition(":")
     spec = registry.models[name]
-    if weights and _is_path(weights):
+    if weights and _is_path(weights, spec):
         return _load_file(reference, spec, Path(weights), scale)
     scale = _default_scale(spec, weights) if scale is None else scale
     spec.check_scale(scale)
@@ -118,7 +125,9 @@ def save_weights(file: Path, module: nn.Module, card: WeightsCard) -> None:
     save_tensors(file, module.state_dict(), {_KEY: to_json(card.model_dump())})
 
 
-def _is_path(weights: str) -> bool:
+def _is_path(weights: str, spec: ModelSpec) -> bool:
+    if spec.open is not None:
+        return weights not in {entry.name for entry in spec.weights}
     return weights.endswith(".safetensors") or os.sep in weights or "/" in weights
 
 
@@ -161,22 +170,27 @@ def _without_weights(reference: str, spec: ModelSpec, scale: int) -> LoadedModel
 def _load_file(reference: str, spec: ModelSpec, file: Path, scale: int | None) -> LoadedModel:
     if not file.is_file():
         raise WeightsError(f"there is no weights file '{file}'")
-    found, options = _describe(spec, file)
+    opened = None if spec.open is None else spec.open(file)
+    found, options = (opened.scale, spec.options()) if opened else _described(spec, file)
     if scale is not None and found != scale:
         raise UsageError(f"the weights '{file}' are for {found}x, not for {scale}x: use --scale {found}")
-    module = spec.build(found, options)
+    module = opened.module if opened else _filled(spec, file, found, options)
+    return LoadedModel(reference, spec, found, options, module.eval(), str(file), sha256(file), opened)
+
+
+def _filled(spec: ModelSpec, file: Path, scale: int, options: Options) -> nn.Module:
+    """The network with the tensors of `file`."""
+    module = spec.build(scale, options)
     try:
         state = load_file(file)
         module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     except (OSError, SafetensorError, RuntimeError) as error:
         raise WeightsError(f"the weights '{file}' do not fit '{spec.name}': {first_line(error)}") from error
-    return LoadedModel(reference, spec, found, options, module.eval(), str(file), sha256(file))
+    return module
 
 
-def _describe(spec: ModelSpec, file: Path) -> tuple[int, Options]:
-    """Scale and options of the network that `file` holds."""
-    if spec.describe is not None:
-        return spec.describe(file)
+def _described(spec: ModelSpec, file: Path) -> tuple[int, Options]:
+    """Scale and options of the network that `file` holds, by what it says."""
     card = read_card(file)
     if card.model != spec.name:
         raise WeightsError(f"the weights '{file}' are for model '{card.model}', not for '{spec.name}'")

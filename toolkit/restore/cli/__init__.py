@@ -8,8 +8,8 @@ from importlib.metadata import version as installed_version
 
 import typer
 
-from restore.cli import console, evaluate, export, prepare, show, train, upscale
-from restore.errors import RestoreError
+from restore.cli import console, doctor, evaluate, export, plugin, prepare, show, train, upscale
+from restore.errors import RestoreError, in_one_line
 
 __all__ = ["app", "main"]
 
@@ -46,6 +46,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("list")(show.list_entries)
 app.command("info")(show.info)
+app.command("doctor")(doctor.doctor)
+app.add_typer(plugin.app, name="plugin")
 
 
 def main() -> None:
@@ -63,7 +65,8 @@ def main() -> None:
         _fail(error, f"{error.strerror or error}{name}: make room, or choose another place", 1)
     except Exception as error:  # the last door: nobody is shown a bare traceback
         sentence = (
-            f"unexpected {type(error).__name__}: {error}; run again with 'restore --debug' and report it"
+            f"unexpected {type(error).__name__}: {in_one_line(error)}; 'restore doctor' tells whether the "
+            f"installation is sound; if it is, run again with 'restore --debug' and report it"
         )
         _fail(error, sentence, 1)
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -14,7 +14,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from restore.jsonl import to_line
 from restore.registry import Registry
 
-__all__ = ["emit", "error", "message", "progress", "state", "task", "tell_problems"]
+if TYPE_CHECKING:
+    from restore.inference import Restorer
+
+__all__ = ["emit", "error", "message", "progress", "state", "task", "tell_notes", "tell_problems"]
 
 
 @dataclass
@@ -46,6 +49,12 @@ def tell_problems(registry: Registry) -> None:
     """Name each broken plugin; the others go on."""
     for problem in registry.problems:
         message(f"warning: {problem}")
+
+
+def tell_notes(restorer: Restorer) -> None:
+    """Say what is not exact about the results of a model."""
+    for note in restorer.notes:
+        message(f"note: {note}")
 
 
 @contextmanager

@@ -61,6 +61,8 @@ def evaluate(
     restorers = [
         load(name, scale=scale, precision=precision, device=device, registry=registry) for name in model
     ]
+    for restorer in restorers:
+        console.tell_notes(restorer)
     rows = []
     with console.progress() as bar:
         for dataset in sets:

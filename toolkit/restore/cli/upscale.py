@@ -67,6 +67,7 @@ def upscale(
         engine=engine,
         registry=registry,
     )
+    console.tell_notes(restorer)
     jobs, failed = plan(inputs, restorer.scale, out=out, recursive=recursive)
     outcomes = [*failed]
     for outcome in failed:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Collection
 
 import torch
 
 from restore.config import Precision
 from restore.errors import UsageError
 
-__all__ = ["DTYPES", "choose_device", "choose_precision", "tile_side"]
+__all__ = ["DTYPES", "choose_device", "choose_precision", "native_bfloat16", "tile_side"]
 
 _LEAST, _MOST = 32 * 2**20, 96 * 2**20  # bytes for a tile: smaller ones are mostly margin
 _MOST_ON_GPU = 2**32
 _MOST_IN_A_GRAPH = 2**30  # where a pixel takes ten times as much: the margin stays a fifth
+
+_BFLOAT16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16"}
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -41,27 +44,40 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
+def choose_precision(
+    precision: Precision, device: torch.device, supported: Collection[str] = tuple(DTYPES)
+) -> torch.dtype:
     """``auto`` is bfloat16 where the hardware multiplies it natively, else float32.
 
     Half precision without such hardware is slower than float32, and float16 overflows in some networks:
     it is never chosen unasked.
 
+    Args:
+        precision: what the user wants.
+        device: where the model runs.
+        supported: what the model can be multiplied in; float32 always.
+
     Raises:
-        UsageError: PyTorch runs no network in 8-bit integers.
+        UsageError: the model cannot work in that precision, or it is int8, in which PyTorch runs no network.
     """
     if precision == "int8":
         raise UsageError("int8 is for --engine openvino: name it, or use --precision auto")
-    if precision != "auto":
-        return DTYPES[precision]
+    if precision == "auto":
+        return torch.bfloat16 if "bf16" in supported and native_bfloat16(device) else torch.float32
+    if precision != "fp32" and precision not in supported:
+        raise UsageError(f"this model cannot work in {precision}: use --precision fp32 or auto")
+    return DTYPES[precision]
+
+
+def native_bfloat16(device: torch.device) -> str:
+    """By what `device` multiplies bfloat16 at full speed, such as ``AMX``; empty where it does not."""
     if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        native = capabilities.get("amx_bf16", False) or capabilities.get("avx512_bf16", False)
-    elif device.type == "cuda":
-        native = torch.cuda.get_device_capability(device) >= (8, 0)
-    else:
-        native = False
-    return torch.bfloat16 if native else torch.float32
+        found = torch.cpu.get_capabilities()
+        return next((name for key, name in _BFLOAT16.items() if found.get(key, False)), "")
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"compute capability {major}.{minor}" if major >= 8 else ""
+    return ""
 
 
 def tile_side(device: torch.device, bytes_per_pixel: int, *, whole_graph: bool = False) -> int:

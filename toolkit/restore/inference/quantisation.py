@@ -43,7 +43,7 @@ def calibration() -> Tensor:
     rows, columns = torch.arange(side)[:, None] // 5, torch.arange(side)[None] // 3
     edges = 0.2 + 0.6 * ((rows + columns) % 2).expand(3, side, side)
     noise = 0.15 + 0.7 * torch.rand(3, side, side, generator=torch.Generator().manual_seed(0))
-    return torch.stack([*(strip.split(side, dim=2)), edges * 255, noise * 255]).float() / 255
+    return torch.stack([*(torch.split(strip, side, dim=2)), edges * 255, noise * 255]).float() / 255
 
 
 def quantised(graph: Any) -> Any:

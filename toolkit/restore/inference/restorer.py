@@ -15,7 +15,7 @@ from restore.config import Engine, Precision
 from restore.errors import ImageError, UsageError
 from restore.images import Photo, from_pil, to_pil
 from restore.inference.engines import engine_network, engine_precision
-from restore.inference.hardware import choose_device, choose_precision, tile_side
+from restore.inference.hardware import DTYPES, choose_device, choose_precision, tile_side
 from restore.inference.network import torch_network
 from restore.registry import Registry, discover
 from restore.resizing import imresize
@@ -65,7 +65,8 @@ class Restorer:
         self.engine = engine
         if engine == "torch":
             self.device = choose_device(device)
-            self.dtype = choose_precision(precision, self.device)
+            supported = DTYPES if model.opened is None else model.opened.precisions
+            self.dtype = choose_precision(precision, self.device, supported)
             self._network = torch_network(model, self.device, self.dtype)
         else:
             self.device = torch.device("cpu")
@@ -76,6 +77,21 @@ class Restorer:
     def scale(self) -> int:
         """Output pixels per input pixel, along one side."""
         return self.model.scale
+
+    @property
+    def margin(self) -> int | None:
+        """What a tile is read with on each side, in input pixels; ``None`` when the model is never tiled."""
+        return self.model.overlap if self.model.halo is None else self.model.halo
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not exact about the results."""
+        if self.tile == "off" or self.model.halo is not None or self.margin is None:
+            return ()
+        return (
+            f"{self.model.reference}: large images are cut into tiles that overlap by {self.margin} pixels, "
+            f"which is not exactly what the whole image would give; --tile off works on the whole",
+        )
 
     @overload
     def upscale(self, image: Image.Image, progress: Progress | None = None) -> Image.Image: ...
@@ -139,9 +155,7 @@ class Restorer:
         """Restore `image` tile by tile into `result`, of one channel (their mean) or three."""
         size = self._tile_size(image.shape[-2], image.shape[-1])
         done, area = 0, result.shape[-2] * result.shape[-1]
-        restored = map_tiles(
-            self._network, image.float(), scale=self.scale, size=size, halo=self.model.halo or 0
-        )
+        restored = map_tiles(self._network, image.float(), scale=self.scale, size=size, halo=self.margin or 0)
         for tile, inner in restored:
             done += inner.shape[-2] * inner.shape[-1]
             wanted = inner if result.shape[1] == 3 else inner.mean(1, keepdim=True)
@@ -152,7 +166,7 @@ class Restorer:
 
     def _tile_size(self, height: int, width: int) -> int:
         whole = max(height, width)
-        if self.tile == "off" or self.model.halo is None:
+        if self.tile == "off" or self.margin is None:
             return whole
         if self.tile == "auto":
             spec, options = self.model.spec, self.model.options
@@ -160,7 +174,8 @@ class Restorer:
             memory = None if whole_graph else spec.memory  # an engine holds every layer's whole result
             values = memory(self.scale, options) if memory else _FEATURES * self.scale**2
             size = 2 if self.dtype == torch.int8 else self.dtype.itemsize  # sums are kept in more
-            return tile_side(self.device, values * size, whole_graph=whole_graph)
+            side = tile_side(self.device, values * size, whole_graph=whole_graph)
+            return max(side, 2 * self.margin)  # less would be mostly margin
         return self.tile
 
 

@@ -13,7 +13,7 @@ that does.
 
 from restore.interfaces.entry import Extra
 from restore.interfaces.measures import DegradationSpec, Degrade, Metric, MetricSpec, PublishedTable
-from restore.interfaces.models import ModelSpec, Weights
+from restore.interfaces.models import ModelSpec, OpenedModel, Weights
 from restore.interfaces.objectives import (
     Adversary,
     AlwaysOpen,
@@ -45,6 +45,7 @@ __all__ = [
     "MetricSpec",
     "ModelSpec",
     "ObjectiveSpec",
+    "OpenedModel",
     "Options",
     "Preparable",
     "PublishedTable",

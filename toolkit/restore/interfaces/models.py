@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from restore.errors import EntryError, UsageError
 from restore.interfaces.entry import Named
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["ModelSpec", "Weights"]
+__all__ = ["ModelSpec", "OpenedModel", "Weights"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,22 @@ class Weights:
     """How: data, objective, steps."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """Measured figures, such as ``{"Set5 PSNR (dB)": 31.2}``; their protocol is in the model card."""
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """The network of a file, with what the toolkit must know to run it; see `ModelSpec.open`."""
+
+    module: nn.Module
+    """Keeps the tensor contract, in evaluation mode, in float32 on the CPU, with its weights."""
+    scale: int
+    halo: int | None
+    """As that of `ModelSpec.halo`."""
+    overlap: int | None = None
+    """Where the halo is ``None``: the margin in input pixels with which tiles are nearly equal to the whole
+    image. ``None`` when the model must not be tiled at all."""
+    precisions: frozenset[str] = frozenset({"fp32", "bf16", "fp16"})
+    """In which of these it may multiply."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +73,9 @@ class ModelSpec(Named):
     weights: tuple[Weights, ...] = ()
     reference: str = ""
     """Where it was published."""
-    describe: Callable[[Path], tuple[int, Options]] | None = None
-    """For models whose shape is read from a weights file: ``describe(file) -> (scale, options)``."""
+    open: Callable[[Path], OpenedModel] | None = None
+    """``open(file)``, for weights in formats of others: reads a file that says itself what network it holds.
+    Then ``NAME:FILE`` takes any file that this takes. It raises `WeightsError` for what it cannot read."""
     fuse: Callable[[nn.Module, torch.dtype], nn.Module] | None = None
     """``fuse(network, dtype)``: an algebraically equal network that runs faster and multiplies in `dtype`.
 
@@ -83,6 +100,25 @@ class ModelSpec(Named):
         keys = [(weights.name, weights.scale) for weights in self.weights]
         if len(keys) != len(set(keys)):
             raise EntryError(f"model '{self.name}' declares two sets of weights of one name and scale")
+
+    @classmethod
+    def of_files(
+        cls,
+        name: str,
+        summary: str,
+        open: Callable[[Path], OpenedModel],  # noqa: A002
+        *,
+        reference: str = "",
+    ) -> ModelSpec:
+        """A model that is nothing without a file, which `open` reads: it cannot be trained here."""
+
+        def refuse(scale: int, options: Options) -> NoReturn:  # noqa: ARG001
+            raise UsageError(
+                f"model '{name}' is what its file says: name one, such as {name}:FILE.safetensors; it "
+                f"cannot be trained here"
+            )
+
+        return cls(name, summary, build=refuse, halo=refuse, open=open, reference=reference)
 
     def supports(self, scale: int) -> bool:
         """Whether `build` accepts this scale."""

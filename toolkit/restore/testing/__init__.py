@@ -1,30 +1,40 @@
 """The contract as checks that a plugin's author runs over their own entries.
 
-With pytest, in the plugin's own tests::
+``restore plugin check NAME`` runs them all over an installed plugin. With pytest, in the plugin's own tests::
 
-    from restore.testing import model_checks
-    from my_plugin.plugin import restore_models
+    from restore.registry import discover
+    from restore.testing import plugin_checks
 
-    @pytest.mark.parametrize("check", model_checks(restore_models()[0], scale=4), ids=str)
+    @pytest.mark.parametrize("check", plugin_checks("my-method", discover()), ids=str)
     def test_contract(check):
         check()
+
+or entry by entry, with other options than the defaults: ``model_checks(spec, scale=4, options=...)``.
 
 A check raises `ContractError`, which says what was expected, what was found and what to do.
 """
 
-from restore.testing.check import Check, ContractError
+from restore.testing.check import Check, ContractError, Finding, examine
+from restore.testing.entries import options_checks, weights_checks
 from restore.testing.measures import degradation_checks, metric_checks
-from restore.testing.models import measured_halo, model_checks
+from restore.testing.models import measured_halo, model_checks, opened_checks
 from restore.testing.objectives import discriminator_checks, loss_checks, objective_checks
+from restore.testing.plugins import plugin_checks
 
 __all__ = [
     "Check",
     "ContractError",
+    "Finding",
     "degradation_checks",
     "discriminator_checks",
+    "examine",
     "loss_checks",
     "measured_halo",
     "metric_checks",
     "model_checks",
     "objective_checks",
+    "opened_checks",
+    "options_checks",
+    "plugin_checks",
+    "weights_checks",
 ]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
-__all__ = ["Check", "ContractError", "check", "expect", "sample"]
+from restore.errors import first_line
+
+__all__ = ["Check", "ContractError", "Finding", "check", "examine", "expect", "sample"]
 
 
 class ContractError(AssertionError):
@@ -35,6 +37,35 @@ def check(subject: str, claim: Callable[..., None], *arguments: object) -> Check
     """A check of `claim`, whose name is the claim, called with `arguments`."""
     name = claim.__name__.strip("_").replace("_", " ")
     return Check(f"{subject}: {name}", partial(claim, *arguments))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found."""
+
+    check: Check
+    problem: str = ""
+    """What does not hold and what to do; empty when all is well."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim does."""
+        return not self.problem
+
+
+def examine(checks: Iterable[Check]) -> Iterator[Finding]:
+    """Run all checks: one that fails or crashes hides none of the others."""
+    for each in checks:
+        try:
+            each()
+        except ContractError as error:
+            yield Finding(each, str(error))
+        # An entry can raise anything at all while it is checked, sys.exit() included; the others go on.
+        except (Exception, SystemExit) as error:
+            reason = first_line(error) if isinstance(error, Exception) else str(error)
+            yield Finding(each, f"the check was ended by {type(error).__name__}: {reason}")
+        else:
+            yield Finding(each)
 
 
 def expect(condition: object, problem: str) -> None:

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from restore.errors import UsageError, first_line
 from restore.interfaces import ModelSpec, Options
-from restore.testing.check import Check, check, expect, sample
+from restore.testing.check import Check, ContractError, check, expect, sample
 from restore.tiling import map_tiles
 
-__all__ = ["measured_halo", "model_checks"]
+__all__ = ["measured_halo", "model_checks", "opened_checks"]
 
 SIZES = ((1, 1), (1, 7), (7, 1), (33, 47))
 """Heights and widths that a model has to accept, the awkward ones first."""
@@ -39,10 +40,41 @@ def model_checks(spec: ModelSpec, *, scale: int, options: Options | None = None)
         _saves_and_loads,
         _halo_is_exact,
         _tiles_equal_the_whole,
-        _fused_equals_plain,
+        *((_fused_equals_plain,) if spec.fuse else ()),
         _traced_equals_plain,
     )
     return [check(f"{spec.name} {scale}x", claim, spec, scale, chosen) for claim in claims]
+
+
+def opened_checks(spec: ModelSpec, file: Path) -> list[Check]:
+    """The claims about a model that `ModelSpec.open` reads from `file`.
+
+    They are those of a model that it needs to restore images.
+
+    Raises:
+        RestoreError: the file cannot be opened.
+    """
+    if spec.open is None:
+        raise UsageError(f"model '{spec.name}' is not read from files of others: use model_checks")
+    reader = spec.open
+    opened = reader(file)
+    fixed = ModelSpec(
+        spec.name,
+        spec.summary,
+        build=lambda scale, options: reader(file).module,  # noqa: ARG005
+        halo=lambda scale, options: opened.halo,  # noqa: ARG005
+        scales=(opened.scale,),
+    )
+    claims = (
+        _keeps_shape,
+        _treats_images_of_a_batch_alike,
+        _leaves_its_input_alone,
+        _is_deterministic,
+        _runs_on_every_device,
+        _tiles_equal_the_whole,
+    )
+    subject = f"{spec.name}:{file.name} {opened.scale}x"
+    return [check(subject, claim, fixed, opened.scale, spec.options()) for claim in claims]
 
 
 def measured_halo(module: nn.Module, scale: int, size: int) -> int:
@@ -187,11 +219,11 @@ def _tiles_equal_the_whole(spec: ModelSpec, scale: int, options: Options) -> Non
 
 
 def _fused_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
-    if spec.fuse is None:
+    module, fuse = _build(spec, scale, options).double(), spec.fuse
+    if fuse is None:
         return
-    module = _build(spec, scale, options).double()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    fused = spec.fuse(module, torch.float64).eval()
+    fused = fuse(module, torch.float64).eval()
     for height, width in SIZES:
         image = sample(height, width, batch=2, dtype=torch.float64)
         with torch.inference_mode():
@@ -208,7 +240,7 @@ def _fused_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
     )
     for dtype in (torch.float32, torch.bfloat16):
         with torch.inference_mode():
-            restored = spec.fuse(module.float(), dtype).eval()(sample(9, 11))
+            restored = fuse(module.float(), dtype).eval()(sample(9, 11))
         expect(
             restored.dtype == torch.float32,
             f"the network fused in {dtype} gave {restored.dtype}: take and give float32",
@@ -216,13 +248,17 @@ def _fused_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
 
 
 def _traced_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
-    if spec.fuse is None:
-        return
     module = _build(spec, scale, options).double()
+    network = module if spec.fuse is None else spec.fuse(module, torch.float64).eval()
     sizes = {axis: torch.export.Dim(name) for axis, name in ((0, "batch"), (2, "height"), (3, "width"))}
     image = sample(13, 17, batch=2, dtype=torch.float64)
-    fused = spec.fuse(module, torch.float64).eval()
-    traced = torch.export.export(fused, (image,), dynamic_shapes=(sizes,)).module()
+    try:
+        traced = torch.export.export(network, (image,), dynamic_shapes=(sizes,)).module()
+    except Exception as error:  # whatever a network can raise, behind layers of the exporter's own
+        raise ContractError(
+            f"the network cannot become a graph for images of any size, which 'restore export' and other "
+            f"engines need: do not decide by sizes or values in forward ({_cause(error)})"
+        ) from error
     for height, width in ((2, 7), (33, 47)):
         image = sample(height, width, batch=2, dtype=torch.float64)
         with torch.inference_mode():
@@ -230,9 +266,15 @@ def _traced_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
         difference = (graph - plain).abs().max().item()
         expect(
             difference <= 1e-10 * max(1.0, plain.abs().max().item()),
-            f"the fused network as a graph differs by {difference:.2g} from the plain one in float64, on an "
+            f"the network as a graph differs by {difference:.2g} from the plain one in float64, on an "
             f"input of {height}x{width}: do not decide by the size while it is traced",
         )
+
+
+def _cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return first_line(error) if isinstance(error, Exception) else type(error).__name__
 
 
 def _make_positive(module: nn.Module) -> None:

@@ -1,0 +1,23 @@
+"""Entry point of the plugin: one model, which is what its file says. Free of torch and of spandrel."""
+
+from __future__ import annotations
+
+from restore.hookspecs import hookimpl
+from restore.interfaces import Extra, ModelSpec, lazy
+
+CONTRACT = 1
+
+EXTRAS = (Extra("spandrel", "pip install 'restorekit[spandrel]'"),)
+
+
+@hookimpl
+def restore_models() -> list[ModelSpec]:
+    """Any architecture of the library."""
+    return [
+        ModelSpec.of_files(
+            "spandrel",
+            "The community's files, spandrel:FILE: ESRGAN, Compact, SPAN, SwinIR, DAT, HAT and 36 more",
+            open=lazy("restore_spandrel.opening:open_file"),
+            reference="spandrel, https://github.com/chaiNNer-org/spandrel",
+        )
+    ]

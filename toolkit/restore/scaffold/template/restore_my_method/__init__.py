@@ -1,0 +1,1 @@
+"""The method my-method as a plugin of `restore`."""

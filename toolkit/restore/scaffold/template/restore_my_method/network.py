@@ -1,0 +1,60 @@
+"""The network: residual blocks at the input's size, then the pixels are shuffled into place."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restore_my_method.options import NetworkOptions
+
+__all__ = ["Network", "build", "halo"]
+
+
+def _convolution(before: int, after: int) -> nn.Conv2d:
+    return nn.Conv2d(before, after, 3, padding=1, padding_mode="replicate")
+
+
+class Block(nn.Module):
+    """Adds to its input what two convolutions make of it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = _convolution(width, width), _convolution(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, width, H, W)`` -> the same shape."""
+        change: Tensor = self.second(F.relu(self.first(x)))
+        return x + change
+
+
+class Network(nn.Module):
+    """Learns what to add to the enlargement by nearest neighbours.
+
+    Args:
+        scale: any integer >= 1.
+        width: feature maps of each hidden layer.
+        blocks: residual blocks.
+    """
+
+    def __init__(self, scale: int, width: int = 32, blocks: int = 4) -> None:
+        super().__init__()
+        self.scale = scale
+        self.enter = _convolution(3, width)
+        self.blocks = nn.Sequential(*(Block(width) for _ in range(blocks)))
+        self.leave = _convolution(width, 3 * scale**2)
+
+    def forward(self, degraded: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` -> ``(B, 3, scale*H, scale*W)``, not clamped."""
+        x = F.relu(self.enter(degraded))  # (B, width, H, W)
+        detail = F.pixel_shuffle(self.leave(self.blocks(x)), self.scale)
+        return F.interpolate(degraded, scale_factor=float(self.scale), mode="nearest") + detail
+
+
+def build(scale: int, options: NetworkOptions) -> nn.Module:
+    """The network for one scale."""
+    return Network(scale, options.width, options.blocks)
+
+
+def halo(scale: int, options: NetworkOptions) -> int:  # noqa: ARG001
+    """How many input pixels away an output still depends on: one for each 3x3 convolution, at any scale."""
+    return 2 + 2 * options.blocks
