@@ -70,6 +70,6 @@ def evaluate(
                     row = evaluation.evaluate(restorer, dataset, used, update)
                 rows.append(row)
                 if json:
-                    console.emit(row.to_json())
+                    console.emit(evaluation.Result((row,), tuple(used), row.model).row_json(row))
     if not json:
         typer.echo(evaluation_table(rows, used))

@@ -2,7 +2,7 @@
 
 from restore.data.folders import check_images, find_images, fingerprint, usable
 from restore.data.loading import CountedSampler, batches
-from restore.data.pairs import ImagePair, pairs
+from restore.data.pairs import ImagePair, pair, pairs
 from restore.data.patches import Pair, Patches, Targets
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "check_images",
     "find_images",
     "fingerprint",
+    "pair",
     "pairs",
     "usable",
 ]

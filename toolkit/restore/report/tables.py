@@ -51,8 +51,8 @@ def _group(rows: Sequence[Row], meters: Sequence[Meter]) -> str:
     columns += [f"{meter.name} ({meter.unit})" if meter.unit else meter.name for meter in meters]
     columns.append("seconds")
     body = [
-        [row.model, row.data, f"{row.scale}x", str(row.images)]
-        + [f"{row.figures[meter.name]:.{meter.digits}f}" for meter in meters]
+        [row.model, row.data, f"{row.scale}x", str(len(row.images))]
+        + [meter.text(row.figures[meter.name]) for meter in meters]
         + [f"{row.seconds:.2f}"]
         for row in rows
     ]
