@@ -16,6 +16,7 @@ from restore.testing import (
     metric_checks,
     model_checks,
     objective_checks,
+    table_checks,
 )
 
 REGISTRY = discover()
@@ -43,9 +44,12 @@ def checks() -> Iterator[Check]:
     for degradation in REGISTRY.degradations.values():
         for scale in (1, 2, 3, 4):
             yield from degradation_checks(degradation, scale=scale)
+    for table in REGISTRY.tables.values():
+        yield from table_checks(table, REGISTRY)
 
 
 @pytest.mark.parametrize("check", list(checks()), ids=str)
+@pytest.mark.usefixtures("random_backbones")
 def test_contract(check: Check) -> None:
     check()
 

@@ -14,20 +14,24 @@ from restore.evaluation.bootstrap import Difference, paired
 from restore.evaluation.cost import cost, multiply_adds, parameters, peak_memory
 from restore.evaluation.datasets import Dataset, dataset, named_folder
 from restore.evaluation.meters import Meter, meters
+from restore.evaluation.published import Cell, Reproduction, find_tables
 from restore.evaluation.results import Cost, Measured, Result, Row
 from restore.evaluation.running import evaluate
 
 __all__ = [
+    "Cell",
     "Cost",
     "Dataset",
     "Difference",
     "Measured",
     "Meter",
+    "Reproduction",
     "Result",
     "Row",
     "cost",
     "dataset",
     "evaluate",
+    "find_tables",
     "meters",
     "multiply_adds",
     "named_folder",

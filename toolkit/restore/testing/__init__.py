@@ -13,7 +13,7 @@ A check raises `ContractError`, which says what was expected, what was found and
 """
 
 from restore.testing.check import Check, ContractError
-from restore.testing.measures import degradation_checks, metric_checks
+from restore.testing.measures import degradation_checks, metric_checks, table_checks
 from restore.testing.models import measured_halo, model_checks
 from restore.testing.objectives import discriminator_checks, loss_checks, objective_checks
 
@@ -27,4 +27,5 @@ __all__ = [
     "metric_checks",
     "model_checks",
     "objective_checks",
+    "table_checks",
 ]
