@@ -6,6 +6,7 @@ import importlib.metadata
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ def _metric(name: str, distance: Distance, least: int) -> Metric:
     return measure
 
 
-def _lpips(net: str) -> Distance:
+def _lpips(net: Literal["alex", "vgg", "squeeze"]) -> Distance:
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
     # Its network alone: the metric around it would keep every figure.

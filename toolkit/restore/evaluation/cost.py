@@ -66,7 +66,7 @@ def peak_memory(restorer: Restorer, image: Tensor) -> int | None:
         return None
     with _Live() as live:
         restorer.restore(image)
-    return live.peak
+    return int(live.peak)
 
 
 class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
