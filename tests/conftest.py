@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -158,3 +158,29 @@ def vgg19(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         environment.setenv("RESTORE_VGG19", str(file))
         environment.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         yield file
+
+
+@pytest.fixture
+def random_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks of LPIPS and DISTS with random weights, where torchvision would download theirs."""
+
+    def network(layers: Callable[[], Any]) -> Callable[..., Any]:
+        def build(weights: Any = None) -> Any:
+            torch.manual_seed(0)
+            return SimpleNamespace(features=layers())
+
+        return build
+
+    def alexnet() -> Any:
+        from torchvision.models import AlexNet
+
+        return AlexNet(num_classes=1).features
+
+    def vgg16() -> Any:
+        from torchvision.models.vgg import cfgs, make_layers
+
+        return make_layers(cfgs["D"])
+
+    # By name: importing torchvision takes seconds, which most tests need not.
+    monkeypatch.setattr("torchvision.models.alexnet", network(alexnet))
+    monkeypatch.setattr("torchmetrics.functional.image.dists.vgg16", network(vgg16))

@@ -17,6 +17,7 @@ from restore.testing import (
     model_checks,
     objective_checks,
     options_checks,
+    table_checks,
     weights_checks,
 )
 
@@ -52,9 +53,12 @@ def checks() -> Iterator[Check]:
         yield from options_checks(degradation)
         for scale in (1, 2, 3, 4):
             yield from degradation_checks(degradation, scale=scale)
+    for table in REGISTRY.tables.values():
+        yield from table_checks(table, REGISTRY)
 
 
 @pytest.mark.parametrize("check", list(checks()), ids=str)
+@pytest.mark.usefixtures("random_backbones")
 def test_contract(check: Check) -> None:
     check()
 

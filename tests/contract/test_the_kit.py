@@ -10,7 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.interfaces import DegradationSpec, DiscriminatorSpec, LossSpec, MetricSpec, ModelSpec
+from restore.interfaces import (
+    DegradationSpec,
+    DiscriminatorSpec,
+    LossSpec,
+    Method,
+    MetricSpec,
+    ModelSpec,
+    PublishedTable,
+)
+from restore.registry import discover
 from restore.testing import (
     Check,
     ContractError,
@@ -20,6 +29,7 @@ from restore.testing import (
     measured_halo,
     metric_checks,
     model_checks,
+    table_checks,
 )
 
 
@@ -244,3 +254,14 @@ def test_a_degradation_that_draws_from_elsewhere_is_refused() -> None:
         "d", "a degradation", build=lambda scale, o: degrade, protocol=lambda scale, o: "any"
     )
     assert failures(degradation_checks(spec)) == ["degrades to the contract", "repeats with its generator"]
+
+
+def test_a_table_that_names_what_is_not_there_is_refused() -> None:
+    def table(method: Method, reference: str = "a paper") -> PublishedTable:
+        return PublishedTable("t", "a table", (method,), {"Set5": (1.0,)}, "psnr", 4, "luma", reference)
+
+    registry = discover()
+    assert failures(table_checks(table(Method("A", "bicubic")), registry)) == []
+    for wrong in (Method("A", "nobody"), Method("A", degradation="none")):
+        assert failures(table_checks(table(wrong), registry)) == ["table names exist"]
+    assert failures(table_checks(table(Method("A"), " "), registry)) == ["table says its source"]

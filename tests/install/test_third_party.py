@@ -126,6 +126,6 @@ def test_it_is_measured_beside_the_models_of_the_box(python: Python, images: Pat
     chosen = ["--model", "bicubic", "--model", model, "--data", images]
     bicubic, espcn = rows(python("restore", "evaluate", *chosen, "--device", "cpu", "--json"))
     assert (bicubic["model"], espcn["model"]) == ("bicubic", model)
-    assert bicubic["images"] == espcn["images"] == 2
+    assert len(bicubic["images"]) == len(espcn["images"]) == 2
     assert bicubic["protocol"] == espcn["protocol"]
-    assert 0 < espcn["psnr"] < bicubic["psnr"]  # after three steps
+    assert 0 < espcn["figures"]["psnr"] < bicubic["figures"]["psnr"]  # after three steps

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import restore
-from restore.errors import DataError
-from restore.evaluation import Dataset, Meter, Row, dataset, evaluate, meters
+from restore import faithfulness
+from restore.cli import main
+from restore.errors import DataError, UnknownNameError
+from restore.evaluation import (
+    Dataset,
+    Result,
+    Row,
+    dataset,
+    evaluate,
+    meters,
+    multiply_adds,
+    paired,
+    parameters,
+    peak_memory,
+)
 from restore.registry import Registry, discover
 from restore.report import evaluation_table
 
@@ -44,9 +62,9 @@ def bicubic_row(registry: Registry, data: Dataset) -> Row:
 
 def test_a_row_holds_each_image_and_their_means(registry: Registry, targets: Path) -> None:
     row = bicubic_row(registry, dataset(targets, registry, 4))
-    assert row.images == 3
-    assert set(row.each) == {"a.png", "b.png", "gray.png"}
-    assert row.figures["psnr"] == pytest.approx(np.mean([image["psnr"] for image in row.each.values()]))
+    assert [image.name for image in row.images] == ["a.png", "b.png", "gray.png"]
+    assert [image.size for image in row.images] == [(60, 48), (56, 44), (60, 48)]
+    assert row.figures["psnr"] == pytest.approx(np.mean([image.figures["psnr"] for image in row.images]))
     assert row.seconds > 0
     assert "MATLAB bicubic 1/4" in row.protocol["inputs"]
     assert "4 px shaved" in row.protocol["psnr"]
@@ -73,10 +91,10 @@ def test_a_wrong_partner_is_named(registry: Registry, targets: Path, tmp_path: P
     inputs.mkdir()
     data = dataset(targets, registry, 4, degraded=inputs)
     with pytest.raises(DataError, match=r"no degraded image .*a\.png"):
-        bicubic_row(registry, data)
+        bicubic_row(registry, data).complete()
     Image.new("RGB", (16, 12)).save(inputs / "a.png")
     with pytest.raises(DataError, match="has 16x12 pixels, but at scale 4 its target asks for 15x12"):
-        bicubic_row(registry, data)
+        bicubic_row(registry, data).complete()
 
 
 def test_the_older_release_is_another_protocol_and_another_table(registry: Registry, targets: Path) -> None:
@@ -84,28 +102,45 @@ def test_the_older_release_is_another_protocol_and_another_table(registry: Regis
         bicubic_row(registry, dataset(targets, registry, 4, options={"release": release}))
         for release in ("current", "older")
     ]
-    used: list[Meter] = meters(["psnr", "ssim"], registry, 4)
-    table = evaluation_table(rows, used)
-    assert table.count("psnr (dB)") == 2
-    assert evaluation_table(rows[:1] * 2, used).count("psnr (dB)") == 1
+    used = tuple(meters(["psnr", "ssim"], registry, 4))
+    assert evaluation_table(Result(tuple(rows), used, "bicubic")).count("psnr (dB)") == 2
+    assert evaluation_table(Result((rows[0], rows[0]), used, "bicubic")).count("psnr (dB)") == 1
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "restore", "evaluate", "--device", "cpu", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+class Done(NamedTuple):
+    returncode: object
+    stdout: str
+    stderr: str
 
 
-def test_json_has_one_object_for_each_model_and_data_set(targets: Path) -> None:
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process, exit code and all."""
+
+    def call(*arguments: object, command: str = "evaluate") -> Done:
+        monkeypatch.setattr(sys, "argv", ["restore", command, "--device", "cpu", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        return Done(caught.value.code, captured.out, captured.err)
+
+    return call
+
+
+def test_json_has_one_object_for_each_model_and_data_set(run: Run, targets: Path) -> None:
     done = run("--model", "bicubic", "--data", targets, "--data", targets, "--scale", 2, "--json")
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == 2
-    wanted = {"model", "data", "scale", "images", "psnr", "ssim", "seconds", "protocol"}
+    wanted = {"model", "data", "scale", "images", "figures", "seconds", "protocol"}
     assert wanted <= set(rows[0])
-    assert (rows[0]["model"], rows[0]["scale"], rows[0]["images"]) == ("bicubic", 2, 3)
+    assert (rows[0]["model"], rows[0]["scale"], len(rows[0]["images"])) == ("bicubic", 2, 3)
 
 
-def test_the_table_says_its_protocol(targets: Path) -> None:
+def test_the_table_says_its_protocol(run: Run, targets: Path) -> None:
     done = run("--model", "bicubic", "--data", targets)
     assert done.returncode == 0, done.stderr
     assert "psnr (dB)" in done.stdout
@@ -124,14 +159,14 @@ def test_the_table_says_its_protocol(targets: Path) -> None:
         ),
     ],
 )
-def test_wrong_requests_get_one_sentence(arguments: list[str], code: int, words: str) -> None:
+def test_wrong_requests_get_one_sentence(run: Run, arguments: list[str], code: int, words: str) -> None:
     done = run(*arguments)
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_json_stays_json_when_a_result_is_perfect(tmp_path: Path) -> None:
+def test_json_stays_json_when_a_result_is_perfect(run: Run, tmp_path: Path) -> None:
     Image.new("RGB", (40, 40), (90, 90, 90)).save(tmp_path / "flat.png")
     done = run("--model", "bicubic", "--data", tmp_path, "--json")
 
@@ -139,5 +174,178 @@ def test_json_stays_json_when_a_result_is_perfect(tmp_path: Path) -> None:
         raise AssertionError(f"{word} is no JSON")
 
     row = json.loads(done.stdout, parse_constant=refuse)
-    assert row["psnr"] is None
-    assert row["ssim"] == pytest.approx(1.0)
+    assert row["figures"]["psnr"] is None
+    assert row["figures"]["ssim"] == pytest.approx(1.0)
+
+
+# Differences -----------------------------------------------------------------------------------------
+
+
+def test_a_constant_difference_has_an_interval_without_width() -> None:
+    found = paired([20.0, 30.0, 25.0], [21.5, 31.5, 26.5])
+    assert (found.mean, found.low, found.high) == (1.5, 1.5, 1.5)
+    assert found.is_clear
+
+
+def test_the_interval_is_that_of_all_resamples() -> None:
+    differences = [0.1, 0.9, 2.0, 3.2, 4.5]
+    every = [np.mean(drawn) for drawn in itertools.product(differences, repeat=5)]
+    low, high = np.quantile(every, [0.025, 0.975])
+    found = paired([0.0] * 5, differences)
+    assert found.mean == pytest.approx(np.mean(differences))
+    assert [found.low, found.high] == pytest.approx([low, high], abs=0.03)
+
+
+def test_the_interval_of_many_images_is_the_normal_one_and_repeats() -> None:
+    differences = np.random.default_rng(1).normal(0.3, 2.0, 400).tolist()
+    first, again = (paired([0.0] * 400, differences) for _ in range(2))
+    assert first == again
+    half = 1.96 * np.std(differences) / 20
+    assert (first.high - first.low) / 2 == pytest.approx(half, rel=0.05)
+
+
+def test_perfect_results_have_no_interval_and_unequal_lists_are_refused() -> None:
+    assert np.isnan(paired([np.inf, 30.0], [np.inf, 31.0]).mean)
+    with pytest.raises(ValueError, match="cannot be paired"):
+        paired([1.0], [])
+
+
+# Losses, costs, files --------------------------------------------------------------------------------
+
+
+def test_a_loss_is_a_metric_on_the_8_bit_result(registry: Registry, targets: Path) -> None:
+    (meter,) = meters(["l1"], registry, 4)
+    target = torch.full((1, 3, 16, 16), 100 / 255)
+    assert meter.measure(target + 2.3 / 255, target, gray=False) == pytest.approx(2 / 255, abs=1e-6)
+    assert meter.better == "lower"
+
+
+def test_a_loss_that_has_to_be_prepared_says_on_what(registry: Registry, targets: Path) -> None:
+    options = {"texture": {"layers": "conv1_1:1"}}
+    (meter,) = meters(["texture"], registry, 4, options=options, targets=[targets])
+    assert "prepared on 2 targets [" in meter.protocol  # of 48x60 and 48x60; the third is smaller
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert meter.measure(image.flip(-1), image, gray=False) > 0
+
+
+def test_an_unknown_metric_is_answered_with_metrics_and_losses(registry: Registry) -> None:
+    with pytest.raises(UnknownNameError, match=r"losses: .*texture.*Did you mean 'texture'"):
+        meters(["textur"], registry, 4)
+
+
+def test_operations_and_memory_are_counted() -> None:
+    convolution = torch.nn.Conv2d(3, 8, 3, padding=1)
+    assert parameters(convolution) == 3 * 8 * 9 + 8
+    assert multiply_adds(convolution, 1) == 3 * 8 * 9
+
+    def restores(image: torch.Tensor) -> None:
+        first = torch.ones(1000)
+        second = first + 1  # 8,000 bytes are alive here
+        del first, second
+        torch.ones(500)
+
+    fake: Any = SimpleNamespace(engine="torch", device=torch.device("cpu"), restore=restores)
+    assert peak_memory(fake, torch.rand(1, 3, 4, 4)) == 8000
+    fake.engine = "openvino"
+    assert peak_memory(fake, torch.rand(1, 3, 4, 4)) is None
+
+
+def test_enhancenet_takes_what_its_table_says() -> None:
+    network = restore.load("enhancenet", scale=4, device="cpu").model.module
+    assert parameters(network) == 852_867
+    # 1,728 + 20 * 36,864 at the input's size, 36,864 at twice it, 2 * 36,864 + 1,728 at four times it
+    convolutions = (1728 + 20 * 36864 + 4 * 36864 + 16 * (2 * 36864 + 1728)) / 16
+    assert multiply_adds(network, 4) == pytest.approx(convolutions, rel=1e-3)  # and the bicubic enlargement
+
+
+def test_results_are_written_and_a_broken_image_does_not_stop(
+    run: Run, targets: Path, tmp_path: Path
+) -> None:
+    (targets / "broken.png").write_bytes(b"no image")
+    out = [tmp_path / f"r{suffix}" for suffix in (".json", ".csv", ".md")]
+    files = [part for file in out for part in ("-o", file)]
+    done = run("--model", "bicubic", "--model", "srcnn", "--data", f"mine={targets}", *files)
+    assert done.returncode == 1
+    assert done.stderr.count("broken.png") == 2  # its name, and the reason, once for both models
+    assert "left out of mine" in done.stdout
+    assert "difference from bicubic" in done.stdout
+    first, second = json.loads(out[0].read_text())["rows"]
+    assert (first["over"], first["against"]) == (["a.png", "b.png", "gray.png"], "bicubic")
+    assert list(second["failures"]) == ["broken.png"]
+    gained = second["figures"]["psnr"] - first["figures"]["psnr"]
+    assert second["differences"]["psnr"]["mean"] == pytest.approx(gained)
+    lines = list(csv.DictReader(out[1].open()))
+    assert len(lines) == 2 * 3 * 2
+    assert all(line["protocol"] and line["inputs"] for line in lines)
+    assert "| model | data | images |" in out[2].read_text()
+
+
+def test_means_are_over_the_images_that_all_models_did(registry: Registry, targets: Path) -> None:
+    row = bicubic_row(registry, dataset(targets, registry, 4))
+    part = Row("other", row.data, 4, row.images[1:], {"a.png": "too large"}, row.protocol)
+    result = Result((row, part), tuple(meters(["psnr", "ssim"], registry, 4)), "bicubic")
+    assert result.common(row) == ["b.png", "gray.png"]
+    assert result.figures(row) == result.figures(part) == part.figures != row.figures
+    assert result.differences(part)["psnr"].mean == 0
+
+
+# Published tables ------------------------------------------------------------------------------------
+
+
+def test_a_paper_is_reproduced_and_what_is_missing_is_told(run: Run, targets: Path) -> None:
+    done = run("enhancenet", "--data", f"Set5={targets}", "--json", command="reproduce")
+    assert done.returncode == 0, done.stderr
+    cells = {
+        (cell["table"], cell["method"], cell["data"]): cell
+        for cell in map(json.loads, done.stdout.splitlines())
+    }
+    found = cells["enhancenet.table3", "ENet-E", "Set5"]
+    assert (found["published"], found["images"]) == (31.74, 3)
+    assert "Lanczos" in found["protocol"]["inputs"]
+    assert found["ours"] == cells["enhancenet.table4", "ENet-E", "Set5"]["ours"]
+    assert "MATLAB" in cells["enhancenet.table3", "Bicubic", "Set5"]["protocol"]["inputs"]
+    assert "no weights 'pat'" in cells["enhancenet.table3", "ENet-PAT", "Set5"]["missing"]
+    assert "--data BSD100=FOLDER" in cells["enhancenet.table3", "ENet-E", "BSD100"]["missing"]
+    assert "no model stands for it" in cells["enhancenet.table4", "VDSR", "Set5"]["missing"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["enhancenett"], "Did you mean 'enhancenet'?"),
+        (["enhancenet", "--data", "Set6=."], "Did you mean 'Set5'?"),
+        (["enhancenet", "--data", "Set5=missing"], "there is no folder 'missing'"),
+        (["enhancenet", "--data", "missing"], "--data takes NAME=..."),
+    ],
+)
+def test_wrong_reproductions_get_one_sentence(run: Run, arguments: list[str], words: str) -> None:
+    done = run(*arguments, command="reproduce")
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+# Faithfulness ----------------------------------------------------------------------------------------
+
+
+def test_a_result_that_fits_its_input_is_not_warned_of_and_a_tinted_one_is() -> None:
+    degraded = torch.full((1, 3, 8, 8), 0.5)
+    same = torch.full((1, 3, 32, 32), 128, dtype=torch.uint8)
+    found = faithfulness.compare(same, (degraded * 255).round().to(torch.uint8))
+    assert found.consistency == np.inf
+    assert found.warnings == ()
+    tinted = degraded.repeat_interleave(4, -1).repeat_interleave(4, -2)
+    tinted[:, 0] += 20 / 255
+    warned = faithfulness.compare(tinted, degraded)
+    assert list(warned.shift) == pytest.approx([20, 0, 0], abs=1e-4)
+    # 20 levels in one of three channels: 10 log10(255^2 * 3 / 20^2) dB, but for rounding
+    assert warned.consistency == pytest.approx(26.9, abs=0.2)
+    assert len(warned.warnings) == 2
+    assert faithfulness.consistency_map(tinted, degraded).shape == (1, 1, 8, 8)
+    with pytest.raises(ValueError, match="no integer multiple"):
+        faithfulness.compare(tinted[..., 1:], degraded)
+
+
+def test_upscale_tells_how_true_a_result_is(run: Run, targets: Path) -> None:
+    done = run(targets / "a.png", "--model", "bicubic", "--check", command="upscale")
+    assert done.returncode == 0, done.stderr
+    assert "a_x4.png: consistency" in done.stderr

@@ -56,6 +56,22 @@ def test_psnr_and_ssim_equal_those_of_scikit_image() -> None:
     assert ssim(a, b, data_range=255) == pytest.approx(similarity[5:-5, 5:-5].mean(), abs=1e-10)
 
 
+def test_ssim_equals_two_windows_calculated_by_hand() -> None:
+    """An image of 11x11 pixels is one window, so that `ssim_index` of MATLAB is one quotient."""
+    flat = torch.full((1, 1, 11, 11), 100.0), torch.full((1, 1, 11, 11), 120.0)
+    # No variance: (2*100*120 + 6.5025) / (100^2 + 120^2 + 6.5025) = 24006.5025 / 24406.5025
+    assert ssim(*flat, data_range=255) == pytest.approx(0.983611, abs=1e-6)
+    # A bright middle column. The Gaussian's middle weight is
+    # 1 / (1 + 2 * (.800737 + .411112 + .135335 + .028566 + .003866)) = 0.266012; means 53.2024 and 26.6012;
+    # variances and covariance 0.266012 * 0.733988 = 0.195250 times 200^2, 100^2 and 200*100.
+    # (2830.495 + 6.5025) / (2830.495 + 707.624 + 6.5025) = 2836.998 / 3544.622 = 0.800367
+    # (2 * 3905.0 + 58.5225) / (7810.0 + 1952.5 + 58.5225) = 7868.52 / 9821.02 = 0.801192
+    columns = [torch.zeros(1, 1, 11, 11) for _ in range(2)]
+    for image, level in zip(columns, (200, 100), strict=True):
+        image[..., 5] = level
+    assert ssim(*columns, data_range=255) == pytest.approx(0.800367 * 0.801192, abs=1e-5)
+
+
 def test_ssim_of_equal_images_is_one_and_small_images_work() -> None:
     image = torch.rand(1, 1, 5, 30)
     assert ssim(image, image, data_range=1) == pytest.approx(1.0)

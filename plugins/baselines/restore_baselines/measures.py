@@ -1,18 +1,29 @@
-"""PSNR, SSIM and the bicubic degradation of `restore`, as entries."""
+"""PSNR, SSIM and the degradations of the literature, as entries."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from restore.degradation import bicubic
 from restore.interfaces import Degrade, Metric, Options
 from restore.metrics import luma, psnr, shave, ssim
+from restore.resizing import quantize
 from restore_baselines.options import BicubicDegradationOptions
 
-__all__ = ["build_degradation", "build_psnr", "build_ssim", "degradation_protocol", "luma_protocol"]
+__all__ = [
+    "build_degradation",
+    "build_lanczos",
+    "build_psnr",
+    "build_ssim",
+    "degradation_protocol",
+    "lanczos_protocol",
+    "luma_protocol",
+]
 
 
 def build_psnr(scale: int, options: Options) -> Metric:  # noqa: ARG001
@@ -42,6 +53,27 @@ def build_degradation(scale: int, options: BicubicDegradationOptions) -> Degrade
 def degradation_protocol(scale: int, options: BicubicDegradationOptions) -> str:
     """Which MATLAB, and the scale."""
     return f"MATLAB bicubic 1/{scale}, {options.release} release"
+
+
+def build_lanczos(scale: int, options: Options) -> Degrade:  # noqa: ARG001
+    """Pillow's Lanczos filter on 8-bit images, which it called ANTIALIAS before version 10."""
+
+    def degrade(target: Tensor, generator: torch.Generator | None = None) -> Tensor:  # noqa: ARG001
+        size = (target.shape[-1] // scale, target.shape[-2] // scale)
+        levels = (quantize(target) * 255).round().to(torch.uint8).cpu()
+        reduced = [
+            np.asarray(Image.fromarray(image.permute(1, 2, 0).numpy()).resize(size, Image.Resampling.LANCZOS))
+            for image in levels
+        ]
+        result = torch.from_numpy(np.stack(reduced)).permute(0, 3, 1, 2)
+        return result.to(target) / 255
+
+    return degrade
+
+
+def lanczos_protocol(scale: int, options: Options) -> str:  # noqa: ARG001
+    """The filter, and the scale."""
+    return f"Pillow Lanczos 1/{scale}, 8 bits"
 
 
 def _on_luma(measure: Callable[..., float], scale: int) -> Metric:

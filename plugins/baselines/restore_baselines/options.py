@@ -8,7 +8,7 @@ from pydantic import Field
 
 from restore.interfaces import Options
 
-__all__ = ["BicubicDegradationOptions", "PixelOptions", "SrcnnOptions"]
+__all__ = ["BicubicDegradationOptions", "LpipsOptions", "PixelOptions", "SrcnnOptions"]
 
 
 class SrcnnOptions(Options):
@@ -31,4 +31,12 @@ class BicubicDegradationOptions(Options):
 
     release: Literal["current", "older"] = Field(
         "current", description="'older' repeats the edge pixels and rounds after each of the two passes"
+    )
+
+
+class LpipsOptions(Options):
+    """With which network LPIPS looks."""
+
+    net: Literal["alex", "vgg", "squeeze"] = Field(
+        "alex", description="'alex' is what its authors measure with, 'vgg' what many papers report"
     )

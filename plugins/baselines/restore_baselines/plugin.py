@@ -106,7 +106,7 @@ def restore_metrics() -> list[MetricSpec]:
 
 @hookimpl
 def restore_degradations() -> list[DegradationSpec]:
-    """MATLAB's bicubic reduction."""
+    """MATLAB's bicubic reduction, and Pillow's Lanczos."""
     return [
         DegradationSpec(
             "bicubic",
@@ -115,5 +115,11 @@ def restore_degradations() -> list[DegradationSpec]:
             protocol=lazy("restore_baselines.measures:degradation_protocol"),
             options=BicubicDegradationOptions,
             reference=_KEYS,
-        )
+        ),
+        DegradationSpec(
+            "lanczos",
+            "Lanczos reduction, as Pillow's on 8-bit images",
+            build=lazy("restore_baselines.measures:build_lanczos"),
+            protocol=lazy("restore_baselines.measures:lanczos_protocol"),
+        ),
     ]

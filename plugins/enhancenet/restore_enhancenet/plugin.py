@@ -11,6 +11,7 @@ from restore.interfaces import (
     LossSpec,
     ModelSpec,
     ObjectiveSpec,
+    PublishedTable,
     Term,
     Weights,
     lazy,
@@ -22,6 +23,7 @@ from restore_enhancenet.options import (
     PerceptualOptions,
     TextureOptions,
 )
+from restore_enhancenet.tables import tables
 
 CONTRACT = 1
 
@@ -127,3 +129,9 @@ def restore_objectives() -> list[ObjectiveSpec]:
             _against(2.0),
         ),
     ]
+
+
+@hookimpl
+def restore_tables() -> list[PublishedTable]:
+    """Tables 3 and 4 of the paper."""
+    return tables(_PAPER)

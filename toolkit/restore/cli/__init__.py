@@ -8,7 +8,18 @@ from importlib.metadata import version as installed_version
 
 import typer
 
-from restore.cli import console, doctor, evaluate, export, plugin, prepare, show, train, upscale
+from restore.cli import (
+    console,
+    doctor,
+    evaluate,
+    export,
+    plugin,
+    prepare,
+    reproduce,
+    show,
+    train,
+    upscale,
+)
 from restore.errors import RestoreError, in_one_line
 
 __all__ = ["app", "main"]
@@ -43,6 +54,7 @@ app.command("upscale")(upscale.upscale)
 app.command("prepare")(prepare.prepare)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("reproduce")(reproduce.reproduce)
 app.command("export")(export.export)
 app.command("list")(show.list_entries)
 app.command("info")(show.info)

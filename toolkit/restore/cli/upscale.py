@@ -44,6 +44,9 @@ def upscale(
     small: Annotated[
         bool, typer.Option("--small", help="Make PNG files as small as possible, which is slow.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Tell how true each result is to its input; warn where it is not.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout.")] = False,
 ) -> None:
     """Enlarge photographs.
@@ -83,6 +86,8 @@ def upscale(
                 bar.advance(total)
                 outcomes.append(outcome)
                 _tell(outcome, json=json)
+                if check and outcome.status == "done":
+                    _check(outcome)
     except KeyboardInterrupt:
         left = len(jobs) + len(failed) - len(outcomes)
         console.message(f"interrupted with {left} images left: go on with --existing skip")
@@ -109,6 +114,19 @@ def _tell(outcome: Outcome, *, json: bool) -> None:
         typer.echo(outcome.sentence)
     for note in outcome.notes:
         console.message(f"note: {outcome.source}: {note}")
+
+
+def _check(outcome: Outcome) -> None:
+    from restore.faithfulness import compare
+    from restore.images import read
+
+    if outcome.destination is None:
+        return
+    # The file itself is looked at: what its format lost counts too.
+    found = compare(read(outcome.destination).color, read(outcome.source).color)
+    console.message(f"check: {outcome.destination}: {found.sentence}")
+    for warning in found.warnings:
+        console.message(f"warning: {outcome.destination}: {warning}")
 
 
 def _summarise(outcomes: list[Outcome]) -> None:

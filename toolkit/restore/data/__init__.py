@@ -2,7 +2,7 @@
 
 from restore.data.folders import check_images, find_images, fingerprint, usable
 from restore.data.loading import CountedSampler, batches
-from restore.data.pairs import ImagePair, pairs
+from restore.data.pairs import ImagePair, pair, pairs
 from restore.data.patches import Augmentation, Pair, Patches, Targets
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "check_images",
     "find_images",
     "fingerprint",
+    "pair",
     "pairs",
     "usable",
 ]

@@ -14,7 +14,7 @@ from restore.errors import DataError
 from restore.images import read
 from restore.interfaces import Degrade
 
-__all__ = ["ImagePair", "pairs"]
+__all__ = ["ImagePair", "pair", "pairs"]
 
 
 @dataclass(frozen=True)
@@ -28,43 +28,60 @@ class ImagePair:
     """``(1, 3, scale*H, scale*W)`` float32."""
     gray: bool
     """The target's file has one channel."""
+    degraded_file: Path | None = None
+    """``None`` if the input was made of the target."""
 
 
 def pairs(folder: Path, scale: int, degrade: Degrade, degraded: Path | None = None) -> Iterator[ImagePair]:
-    """Whole images with their degraded versions, in order of their names.
-
-    Args:
-        folder: the targets; each is cropped to a multiple of `scale`.
-        scale: target pixels per input pixel.
-        degrade: makes the inputs, unless `degraded` is given.
-        degraded: a folder of inputs with the names of the targets.
+    """What `pair` gives for each image of a folder, in order of their names.
 
     Raises:
         DataError: a target has no partner, or a partner of the wrong size.
         ImageError: a file cannot be read.
     """
     for file in find_images([folder]):
-        photo = read(file)
-        name = file.relative_to(folder).as_posix()
-        try:
-            target = crop_to_multiple(photo.color, scale)
-        except ValueError as error:
-            raise DataError(f"'{file}': {error}") from None
-        if degraded is None:
-            # In float64, so that rounding to 8 bits never depends on the order of a sum.
-            made = degrade(target.double()).float()
-        else:
-            made = _partner(degraded, name, target, scale)
-        yield ImagePair(name, made, target, photo.gray)
+        yield pair(folder, file, scale, degrade, degraded)
 
 
-def _partner(folder: Path, name: str, target: Tensor, scale: int) -> Tensor:
+def pair(folder: Path, file: Path, scale: int, degrade: Degrade, degraded: Path | None = None) -> ImagePair:
+    """A whole image with its degraded version.
+
+    Args:
+        folder: of the targets.
+        file: a target below `folder`; it is cropped to a multiple of `scale`.
+        scale: target pixels per input pixel.
+        degrade: makes the input, unless `degraded` is given.
+        degraded: a folder of inputs with the names of the targets.
+
+    Raises:
+        DataError: the target is smaller than the scale or has no partner, or one of the wrong size.
+        ImageError: a file cannot be read.
+    """
+    photo = read(file)
+    name = file.relative_to(folder).as_posix()
+    try:
+        target = crop_to_multiple(photo.color, scale)
+    except ValueError as error:
+        raise DataError(f"'{file}': {error}") from None
+    if degraded is None:
+        # In float64, so that rounding to 8 bits never depends on the order of a sum.
+        return ImagePair(name, degrade(target.double()).float(), target, photo.gray)
+    partner = _partner(degraded, name)
+    return ImagePair(name, _read_partner(partner, target, scale), target, photo.gray, partner)
+
+
+def _partner(folder: Path, name: str) -> Path:
+    """The file in `folder` that has the name of the target, with any suffix."""
     file = folder / name
-    if not file.is_file():
-        same = sorted(file.parent.glob(f"{_escape(file.stem)}.*")) if file.parent.is_dir() else []
-        if len(same) != 1:
-            raise DataError(f"there is no degraded image '{file}' for the target '{name}'")
-        file = same[0]
+    if file.is_file():
+        return file
+    same = sorted(file.parent.glob(f"{_escape(file.stem)}.*")) if file.parent.is_dir() else []
+    if len(same) != 1:
+        raise DataError(f"there is no degraded image '{file}' for the target '{name}'")
+    return same[0]
+
+
+def _read_partner(file: Path, target: Tensor, scale: int) -> Tensor:
     degraded = read(file).color
     wanted = tuple(side // scale for side in target.shape[-2:])
     if tuple(degraded.shape[-2:]) != wanted:

@@ -12,7 +12,14 @@ that does.
 """
 
 from restore.interfaces.entry import Extra
-from restore.interfaces.measures import DegradationSpec, Degrade, Metric, MetricSpec, PublishedTable
+from restore.interfaces.measures import (
+    DegradationSpec,
+    Degrade,
+    Method,
+    Metric,
+    MetricSpec,
+    PublishedTable,
+)
 from restore.interfaces.models import ModelSpec, OpenedModel, Weights
 from restore.interfaces.objectives import (
     Adversary,
@@ -41,6 +48,7 @@ __all__ = [
     "FeatureNetwork",
     "Gate",
     "LossSpec",
+    "Method",
     "Metric",
     "MetricSpec",
     "ModelSpec",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["DegradationSpec", "Degrade", "Metric", "MetricSpec", "PublishedTable"]
+__all__ = ["DegradationSpec", "Degrade", "Method", "Metric", "MetricSpec", "PublishedTable"]
 
 
 class Metric(Protocol):
@@ -73,29 +73,46 @@ class DegradationSpec(Named):
 
 
 @dataclass(frozen=True)
-class PublishedTable(Named):
-    """Figures of a paper, to be printed beside ours.
+class Method:
+    """A column of a published table: a method, and what stands for it here."""
 
-    `rows` maps a row's title to its figures, one for each of `columns`; ``None`` where the paper
-    gives none.
+    title: str
+    """As the paper calls it."""
+    model: str | None = None
+    """``NAME[:WEIGHTS]`` whose figures are put beside; ``None`` where there is no such model."""
+    degradation: str = "bicubic"
+    """Name of the one that made the method's inputs."""
+
+
+@dataclass(frozen=True)
+class PublishedTable(Named):
+    """Figures of a paper, to be printed beside ours by ``restore reproduce``.
+
+    Tables of one paper are called ``PAPER.TABLE``: ``restore reproduce PAPER`` prints all of them.
     """
 
     name: str
     summary: str
-    columns: tuple[str, ...]
+    columns: tuple[Method, ...]
     rows: Mapping[str, Sequence[float | None]]
+    """Data set -> a figure for each of `columns`; ``None`` where the paper gives none."""
     metric: str
+    """Name of the metric that gives such figures."""
     scale: int
     protocol: str
+    """How the paper measured, in one line."""
     reference: str = ""
 
     def __post_init__(self) -> None:
         """Check the shape.
 
         Raises:
-            EntryError: a row is longer or shorter than the columns.
+            EntryError: a row is longer or shorter than the columns, or two columns have one title.
         """
         super().__post_init__()
+        titles = [method.title for method in self.columns]
+        if len(titles) != len(set(titles)):
+            raise EntryError(f"table '{self.name}' has two columns of one title: {', '.join(titles)}")
         for title, figures in self.rows.items():
             if len(figures) != len(self.columns):
                 raise EntryError(

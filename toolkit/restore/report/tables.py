@@ -1,28 +1,19 @@
-"""What was measured and what is installed, as tables for people."""
+"""Texts in columns, for people."""
 
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from restore.evaluation import Meter, Row
+__all__ = ["plain_table", "render"]
 
-__all__ = ["evaluation_table", "plain_table", "render"]
-
-
-def evaluation_table(rows: Sequence[Row], meters: Sequence[Meter]) -> str:
-    """One table for each set of protocols, with the protocols below it."""
-    groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(sorted(row.protocol.items())), []).append(row)
-    return "\n\n".join(_group(group, meters) for group in groups.values())
+_FIGURE = re.compile(r"[-+]?\d*\.?\d+(e[-+]\d+)?x?|inf|nan|-")
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -46,19 +37,5 @@ def render(table: Table) -> str:
     return "\n".join(line.rstrip() for line in capture.get().rstrip().splitlines())
 
 
-def _group(rows: Sequence[Row], meters: Sequence[Meter]) -> str:
-    columns = ["model", "data", "scale", "images"]
-    columns += [f"{meter.name} ({meter.unit})" if meter.unit else meter.name for meter in meters]
-    columns.append("seconds")
-    body = [
-        [row.model, row.data, f"{row.scale}x", str(row.images)]
-        + [f"{row.figures[meter.name]:.{meter.digits}f}" for meter in meters]
-        + [f"{row.seconds:.2f}"]
-        for row in rows
-    ]
-    protocol = "\n".join(f"  {name}: {text}" for name, text in rows[0].protocol.items())
-    return f"{plain_table(columns, body)}\n{protocol}"
-
-
 def _is_figure(text: str) -> bool:
-    return text.removesuffix("x").replace(".", "", 1).removeprefix("-").isdecimal() or text == "inf"
+    return _FIGURE.fullmatch(text) is not None

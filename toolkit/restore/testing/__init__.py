@@ -16,7 +16,7 @@ A check raises `ContractError`, which says what was expected, what was found and
 
 from restore.testing.check import Check, ContractError, Finding, examine
 from restore.testing.entries import options_checks, weights_checks
-from restore.testing.measures import degradation_checks, metric_checks
+from restore.testing.measures import degradation_checks, metric_checks, table_checks
 from restore.testing.models import measured_halo, model_checks, opened_checks
 from restore.testing.objectives import discriminator_checks, loss_checks, objective_checks
 from restore.testing.plugins import plugin_checks
@@ -36,5 +36,6 @@ __all__ = [
     "opened_checks",
     "options_checks",
     "plugin_checks",
+    "table_checks",
     "weights_checks",
 ]

@@ -1,13 +1,14 @@
-"""The contract of metrics and degradations."""
+"""The contract of metrics, degradations and published tables."""
 
 from __future__ import annotations
 
 import torch
 
-from restore.interfaces import DegradationSpec, MetricSpec, Options
+from restore.interfaces import DegradationSpec, MetricSpec, Options, PublishedTable
+from restore.registry import Registry
 from restore.testing.check import Check, check, expect, sample
 
-__all__ = ["degradation_checks", "metric_checks"]
+__all__ = ["degradation_checks", "metric_checks", "table_checks"]
 
 
 def metric_checks(spec: MetricSpec, *, scale: int = 4, options: Options | None = None) -> list[Check]:
@@ -24,6 +25,30 @@ def degradation_checks(
     chosen = spec.options() if options is None else options
     claims = (_degrades_to_the_contract, _repeats_with_its_generator)
     return [check(f"degradation {spec.name} {scale}x", claim, spec, scale, chosen) for claim in claims]
+
+
+def table_checks(spec: PublishedTable, registry: Registry) -> list[Check]:
+    """The claims about a published table."""
+    claims = (_table_names_exist, _table_says_its_source)
+    return [check(f"table {spec.name}", claim, spec, registry) for claim in claims]
+
+
+def _table_names_exist(spec: PublishedTable, registry: Registry) -> None:
+    expect(spec.metric in registry.metrics, f"there is no metric '{spec.metric}'")
+    for method in spec.columns:
+        here = method.degradation in registry.degradations
+        expect(here, f"'{method.title}': there is no degradation '{method.degradation}'")
+        if method.model is not None:
+            name = method.model.partition(":")[0]
+            expect(name in registry.models, f"'{method.title}': there is no model '{name}'")
+            works = registry.models[name].supports(spec.scale)
+            expect(works, f"'{method.title}': '{name}' cannot work at scale {spec.scale}")
+
+
+def _table_says_its_source(spec: PublishedTable, registry: Registry) -> None:  # noqa: ARG001
+    expect(spec.rows, "the table has no rows: name the data sets")
+    expect(spec.protocol.strip(), "the protocol is empty: say how the paper measured")
+    expect(spec.reference.strip(), "the reference is empty: say where the figures were published")
 
 
 def _metric_prefers_the_target(spec: MetricSpec, scale: int, options: Options) -> None:

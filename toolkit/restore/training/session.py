@@ -24,7 +24,8 @@ from restore.training.objective import Objective
 from restore.training.opponent import NoOpponent, Opponent, Rival
 from restore.training.optimisation import Average, seed_everything
 from restore.training.processes import Team
-from restore.training.setup import Plan, versions
+from restore.training.setup import Plan
+from restore.versions import versions
 
 __all__ = ["CHECKPOINTS", "WEIGHTS_FILE", "Session", "begin", "create", "make_ready", "restore", "save"]
 
@@ -228,7 +229,7 @@ def _card(session: Session) -> WeightsCard:
         steps=session.step,
         data=plan.fingerprint,
         figures=session.figures,
-        versions=versions(),
+        versions=versions("lightning-fabric"),
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
-import platform
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +25,7 @@ from restore.registry import Registry
 from restore.training.recipe import recipe
 from restore.training.world import World, find_world
 
-__all__ = ["Plan", "make_fabric", "make_plan", "versions"]
+__all__ = ["Plan", "make_fabric", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -142,14 +140,6 @@ def _precision(dtype: torch.dtype, device: torch.device) -> Precision:
         return MixedPrecision("bf16-mixed", device.type)
     # Its own scaler does nothing: each network that learns has one.
     return MixedPrecision("16-mixed", device.type, torch.amp.GradScaler(device.type, enabled=False))
-
-
-def versions() -> dict[str, str]:
-    """Of what can change a result."""
-    packages = ("restorekit", "torch", "lightning-fabric", "numpy", "pillow")
-    return {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in packages
-    }
 
 
 def _check_shares(config: TrainingConfig, world: World) -> None:

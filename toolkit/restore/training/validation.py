@@ -55,7 +55,7 @@ class Validation:
         restorer = Restorer(model, device=str(device), precision=plan.config.precision)
         self._crops = self._crops or list(crops(plan))  # read once: every strip shows the same
         write(Photo(strip(self._crops, restorer)), sample_file(self.run, session.step))
-        rows = [evaluate(restorer, data, plan.meters) for data in plan.validation]
+        rows = [evaluate(restorer, data, plan.meters).complete() for data in plan.validation]
         return {f"{row.data} {name}": figure for row in rows for name, figure in row.figures.items()}
 
 

@@ -1,0 +1,41 @@
+"""Models and data sets become measured rows, each with the protocol that produced it.
+
+::
+
+    registry = discover()
+    data = dataset(Path("Set5/HR"), registry, 4)
+    used = meters(["psnr", "perceptual"], registry, 4, targets=[data.targets])
+    rows = [evaluate(load(name, scale=4), data, used) for name in ("bicubic", "enhancenet")]
+    result = Result(tuple(rows), tuple(used), against="bicubic")
+    result.differences(rows[1])["psnr"]  # mean, with its 95 % interval
+"""
+
+from restore.evaluation.bootstrap import Difference, paired
+from restore.evaluation.cost import cost, multiply_adds, parameters, peak_memory
+from restore.evaluation.datasets import Dataset, dataset, named_folder
+from restore.evaluation.meters import Meter, meters
+from restore.evaluation.published import Cell, Reproduction, find_tables
+from restore.evaluation.results import Cost, Measured, Result, Row
+from restore.evaluation.running import evaluate
+
+__all__ = [
+    "Cell",
+    "Cost",
+    "Dataset",
+    "Difference",
+    "Measured",
+    "Meter",
+    "Reproduction",
+    "Result",
+    "Row",
+    "cost",
+    "dataset",
+    "evaluate",
+    "find_tables",
+    "meters",
+    "multiply_adds",
+    "named_folder",
+    "paired",
+    "parameters",
+    "peak_memory",
+]

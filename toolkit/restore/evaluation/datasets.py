@@ -1,0 +1,95 @@
+"""Folders of targets with their inputs, as they are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from restore.data import ImagePair, find_images, pair, pairs
+from restore.errors import UsageError
+from restore.interfaces import Degrade, parse
+from restore.registry import Registry
+
+__all__ = ["Dataset", "dataset", "named_folder"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Where the images come from and how the inputs were made."""
+
+    name: str
+    targets: Path
+    scale: int
+    degrade: Degrade
+    protocol: str
+    degraded: Path | None = None
+
+    def __len__(self) -> int:
+        """Images in the folder."""
+        return len(self.files())
+
+    def files(self) -> list[Path]:
+        """The targets, in order of their names.
+
+        Raises:
+            DataError: the folder is missing or holds no image.
+        """
+        return find_images([self.targets])
+
+    def name_of(self, file: Path) -> str:
+        """Of a target, below its folder."""
+        return file.relative_to(self.targets).as_posix()
+
+    def pair(self, file: Path) -> ImagePair:
+        """One target with its input; see `restore.data.pair`."""
+        return pair(self.targets, file, self.scale, self.degrade, self.degraded)
+
+    def pairs(self) -> Iterable[ImagePair]:
+        """The images, read anew each time."""
+        return pairs(self.targets, self.scale, self.degrade, self.degraded)
+
+
+def dataset(
+    targets: Path,
+    registry: Registry,
+    scale: int,
+    *,
+    name: str = "",
+    degraded: Path | None = None,
+    degradation: str = "bicubic",
+    options: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """A folder of targets, with a folder of inputs or a degradation that makes them.
+
+    Args:
+        targets: folder of target images.
+        registry: where to look for the degradation.
+        scale: target pixels per input pixel.
+        name: what to call it; left out: the last two names of its path.
+        degraded: folder of inputs with the names of the targets.
+        degradation: makes the inputs where there is no such folder.
+        options: of the degradation.
+
+    Raises:
+        UnknownNameError: no such degradation.
+        UsageError: `degraded` is not a folder.
+    """
+    spec = registry.degradations[degradation]
+    parsed = parse(spec.options, options or {}, f"degradation '{degradation}'")
+    if degraded is not None and not degraded.is_dir():
+        raise UsageError(f"there is no folder '{degraded}' for --degraded")
+    protocol = f"given files ({degraded.name}), {scale}x" if degraded else spec.protocol(scale, parsed)
+    return Dataset(name or _short(targets), targets, scale, spec.build(scale, parsed), protocol, degraded)
+
+
+def named_folder(text: str) -> tuple[str, Path]:
+    """``NAME=FOLDER`` as the two; a folder alone has an empty name."""
+    name, equals, folder = text.partition("=")
+    return (name, Path(folder)) if equals and not Path(text).exists() else ("", Path(text))
+
+
+def _short(folder: Path) -> str:
+    """The last two names of a path: enough to tell data sets apart, and nothing about the machine."""
+    return "/".join(folder.resolve().parts[-2:])

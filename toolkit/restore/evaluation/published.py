@@ -1,0 +1,153 @@
+"""A paper's figures with ours beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from restore.errors import RestoreError, UnknownNameError, UsageError, nearest
+from restore.evaluation.datasets import dataset
+from restore.evaluation.meters import meters
+from restore.evaluation.results import Row
+from restore.evaluation.running import evaluate
+from restore.inference import Restorer
+from restore.interfaces import Method, PublishedTable
+from restore.registry import Registry
+
+__all__ = ["Cell", "Reproduction", "find_tables"]
+
+_GIVEN = "bicubic"  # the degradation whose inputs test sets come with
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of a table, and ours."""
+
+    table: str
+    method: str
+    data: str
+    published: float | None
+    ours: float | None = None
+    model: str | None = None
+    images: int = 0
+    protocol: Mapping[str, str] | None = None
+    """As in `Row`."""
+    missing: str = ""
+    """Why there is no figure of ours, and what to do about it."""
+    failures: Mapping[str, str] | None = None
+    """Images over which our mean is not, each with its reason."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return asdict(self)
+
+
+def find_tables(name: str, registry: Registry) -> list[PublishedTable]:
+    """The table `name`, or all tables of the paper `name`.
+
+    Raises:
+        UnknownNameError: there is neither.
+    """
+    found = [table for key, table in registry.tables.items() if key == name or key.startswith(f"{name}.")]
+    if not found:
+        known = sorted({*registry.tables, *(key.partition(".")[0] for key in registry.tables)})
+        raise UnknownNameError(
+            f"there is no published table '{name}'.{nearest(name, known)} Known: {', '.join(known) or 'none'}"
+        )
+    return found
+
+
+class Reproduction:
+    """Measures what published tables tell, each model on each data set once.
+
+    Args:
+        tables: what to reproduce.
+        registry: where to look.
+        targets: data set -> folder of target images.
+        degraded: data set -> folder of inputs, for the methods that worked on bicubic ones.
+        models: title of a column -> model that stands for it, instead of the table's own.
+        load: gives a model by reference and scale.
+
+    Raises:
+        UsageError: no table has such a data set or column.
+    """
+
+    def __init__(
+        self,
+        tables: Iterable[PublishedTable],
+        registry: Registry,
+        targets: Mapping[str, Path],
+        degraded: Mapping[str, Path],
+        models: Mapping[str, str],
+        load: Callable[[str, int], Restorer],
+    ) -> None:
+        self.tables = list(tables)
+        self._registry = registry
+        self._targets, self._degraded, self._models = targets, degraded, models
+        self._load = load
+        self._rows: dict[tuple[Any, ...], Row | str] = {}
+        _known("--data", targets, [name for table in self.tables for name in table.rows])
+        _known("--degraded", degraded, targets)
+        _known("--model", models, [method.title for table in self.tables for method in table.columns])
+
+    def cells(self, table: PublishedTable) -> list[Cell]:
+        """The table's figures in its order, column by column.
+
+        Raises:
+            RestoreError: a folder cannot be used.
+        """
+        return [
+            self._cell(table, method, data, figures[column])
+            for column, method in enumerate(table.columns)
+            for data, figures in table.rows.items()
+        ]
+
+    def _cell(self, table: PublishedTable, method: Method, data: str, published: float | None) -> Cell:
+        model = self._models.get(method.title, method.model)
+        cell = Cell(table.name, method.title, data, published, model=model)
+        if model is None:
+            reason = f"{method.title}: no model stands for it: --model '{method.title}=NAME:FILE'"
+            return replace(cell, missing=reason)
+        if data not in self._targets:
+            return replace(cell, missing=f"{data}: no folder is given: --data {data}=FOLDER")
+        found = self._row(model, table, method.degradation, data)
+        if isinstance(found, str):
+            return replace(cell, missing=f"{method.title}: {found}")
+        measured = replace(cell, images=len(found.images), protocol=found.protocol, failures=found.failures)
+        if not found.images:
+            return replace(measured, missing=f"{data}: no image could be measured")
+        return replace(measured, ours=found.figures[table.metric])
+
+    def _row(self, model: str, table: PublishedTable, degradation: str, data: str) -> Row | str:
+        """What was measured, or why the model cannot be loaded."""
+        key = (model, table.metric, table.scale, degradation, data)
+        if key not in self._rows:
+            folder = self._degraded.get(data) if degradation == _GIVEN else None
+            images = dataset(
+                self._targets[data],
+                self._registry,
+                table.scale,
+                name=data,
+                degraded=folder,
+                degradation=degradation,
+            )
+            try:
+                restorer = self._load(model, table.scale)
+            except RestoreError as error:
+                self._rows[key] = str(error)
+            else:
+                used = meters([table.metric], self._registry, table.scale)
+                self._rows[key] = evaluate(restorer, images, used)
+        return self._rows[key]
+
+
+def _known(option: str, given: Iterable[str], known: Iterable[str]) -> None:
+    names = list(dict.fromkeys(known))
+    for name in given:
+        if name not in names:
+            raise UsageError(
+                f"{option} {name}=...: there is no '{name}' in the table.{nearest(name, names)} Known: "
+                f"{', '.join(names)}"
+            )

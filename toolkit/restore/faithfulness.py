@@ -1,0 +1,109 @@
+"""How true a restored image is to its input, where there is no target to compare it with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from restore.degradation import bicubic
+from restore.metrics import psnr
+
+__all__ = ["CONSISTENT", "SHIFTED", "Faithfulness", "color_shift", "compare", "consistency_map"]
+
+CONSISTENT = 30.0
+"""dB: below it, the result shows something else than its input."""
+
+SHIFTED = 2.0
+"""Levels of 255: a mean colour that differs by more can be seen when the two are exchanged."""
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """What can be said of a result and its input alone."""
+
+    consistency: float
+    """PSNR in dB between the input and the result, reduced to its size; infinite where they are equal."""
+    shift: tuple[float, float, float]
+    """How much redder, greener and bluer the result is in the mean, in levels of 255."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One sentence for each figure beyond its threshold."""
+        found = []
+        if self.consistency < CONSISTENT:
+            found.append(
+                f"reduced to its input's size, the result differs from it: {self.consistency:.1f} dB, where "
+                f"less than {CONSISTENT:.0f} dB means that it shows something else"
+            )
+        if max(map(abs, self.shift)) > SHIFTED:
+            found.append(f"the colours are shifted by {self.shift_text} of 255 levels")
+        return tuple(found)
+
+    @property
+    def shift_text(self) -> str:
+        """Such as ``+0.1 red, -0.2 green, +3.0 blue``."""
+        names = ("red", "green", "blue")
+        return ", ".join(f"{value:+.1f} {name}" for value, name in zip(self.shift, names, strict=True))
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        return f"consistency {self.consistency:.1f} dB, colour {self.shift_text}"
+
+
+def compare(restored: Tensor, degraded: Tensor) -> Faithfulness:
+    """Reduce `restored` as MATLAB's bicubic does, and compare it with `degraded`.
+
+    Args:
+        restored: ``(1, 3, scale*H, scale*W)`` in [0, 1], or uint8 levels.
+        degraded: ``(1, 3, H, W)``, the input, in the same range or the other.
+
+    Raises:
+        ValueError: the sizes do not differ by one integer factor.
+    """
+    restored, degraded = _unit(restored), _unit(degraded)
+    again = bicubic(restored, _scale(restored, degraded))
+    red, green, blue = color_shift(restored, degraded).tolist()
+    return Faithfulness(psnr(again, degraded, data_range=1), (red, green, blue))
+
+
+def consistency_map(restored: Tensor, degraded: Tensor) -> Tensor:
+    """Where a result does not fit its input: the largest difference of the three channels.
+
+    Args:
+        restored: see `compare`.
+        degraded: see `compare`.
+
+    Returns:
+        ``(1, 1, H, W)`` in [0, 1], 0 where the reduced result equals the input.
+
+    Raises:
+        ValueError: the sizes do not differ by one integer factor.
+    """
+    restored, degraded = _unit(restored), _unit(degraded)
+    return (bicubic(restored, _scale(restored, degraded)) - degraded).abs().amax(1, keepdim=True)
+
+
+def color_shift(restored: Tensor, degraded: Tensor) -> Tensor:
+    """Difference of the channels' means in levels of 255: ``(3,)``, positive where `restored` has more.
+
+    Args:
+        restored: ``(B, 3, H, W)`` of any size, in [0, 1] or uint8 levels.
+        degraded: likewise.
+    """
+    first, second = (_unit(image).mean((0, 2, 3)) for image in (restored, degraded))
+    return (first - second) * 255
+
+
+def _unit(image: Tensor) -> Tensor:
+    return image.double() / 255 if image.dtype == torch.uint8 else image.double()
+
+
+def _scale(restored: Tensor, degraded: Tensor) -> int:
+    scale = restored.shape[-1] // degraded.shape[-1]
+    if tuple(restored.shape[-2:]) != tuple(side * scale for side in degraded.shape[-2:]) or scale < 1:
+        sizes = [f"{image.shape[-1]}x{image.shape[-2]}" for image in (restored, degraded)]
+        raise ValueError(f"{sizes[0]} is no integer multiple of {sizes[1]}")
+    return scale
