@@ -8,7 +8,7 @@ from importlib.metadata import version as installed_version
 
 import typer
 
-from restore.cli import console, evaluate, export, prepare, show, train, upscale
+from restore.cli import compare, console, evaluate, export, prepare, show, train, upscale
 from restore.errors import RestoreError
 
 __all__ = ["app", "main"]
@@ -43,6 +43,7 @@ app.command("upscale")(upscale.upscale)
 app.command("prepare")(prepare.prepare)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("export")(export.export)
 app.command("list")(show.list_entries)
 app.command("info")(show.info)

@@ -1,0 +1,26 @@
+"""One image through several models, side by side: a page for the browser, and a sheet to print or send.
+
+::
+
+    found = compare(Path("photo.jpg"), [load("bicubic"), load("enhancenet")])
+    write_page(found, Path("photo_compare.html"))
+    write_sheet(found, Path("photo_compare.png"))
+"""
+
+from restore.compare.comparison import Comparison, Figure, Picture, compare
+from restore.compare.crop import Crop
+from restore.compare.page import write_page
+from restore.compare.regions import Region, worst_regions
+from restore.compare.sheet import write_sheet
+
+__all__ = [
+    "Comparison",
+    "Crop",
+    "Figure",
+    "Picture",
+    "Region",
+    "compare",
+    "worst_regions",
+    "write_page",
+    "write_sheet",
+]
