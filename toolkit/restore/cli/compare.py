@@ -38,8 +38,8 @@ def compare(
 ) -> None:
     """Put one image through several models and look at the results side by side.
 
-    The page needs nothing but a browser: it holds its pictures and loads nothing. Two models under a slider, the
-    same detail of all of them, the places where they differ most, their times, and figures if there is a target.
+    The page needs nothing but a browser: it holds its pictures and loads nothing. It shows two models under a
+    slider, the same detail of all, where they differ most, their times, and figures if there is a target.
     """
     page = out or (sheet is None and image.with_name(f"{image.stem}_compare.html")) or None
     if page and page.suffix.lower() == ".png":
@@ -76,7 +76,7 @@ def compare(
     for path, write in ((page, write_page), (sheet, write_sheet)):
         if path:
             write(found, path)
-            typer.echo(f"{path}  {found.size[0]}x{found.size[1]}  {len(restorers)} models  {_weight(path)}")
+            typer.echo(f"{path}  {found.size[0]}x{found.size[1]}  {_models(len(restorers))}  {_weight(path)}")
 
 
 def _check_places(page: Path | None, sheet: Path | None, inputs: list[Path]) -> None:
@@ -90,6 +90,10 @@ def _check_places(page: Path | None, sheet: Path | None, inputs: list[Path]) -> 
             )
         if path.resolve() in {file.resolve() for file in inputs}:
             raise UsageError(f"'{path}' is an input and would be overwritten: give another name")
+
+
+def _models(count: int) -> str:
+    return f"{count} {'model' if count == 1 else 'models'}"
 
 
 def _weight(path: Path) -> str:

@@ -107,8 +107,8 @@ def compare(
         watch: called with the index of a model and the share that it has done.
 
     Raises:
-        UsageError: there is no model, one is named twice, their scales differ, the target does not fit, or the
-            image is too large to be shown.
+        UsageError: there is no model, one is named twice, their scales differ, the target does not fit, or
+            the image is too large to be shown.
         ImageError: a file cannot be read.
     """
     scale = _common_scale(restorers)
@@ -150,8 +150,8 @@ def _common_scale(restorers: Sequence[Restorer]) -> int:
     for other in restorers[1:]:
         if other.scale != first.scale:
             raise UsageError(
-                f"'{first.model.reference}' enlarges {first.scale}x and '{other.model.reference}' {other.scale}x: "
-                "compare models of one scale, or give --scale"
+                f"'{first.model.reference}' enlarges {first.scale}x and '{other.model.reference}' "
+                f"{other.scale}x: compare models of one scale, or give --scale"
             )
     return first.scale
 
@@ -166,8 +166,8 @@ def _check_target(target: Photo, photo: Photo, scale: int) -> None:
     found, wanted = target.color.shape[-2:], [side * scale for side in photo.color.shape[-2:]]
     if list(found) != wanted:
         raise UsageError(
-            f"the target has {found[1]}x{found[0]} pixels where the models make {wanted[1]}x{wanted[0]}: give the "
-            "original of this very image"
+            f"the target has {found[1]}x{found[0]} pixels where the models make {wanted[1]}x{wanted[0]}: "
+            "give the original of this very image"
         )
 
 
@@ -175,11 +175,11 @@ def _check_size(photo: Photo, scale: int, count: int) -> None:
     height, width = (side * scale for side in photo.color.shape[-2:])
     if max(height, width) <= _LONGEST and height * width * count <= _PIXELS:
         return
-    side = int(min(_LONGEST, (_PIXELS / count) ** 0.5)) // scale
-    part = f"0,0,{min(side, width // scale)},{min(side, height // scale)}"
+    wide = min(width, _LONGEST) // scale
+    high = min(height // scale, _LONGEST // scale, _PIXELS // (count * scale**2 * wide))
     raise UsageError(
         f"{count} pictures of {width}x{height} pixels are too large to look at together: compare a part of the "
-        f"image with --crop LEFT,TOP,WIDTH,HEIGHT in pixels of the input, such as --crop {part}"
+        f"image with --crop LEFT,TOP,WIDTH,HEIGHT (input pixels), such as --crop 0,0,{wide},{high}"
     )
 
 

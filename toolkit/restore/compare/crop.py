@@ -43,8 +43,8 @@ class Crop:
         height, width = (side // scale for side in photo.color.shape[-2:])
         if self.left + self.width > width or self.top + self.height > height:
             raise UsageError(
-                f"--crop {self.left},{self.top},{self.width},{self.height} reaches beyond the image, which has "
-                f"{width}x{height} pixels"
+                f"--crop {self.left},{self.top},{self.width},{self.height} reaches beyond the image, "
+                f"which has {width}x{height} pixels"
             )
         rows = slice(self.top * scale, (self.top + self.height) * scale)
         columns = slice(self.left * scale, (self.left + self.width) * scale)

@@ -24,7 +24,9 @@
   /* Drawing */
 
   const fitting = (canvas) => Math.min(canvas.clientWidth / width, canvas.clientHeight / height);
-  const stageZoom = () => Math.max(view.zoom, Math.min(fitting(slider), LARGEST));
+  const whole = () => Math.min(fitting(slider), LARGEST); // the zoom that shows the whole picture
+  const pixelwise = 1 / devicePixelRatio; // one pixel of the results for each of the screen
+  const stageZoom = () => view.zoom || whole();
   const detailZoom = () => {
     const tile = tiles[0].canvas.clientWidth;
     return Math.max(first ? Math.floor((tile / first.side) * devicePixelRatio) / devicePixelRatio : 1, fitting(tiles[0].canvas));
@@ -84,6 +86,7 @@
       const { left, top, side } = data.regions[index];
       place(mark, left, top, side, side);
       mark.classList.toggle("now", index === region);
+      mark.classList.toggle("below", parseFloat(mark.style.top) < 18);
     });
     const { canvas } = tiles[0];
     const centre = middle(canvas, tileZoom());
@@ -96,7 +99,9 @@
 
   function look(x, y, zoom = view.zoom) {
     Object.assign(view, { x: between(x, 0, width), y: between(y, 0, height), zoom: Math.min(zoom, LARGEST) });
-    if (view.zoom <= fitting(slider)) view.zoom = 0;
+    if (view.zoom) view.zoom = Math.max(view.zoom, Math.min(pixelwise, whole()));
+    if (view.zoom === whole()) view.zoom = 0;
+    slider.classList.toggle("zoomed", stageZoom() > whole()); // until then a finger may scroll the page
     choose(-1);
   }
 
@@ -131,14 +136,14 @@
       pointers.set(event.pointerId, event);
       element.setPointerCapture(event.pointerId);
       element.classList.add("moving");
-      if (element === slider && !view.zoom) point(event);
+      if (element === slider && stageZoom() <= whole()) point(event);
     });
     element.addEventListener("pointermove", (event) => {
       const last = pointers.get(event.pointerId);
       if (!last) return;
       pointers.set(event.pointerId, event);
       if (pointers.size === 2) return pinch(last, event);
-      if (element === slider && !view.zoom) return point(event);
+      if (element === slider && stageZoom() <= whole()) return point(event);
       const centre = middle(element, zoomOf());
       look(centre.x - (event.clientX - last.clientX) / zoomOf(), centre.y - (event.clientY - last.clientY) / zoomOf());
     });
@@ -185,7 +190,7 @@
     const arrows = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
     const keys = {
       "+": () => zoomBy(1.25), "=": () => zoomBy(1.25), "-": () => zoomBy(0.8), 0: () => look(view.x, view.y, 0),
-      1: () => look(view.x, view.y, 1 / devicePixelRatio), x: () => show(shown.right, shown.left),
+      1: () => look(view.x, view.y, pixelwise), x: () => show(shown.right, shown.left),
       n: () => data.regions.length && lookAt((region + 1) % data.regions.length),
     };
     const action = event.shiftKey && arrows[event.key]
@@ -263,12 +268,13 @@
   }
 
   function wire() {
+    document.querySelector(".viewer").style.setProperty("--tall", height / width);
     for (const id of ["left", "right"]) $(id).onchange = () => show(+$("left").value, +$("right").value);
     $("swap").onclick = () => show(shown.right, shown.left);
     $("in").onclick = () => zoomBy(1.25);
     $("out").onclick = () => zoomBy(0.8);
     $("fit").onclick = () => look(view.x, view.y, 0);
-    $("one").onclick = () => look(view.x, view.y, 1 / devicePixelRatio);
+    $("one").onclick = () => look(view.x, view.y, pixelwise);
     movable(slider, stageZoom);
     document.addEventListener("keydown", onKey, true);
     slider.addEventListener("slide", () => {
