@@ -5,9 +5,8 @@ The tests need Chromium (`apt-get install chromium`) and fail without it.
 
 from __future__ import annotations
 
-import shutil
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -17,23 +16,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 import restore
 from restore.compare import compare, write_page
 from restore.registry import discover
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    assert found, "the tests of pages need Chromium: install it, with apt-get install chromium or the like"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found)
-        yield chromium
-        chromium.close()
+Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
@@ -57,36 +46,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         replace(found, pictures=(*found.pictures[:3], perfect, found.pictures[-1])), folder / "page.html"
     )
     return folder / "page.html"
-
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def opened(browser: Browser, file: Path) -> Iterator[Open]:
-    """Opens the page; in the end nothing was said on the console, and no other place was asked."""
-    contexts, complaints = [], []
-
-    def call(width: int = 1280, height: int = 900, **options: Any) -> Page:
-        context = browser.new_context(viewport=ViewportSize(width=width, height=height), **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-
-        def only_itself(route: Any) -> None:
-            complaints.append(f"asked for {route.request.url}")
-            route.abort()
-
-        page.route(lambda url: url != file.as_uri() and not url.startswith("data:"), only_itself)
-        page.goto(file.as_uri())
-        page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
-        return page
-
-    yield call
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def value(page: Page) -> float:
@@ -130,7 +89,8 @@ def test_arrows_move_the_line_and_with_shift_the_picture(opened: Open) -> None:
     expect(page.locator("#slider")).not_to_have_attribute("aria-valuenow", "50")
     page.keyboard.up("ArrowLeft")
     assert value(page) < 50
-    page.keyboard.press("1")
+    for _ in range(5):
+        page.keyboard.press("+")
     before, line = drawn(page, "canvas#first"), value(page)
     page.keyboard.press("Shift+ArrowDown")
     assert not np.array_equal(drawn(page, "canvas#first"), before)

@@ -11,6 +11,7 @@ from restore.compare.comparison import Comparison, Figure, Picture, compare
 from restore.compare.crop import Crop
 from restore.compare.page import write_page
 from restore.compare.regions import Region, worst_regions
+from restore.compare.report import Thumbnail, report, write_comparison, write_report
 from restore.compare.sheet import write_sheet
 
 __all__ = [
@@ -19,8 +20,12 @@ __all__ = [
     "Figure",
     "Picture",
     "Region",
+    "Thumbnail",
     "compare",
+    "report",
     "worst_regions",
+    "write_comparison",
     "write_page",
+    "write_report",
     "write_sheet",
 ]

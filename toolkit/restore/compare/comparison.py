@@ -178,7 +178,7 @@ def _check_size(photo: Photo, scale: int, count: int) -> None:
     wide = min(width, _LONGEST) // scale
     high = min(height // scale, _LONGEST // scale, _PIXELS // (count * scale**2 * wide))
     raise UsageError(
-        f"{count} pictures of {width}x{height} pixels are too large to look at together: compare a part of the "
+        f"{count} pictures of {width}x{height} pixels are too large to show together: compare a part of the "
         f"image with --crop LEFT,TOP,WIDTH,HEIGHT (input pixels), such as --crop 0,0,{wide},{high}"
     )
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Mapping
 from importlib.metadata import version
-from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from restore.compare.assets import asset, filled
 from restore.compare.comparison import Comparison, Picture
 from restore.files import atomic_file
 from restore.images import to_pil
 
-__all__ = ["encoded", "filled", "page", "write_page"]
+__all__ = ["page", "write_page"]
 
-_ASSETS = files("restore.compare") / "assets"
 _SLIDER = "img-comparison-slider/index.js"
 
 
@@ -38,35 +36,25 @@ def page(comparison: Comparison) -> str:
         f'<script type="text/plain" id="picture-{index}">{_base64(picture)}</script>'
         for index, picture in enumerate(comparison.pictures)
     )
-    scripts = "\n".join(f"<script>{_asset(name)}</script>" for name in (_SLIDER, "compare.js"))
+    scripts = "\n".join(f"<script>{asset(name)}</script>" for name in (_SLIDER, "compare.js"))
     values = {
         "title": html.escape(comparison.title),
-        "style": f"<style>{_asset('common.css')}{_asset('compare.css')}</style>",
-        "data": f'<script type="application/json" id="data">{safe_json(_described(comparison))}</script>',
+        "style": f"<style>{asset('common.css')}{asset('compare.css')}</style>",
+        "data": f'<script type="application/json" id="data">{_safe_json(_described(comparison))}</script>',
         "pictures": pictures,
         "scripts": scripts,
     }
     return filled("compare.html", values)
 
 
-def filled(template: str, values: Mapping[str, str]) -> str:
-    """The template with each ``{{name}}`` replaced, once and by what is not looked at again."""
-    first, *rest = _asset(template).split("{{")
-    parts = [first]
-    for part in rest:
-        name, text = part.split("}}", 1)
-        parts += [values[name], text]
-    return "".join(parts)
-
-
-def safe_json(content: Any) -> str:
+def _safe_json(content: Any) -> str:
     """JSON that may stand inside a script element: no text can end that element."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace(
         "<", "\\u003c"
     )
 
 
-def encoded(picture: Picture) -> bytes:
+def _encoded(picture: Picture) -> bytes:
     """Lossless WebP, a quarter smaller than PNG, with the colour profile.
 
     More effort than this takes three times as long for two percent.
@@ -79,11 +67,7 @@ def encoded(picture: Picture) -> bytes:
 
 
 def _base64(picture: Picture) -> str:
-    return base64.b64encode(encoded(picture)).decode("ascii")
-
-
-def _asset(name: str) -> str:
-    return _ASSETS.joinpath(name).read_text(encoding="utf-8")
+    return base64.b64encode(_encoded(picture)).decode("ascii")
 
 
 def _described(comparison: Comparison) -> dict[str, Any]:
