@@ -13,8 +13,9 @@ import pytest
 from playwright.sync_api import Page
 
 import restore
-from restore.compare import compare, report, write_comparison, write_report
+from restore.compare import report, write_evaluation
 from restore.compare.plots import distribution, scatter, ticks
+from restore.images import Photo, read
 
 Open = Callable[..., Page]
 
@@ -118,21 +119,24 @@ def test_marks_are_found_for_any_values(values: list[float]) -> None:
 
 
 def test_figures_that_are_missing_are_dashes() -> None:
-    row = RESULT["rows"][0] | {"figures": {"psnr": None, "perceptual": None}, "seconds": None}
+    row = RESULT["rows"][0] | {"figures": {"psnr": None, "perceptual": math.nan}, "seconds": None}
     page = report(RESULT | {"rows": [row]})
     assert page.count("<td>-</td>") == 3
+    row = RESULT["rows"][0] | {"figures": {"psnr": math.inf, "perceptual": 0.0}}
+    assert 'data-value="1e999">inf</td>' in report(RESULT | {"rows": [row]})
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
     photo = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
     models = [restore.load("bicubic", device="cpu", scale=2)]
-    thumbnails = []
-    for name in ("a & b.png", "sub/c.png"):
-        found = compare(photo, models, title=name)
-        thumbnails.append(write_comparison(found, "Set<2>", name, tmp_path / "page.html"))
-    write_report(RESULT, tmp_path / "page.html", thumbnails)
-    return tmp_path / "page.html"
+    small = Photo(read(photo).color[..., ::2, ::2])
+    images = [("Set<2>", name, small, read(photo)) for name in ("a & b.png", "sub/c.png")]
+    images.append(("Set<2>", "wrong.png", small, small))
+    (left_out,) = write_evaluation(RESULT, folder / "page.html", images, models)
+    assert left_out.startswith("Set<2>: wrong.png has no comparison: the target has 128x128 pixels")
+    return folder / "page.html"
 
 
 def test_a_click_on_a_title_sorts_the_table(opened: Open, file: Path) -> None:

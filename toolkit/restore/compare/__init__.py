@@ -11,7 +11,7 @@ from restore.compare.comparison import Comparison, Figure, Picture, compare
 from restore.compare.crop import Crop
 from restore.compare.page import write_page
 from restore.compare.regions import Region, worst_regions
-from restore.compare.report import Thumbnail, report, write_comparison, write_report
+from restore.compare.report import Thumbnail, report, write_comparison, write_evaluation, write_report
 from restore.compare.sheet import write_sheet
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "report",
     "worst_regions",
     "write_comparison",
+    "write_evaluation",
     "write_page",
     "write_report",
     "write_sheet",

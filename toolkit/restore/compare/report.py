@@ -17,7 +17,7 @@ The evaluation is plain data, as `restore evaluate` writes it to a .json file::
         ],
     }
 
-Numbers may be null where they are not finite.
+Figures may be null or NaN where there is none.
 """
 
 from __future__ import annotations
@@ -29,19 +29,22 @@ from dataclasses import dataclass
 from html import escape
 from importlib.metadata import version
 from io import BytesIO
-from math import nan
+from math import isfinite, isnan, nan
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from restore.compare.assets import asset, filled
-from restore.compare.comparison import Comparison
+from restore.compare.comparison import Comparison, compare
 from restore.compare.page import write_page
 from restore.compare.plots import distribution, scatter
+from restore.errors import RestoreError
 from restore.files import atomic_file
-from restore.images import to_pil
+from restore.images import Photo, to_pil
+from restore.inference import Restorer
+from restore.interfaces import MetricSpec
 
-__all__ = ["Thumbnail", "report", "write_comparison", "write_report"]
+__all__ = ["Thumbnail", "report", "write_comparison", "write_evaluation", "write_report"]
 
 Row = Mapping[str, Any]
 _SMALL = 200  # the longer side of a thumbnail
@@ -86,6 +89,40 @@ def write_comparison(comparison: Comparison, data: str, name: str, page: Path) -
     buffer = BytesIO()
     small.save(buffer, "WEBP", quality=80)
     return Thumbnail(data, name, quote(place.as_posix()), buffer.getvalue())
+
+
+def write_evaluation(
+    result: Mapping[str, Any],
+    path: Path,
+    images: Iterable[tuple[str, str, Photo, Photo]],
+    restorers: Sequence[Restorer],
+    metrics: Sequence[MetricSpec] = (),
+) -> list[str]:
+    """Write the report, and before it the comparison of each image, for which it is restored once more.
+
+    Args:
+        result: see the module.
+        path: of the report.
+        images: data set, name, input and target of each.
+        restorers: the models.
+        metrics: for the figures of each comparison.
+
+    Returns:
+        Why some images have no comparison, a sentence each.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    thumbnails, left_out = [], []
+    for data, name, degraded, target in images:
+        try:
+            found = compare(degraded, restorers, target=target, metrics=metrics, title=name)
+        except RestoreError as error:
+            left_out.append(f"{data}: {name} has no comparison: {error}")
+        else:
+            thumbnails.append(write_comparison(found, data, name, path))
+    write_report(result, path, thumbnails)
+    return left_out
 
 
 def report(result: Mapping[str, Any], thumbnails: Sequence[Thumbnail] = ()) -> str:
@@ -158,7 +195,7 @@ def _table(result: Mapping[str, Any], rows: Sequence[Row]) -> str:
 
 def _cell(metrics: Mapping[str, Any], name: str, row: Row, rows: Sequence[Row]) -> str:
     digits = metrics[name].get("digits")
-    figures = [value for other in rows if (value := other["figures"].get(name)) is not None]
+    figures = [value for other in rows if not isnan(value := _figure(other["figures"].get(name)))]
     choose = max if metrics[name]["better"] == "higher" else min
     best = bool(figures) and len(rows) > 1 and row["figures"].get(name) == choose(figures)
     difference = (row.get("differences") or {}).get(name)
@@ -170,9 +207,10 @@ def _cell(metrics: Mapping[str, Any], name: str, row: Row, rows: Sequence[Row]) 
 
 
 def _number(value: float | None, digits: int | None, below: str = "", kind: str = "") -> str:
-    if value is None:
+    if value is None or isnan(value):
         return "<td>-</td>"
-    return f'<td class="{kind}" data-value="{value!r}">{_shown(value, digits)}{below}</td>'
+    sortable = repr(value) if isfinite(value) else "1e999"  # which JavaScript reads as infinity
+    return f'<td class="{kind}" data-value="{sortable}">{_shown(value, digits)}{below}</td>'
 
 
 def _shown(value: float, digits: int | None, sign: str = "") -> str:
@@ -195,11 +233,11 @@ def _tradeoffs(metrics: Mapping[str, Any], rows: Sequence[Row]) -> str:
     plots = [
         scatter(
             {
-                row["model"]: (_finite(row["figures"].get("psnr")), _finite(row["figures"].get(name)))
+                row["model"]: (_figure(row["figures"].get("psnr")), _figure(row["figures"].get(name)))
                 for row in rows
             },
             f"{_title(metrics, 'psnr')}, more is closer to the target",
-            f"{_title(metrics, name)}, less looks more like it",
+            f"{_title(metrics, name)}, less is better",
         )
         for name in distances
     ]
@@ -209,7 +247,7 @@ def _tradeoffs(metrics: Mapping[str, Any], rows: Sequence[Row]) -> str:
 def _distributions(metrics: Mapping[str, Any], rows: Sequence[Row]) -> str:
     plots = [
         distribution(
-            {row["model"]: [_finite(image["figures"].get(name)) for image in row["images"]] for row in rows},
+            {row["model"]: [_figure(image["figures"].get(name)) for image in row["images"]] for row in rows},
             _title(metrics, name),
         )
         for name in metrics
@@ -217,7 +255,7 @@ def _distributions(metrics: Mapping[str, Any], rows: Sequence[Row]) -> str:
     return f'<h3>Each image</h3><div class="plots">{"".join(plots)}</div>'
 
 
-def _finite(value: float | None) -> float:
+def _figure(value: float | None) -> float:
     return nan if value is None else value
 
 
