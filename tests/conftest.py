@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,9 @@ import restore_enhancenet.plugin
 from restore.config import TrainingConfig
 from restore.registry import Plugin, Registry, build
 from restore_enhancenet.options import LAYERS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 TOY = Path(__file__).parent / "toolkit" / "toy" / "toy_plugin.py"
 VGG_WIDTHS = (64, 128, 256, 512, 512)
@@ -184,3 +188,49 @@ def random_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
     # By name: importing torchvision takes seconds, which most tests need not.
     monkeypatch.setattr("torchvision.models.alexnet", network(alexnet))
     monkeypatch.setattr("torchmetrics.functional.image.dists.vgg16", network(vgg16))
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; a test that needs it fails where there is none."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert found, "the tests of pages need Chromium on the path: apt-get install chromium"
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found)
+        yield chromium
+        chromium.close()
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(browser: Browser, file: Path) -> Iterator[Open]:
+    """Opens the `file` of the test; the console has to stay silent, and no other place may be asked."""
+    contexts, complaints = [], []
+
+    def call(width: int = 1280, height: int = 900, **options: Any) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+
+        def only_itself(route: Any) -> None:
+            complaints.append(f"asked for {route.request.url}")
+            route.abort()
+
+        page.route(lambda url: not url.startswith((file.parent.as_uri(), "data:")), only_itself)
+        page.goto(file.as_uri())
+        page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+        return page
+
+    yield call
+    for context in contexts:
+        context.close()
+    assert complaints == []

@@ -9,6 +9,7 @@ from importlib.metadata import version as installed_version
 import typer
 
 from restore.cli import (
+    compare,
     console,
     doctor,
     evaluate,
@@ -55,6 +56,7 @@ app.command("prepare")(prepare.prepare)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("reproduce")(reproduce.reproduce)
+app.command("compare")(compare.compare)
 app.command("export")(export.export)
 app.command("list")(show.list_entries)
 app.command("info")(show.info)

@@ -12,7 +12,7 @@ from restore.interfaces import ModelSpec
 from restore.registry import KINDS, Registry
 from restore.testing.check import Check, check, expect
 from restore.testing.entries import options_checks, weights_checks
-from restore.testing.measures import degradation_checks, metric_checks
+from restore.testing.measures import degradation_checks, metric_checks, table_checks
 from restore.testing.models import model_checks
 from restore.testing.objectives import discriminator_checks, loss_checks, objective_checks
 
@@ -78,6 +78,8 @@ def _of_entry(kind: str, spec: Any, registry: Registry, scale: int | None) -> It
         case "degradation":
             for factor in (1, 2, 3, 4) if scale is None else (scale,):
                 yield from degradation_checks(spec, scale=factor)
+        case "table":
+            yield from table_checks(spec, registry)
 
 
 def _of_model(spec: ModelSpec, scale: int | None) -> Iterator[Check]:

@@ -1,0 +1,308 @@
+"""`restore compare`: what is found, measured, drawn and refused; test_compare_page.py opens the page."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import restore
+from restore.cli import main
+from restore.compare import Crop, Picture, compare, worst_regions, write_page, write_sheet
+from restore.compare.page import page
+from restore.compare.sheet import sheet
+from restore.errors import UsageError
+from restore.evaluation import meters
+from restore.images import read
+from restore.registry import discover
+
+Draw = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def models() -> list[restore.Restorer]:
+    return [restore.load(name, device="cpu", precision="fp32") for name in ("bicubic", "srcnn")]
+
+
+@pytest.fixture
+def photo(tmp_path: Path, draw: Draw) -> Path:
+    return draw(tmp_path / "photo.png", 60, 44)
+
+
+@pytest.fixture
+def target(tmp_path: Path, draw: Draw) -> Path:
+    return draw(tmp_path / "target.png", 240, 176)
+
+
+def levels(height: int, width: int, value: int = 100) -> torch.Tensor:
+    return torch.full((1, 3, height, width), value, dtype=torch.uint8)
+
+
+def test_the_worst_region_is_where_the_pictures_differ() -> None:
+    first, second = levels(600, 800), levels(600, 800)
+    second[..., 300:350, 400:450] += 60
+    second[..., 100:150, 500:550] += 20
+    worst, next_one, *_ = worst_regions([first, second])
+    assert worst.side == 50
+    assert (worst.left, worst.top) == pytest.approx((400, 300), abs=6)
+    assert (next_one.left, next_one.top) == pytest.approx((500, 100), abs=56)
+    assert worst.difference == pytest.approx(60, rel=0.2)
+
+
+def test_with_a_target_what_is_wrong_in_all_pictures_counts_and_regions_do_not_overlap() -> None:
+    target = levels(300, 300)
+    target[..., 200:260, 30:90] = 250
+    target[..., 20:60, 200:240] = 30
+    regions = worst_regions([levels(300, 300), levels(300, 300)], target)
+    assert (regions[0].left, regions[0].top) == pytest.approx((36, 206), abs=8)
+    assert len(regions) == 6
+    for index, one in enumerate(regions):
+        assert 0 <= one.left <= 300 - one.side
+        assert 0 <= one.top <= 300 - one.side
+        for other in regions[:index]:
+            assert max(abs(one.left - other.left), abs(one.top - other.top)) >= one.side
+            assert one.difference <= other.difference
+
+
+def test_equal_pictures_have_no_region_and_a_single_pixel_has_one() -> None:
+    assert worst_regions([levels(60, 60), levels(60, 60)]) == []
+    (region,) = worst_regions([levels(1, 1), levels(1, 1, 90)])
+    assert (region.left, region.top, region.side, region.difference) == (0, 0, 1, 10)
+
+
+def test_results_are_those_of_upscale_and_figures_those_of_evaluate(
+    models: list[restore.Restorer], photo: Path, target: Path
+) -> None:
+    registry = discover()
+    found = compare(
+        photo, models, target=target, metrics=[registry.metrics[name] for name in ("psnr", "ssim")]
+    )
+    assert [picture.name for picture in found.pictures] == [
+        "Input",
+        "bicubic",
+        models[1].model.reference,
+        "Target",
+    ]
+    assert found.size == (240, 176)
+    for result, model in zip(found.results, models, strict=True):
+        expected = model.upscale(read(photo))
+        assert torch.equal(result.photo.color, expected.color)
+        assert result.seconds
+        assert result.seconds > 0
+        original = read(target)
+        assert result.figures == {
+            meter.name: meter.measure(expected.color.float() / 255, original.color, gray=False)
+            for meter in meters(["psnr", "ssim"], registry, 4)
+        }
+    assert [figure.name for figure in found.figures] == ["psnr", "ssim"]
+
+
+def test_a_crop_is_taken_of_input_and_target(
+    models: list[restore.Restorer], photo: Path, target: Path
+) -> None:
+    found = compare(photo, models, target=target, crop=Crop.parse("8,4,20,10"))
+    assert found.size == (80, 40)
+    assert torch.equal(found.pictures[0].photo.color, read(photo).color[..., 4:14, 8:28])
+    assert torch.equal(found.pictures[-1].photo.color, read(target).color[..., 16:56, 32:112])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "I;16", "1", "P"])
+def test_the_page_holds_every_picture_without_loss(
+    models: list[restore.Restorer], tmp_path: Path, mode: str
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 7, 4), np.uint8)
+    image = Image.fromarray(pixels, "RGBA").convert("L" if mode == "I;16" else mode)
+    (image.convert("I").point(lambda value: value * 257).convert("I;16") if mode == "I;16" else image).save(
+        tmp_path / "photo.png"
+    )
+    found = compare(tmp_path / "photo.png", models[:1])
+    embedded = pictures(page(found))
+    assert len(embedded) == 2
+    for content, picture in zip(embedded, found.pictures, strict=True):
+        color = picture.photo.color
+        wanted = color if color.dtype == torch.uint8 else (color * 255 + 0.5).to(torch.uint8)
+        drawn = np.array(Image.open(BytesIO(content)).convert("RGB"))
+        assert np.array_equal(drawn, wanted[0].permute(1, 2, 0).numpy())
+
+
+def pictures(content: str) -> list[bytes]:
+    found = re.findall(r'<script type="text/plain" id="picture-\d+">([^<]*)</script>', content)
+    return [base64.b64decode(text) for text in found]
+
+
+def test_the_page_weighs_less_than_one_and_a_half_of_its_pictures(
+    models: list[restore.Restorer], tmp_path: Path
+) -> None:
+    photo = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+    write_page(compare(photo, models, crop=Crop(0, 0, 128, 128)), tmp_path / "page.html")
+    content = (tmp_path / "page.html").read_text("utf-8")
+    embedded = pictures(content)
+    assert len(embedded) == 3
+    assert (tmp_path / "page.html").stat().st_size < 1.5 * sum(map(len, embedded))
+
+
+def test_the_page_names_no_address(models: list[restore.Restorer], photo: Path) -> None:
+    content = page(compare(photo, models))
+    addresses = {
+        address for address in re.findall(r"https?://[\w./-]+", content) if "www.w3.org" not in address
+    }
+    assert addresses == set()
+    assert "default-src 'none'" in content
+
+
+def test_no_name_of_a_file_becomes_markup(models: list[restore.Restorer], photo: Path) -> None:
+    found = compare(photo, models, title="</title><script>alert(1)</script> & {{data}}")
+    hostile = replace(found.pictures[1], name="</script><b>")
+    content = page(replace(found, pictures=(found.pictures[0], hostile, *found.pictures[2:])))
+    assert "<script>alert" not in content
+    assert "</script><b>" not in content
+    assert "&amp; {{data}}" in content
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', content, re.DOTALL)
+    assert data
+    assert json.loads(data[1])["pictures"][1]["name"] == "</script><b>"
+
+
+def test_the_sheet_shows_each_region_of_each_picture(
+    models: list[restore.Restorer], photo: Path, target: Path, tmp_path: Path
+) -> None:
+    found = compare(photo, models, target=target)
+    write_sheet(found, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as drawn:
+        assert drawn.width > 4 * 240
+        assert drawn.height > len(found.regions[:4]) * 240
+        first = found.regions[0]
+        whole = Image.fromarray(found.results[0].photo.color[0].permute(1, 2, 0).numpy())
+        box = (first.left, first.top, first.left + first.side, first.top + first.side)
+        expected = np.array(whole.resize((240, 240), Image.Resampling.NEAREST, box=box))
+        assert contains(np.array(drawn.convert("RGB")), expected)
+
+
+def contains(picture: NDArray[np.uint8], part: NDArray[np.uint8]) -> bool:
+    height, width = part.shape[:2]
+    starts = np.argwhere((picture[: -height + 1, : -width + 1] == part[0, 0]).all(-1))
+    return any(np.array_equal(picture[y : y + height, x : x + width], part) for y, x in starts)
+
+
+def test_a_sheet_has_room_for_long_names_and_no_region(
+    models: list[restore.Restorer], tmp_path: Path
+) -> None:
+    Image.new("RGB", (5, 3), "red").save(tmp_path / "plain.png")
+    found = compare(tmp_path / "plain.png", models)
+    long = Picture("enhancenet:/a/very/long/path/" * 5, "result", found.results[0].photo, 1.0)
+    drawn = sheet(replace(found, pictures=(*found.pictures, long), regions=()))
+    assert drawn.width > 4 * 240
+
+
+def test_models_of_different_scales_or_named_twice_are_refused(
+    models: list[restore.Restorer], photo: Path
+) -> None:
+    twice = restore.load("bicubic", scale=2, device="cpu")
+    with pytest.raises(
+        UsageError, match=r"'bicubic' enlarges 2x and 'srcnn.*' 4x: compare models of one scale"
+    ):
+        compare(photo, [twice, models[1]])
+    with pytest.raises(UsageError, match="--model bicubic is given twice"):
+        compare(photo, [models[0], models[0]])
+    with pytest.raises(UsageError, match="there is no model"):
+        compare(photo, [])
+
+
+def test_a_picture_too_large_for_a_page_is_refused_before_the_work(
+    models: list[restore.Restorer], tmp_path: Path
+) -> None:
+    Image.new("L", (4097, 2)).save(tmp_path / "long.png")
+    with pytest.raises(UsageError, match=r"16388x8 pixels are too large .* --crop 0,0,4095,2"):
+        compare(tmp_path / "long.png", models)
+    Image.new("L", (2500, 2500)).save(tmp_path / "large.png")
+    with pytest.raises(UsageError, match="2 pictures of 10000x10000 pixels are too large"):
+        compare(tmp_path / "large.png", models)
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The program in this process: its exit code, stdout and stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["restore", "compare", "--device", "cpu", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+def test_the_program_writes_a_page_beside_the_image(photo: Path) -> None:
+    command = [sys.executable, "-m", "restore", "compare", "photo.png", "--model", "bicubic"]
+    done = subprocess.run(command, cwd=photo.parent, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stderr == ""
+    assert re.fullmatch(r"photo_compare.html  240x176  1 model  0.\d MB\n", done.stdout)
+    assert (photo.parent / "photo_compare.html").read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_page_and_sheet_go_where_they_are_told(run: Run, photo: Path, target: Path) -> None:
+    asked = [photo.name, "--model", "bicubic", "--model", "srcnn", "--target", target.name]
+    _, words, _ = run(*asked, "-o", "new/p.html", "--sheet", "s.png")
+    assert [line.split()[0] for line in words.splitlines()] == ["new/p.html", "s.png"]
+    _, words, _ = run(*asked, "-o", "only.png")
+    assert [line.split()[0] for line in words.splitlines()] == ["only.png"]
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing_behind(run: Run, photo: Path, target: Path) -> None:
+    code, _, words = run(photo.name, "--model", "bicubic", "-o", f"{target.name}/page.html")
+    assert code == 1
+    assert target.name in words
+    assert "Traceback" not in words
+    assert {file.name for file in photo.parent.iterdir()} == {photo.name, target.name}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["missing.png", "--model", "bicubic"], 1, "there is no such file"),
+        (["photo.png"], 2, "Missing option '--model'"),
+        (["photo.png", "--model", "bicubik"], 2, "Did you mean 'bicubic'?"),
+        (["photo.png", "--model", "bicubic", "-o", "photo.png"], 2, "'photo.png' is an input and would be"),
+        (["photo.png", "--model", "bicubic", "-o", "page.pdf"], 2, "a page cannot be called 'page.pdf'"),
+        (["photo.png", "--model", "bicubic", "--sheet", "s.jpg"], 2, "a sheet cannot be called 's.jpg'"),
+        (["photo.png", "--model", "bicubic", "-o", "a.png", "--sheet", "b.png"], 2, "are both sheets"),
+        (
+            ["photo.png", "--model", "bicubic", "--target", "photo.png"],
+            2,
+            "the target has 60x44 pixels where the",
+        ),
+        (["photo.png", "--model", "bicubic", "--metric", "psnx"], 2, "Did you mean 'psnr'?"),
+        (["photo.png", "--model", "bicubic", "--crop", "1,2,3"], 2, "give LEFT,TOP,WIDTH,HEIGHT"),
+        (
+            ["photo.png", "--model", "bicubic", "--crop", "50,0,20,9"],
+            2,
+            "reaches beyond the image, which has 60x44",
+        ),
+        (["photo.png", "--model", "bicubic", "--crop", "5,0,0,9"], 2, "have to be at least 1"),
+    ],
+)
+def test_wrong_requests_get_one_sentence(
+    run: Run, photo: Path, arguments: list[str], code: int, words: str
+) -> None:
+    before = photo.read_bytes()
+    found, _, told = run(*arguments)
+    assert found == code
+    assert words in told
+    assert "Traceback" not in told
+    assert [file.name for file in photo.parent.iterdir()] == ["photo.png"]
+    assert photo.read_bytes() == before

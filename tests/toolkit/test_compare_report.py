@@ -1,0 +1,169 @@
+"""The page of an evaluation, of plain data; in a real browser, which the tests need."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from playwright.sync_api import Page
+
+import restore
+from restore.compare import report, write_evaluation
+from restore.compare.plots import distribution, scatter, ticks
+from restore.images import Photo, read
+
+Open = Callable[..., Page]
+
+RESULT: dict[str, Any] = {
+    "against": "bicubic",
+    "metrics": {
+        "psnr": {"unit": "dB", "better": "higher", "digits": 2},
+        "perceptual": {"unit": "", "better": "lower", "digits": None},
+    },
+    "rows": [
+        {
+            "model": model,
+            "data": "Set<2>",
+            "scale": 4,
+            "seconds": seconds,
+            "megapixels_per_second": 1 / seconds,
+            "figures": {"psnr": psnr, "perceptual": distance},
+            "differences": {}
+            if model == "bicubic"
+            else {"psnr": {"mean": psnr - 28, "low": psnr - 28.5, "high": psnr - 27.5}},
+            "protocol": {"inputs": "MATLAB bicubic 1/4", "psnr": "luma", "perceptual": "VGG-19"},
+            "images": [
+                {"name": name, "figures": {"psnr": psnr + shift, "perceptual": distance}}
+                for name, shift in (("a.png", -1.0), ("b.png", 1.0))
+            ],
+        }
+        for model, psnr, distance, seconds in (
+            ("bicubic", 28.0, 0.24, 0.5),
+            ("sharp", 27.5, 0.09, 10.0),
+            ("mean", 31.25, 0.15, 2.0),
+        )
+    ],
+}
+
+
+def svgs(page: str) -> list[ElementTree.Element]:
+    return [ElementTree.fromstring(found) for found in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]  # noqa: S314
+
+
+def test_the_table_holds_figures_differences_and_the_best() -> None:
+    page = report(RESULT)
+    assert '<td class="best" data-value="31.25">31.25<small>+3.25 (+2.75 to +3.75)</small></td>' in page
+    assert '<td class="best" data-value="0.09">0.09</td>' in page
+    assert page.count('class="best"') == 2
+    assert "Set&lt;2&gt;" in page
+    assert "Set<2>" not in page
+    assert "MATLAB bicubic 1/4" in page
+
+
+def test_rows_of_different_protocols_share_no_table() -> None:
+    first, second, third = RESULT["rows"]
+    other = third | {"protocol": third["protocol"] | {"inputs": "PIL Lanczos 1/4"}}
+    assert report(RESULT).count("<table>") == 1
+    assert report(RESULT | {"rows": [first, second, other]}).count("<table>") == 2
+
+
+def test_perception_is_drawn_against_distortion() -> None:
+    tradeoff, *spread = svgs(report(RESULT))
+    assert len(spread) == 2
+    assert tradeoff.get("aria-label", "").startswith("perceptual")
+    centres = [(float(c.get("cx", "")), float(c.get("cy", ""))) for c in tradeoff.iter("circle")]
+    bicubic, sharp, mean = centres
+    assert sharp[0] < bicubic[0] < mean[0]  # more PSNR to the right
+    assert sharp[1] > mean[1] > bicubic[1]  # less distance below
+    assert [text.text for text in tradeoff.iter("text") if text.get("class") == "name"] == [
+        "bicubic",
+        "sharp",
+        "mean",
+    ]
+
+
+def test_a_distribution_has_a_dot_for_each_image_and_leaves_out_what_is_not_finite() -> None:
+    (drawn,) = svgs(distribution({"one": [1.0, 2.0, 4.0], "<two>": [3.0, math.inf, math.nan]}, "psnr (dB)"))
+    assert len(list(drawn.iter("circle"))) == 4
+    assert len(list(drawn.iter("rect"))) == 1
+    (empty,) = svgs(distribution({"one": []}, "psnr"))
+    assert not list(empty.iter("circle"))
+    (single,) = svgs(scatter({"one": (1.0, 1.0), "none": (math.nan, 0.0)}, "x", "y"))
+    assert len(list(single.iter("circle"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([28.0, 31.25], [28, 29, 30, 31, 32]),
+        ([0.09, 0.24], [0.05, 0.1, 0.15, 0.2, 0.25]),
+        ([0.0, 1.0], [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        ([-3.0, 4.0], [-4, -2, 0, 2, 4]),
+    ],
+)
+def test_marks_are_round_and_enclose_the_values(values: list[float], expected: list[float]) -> None:
+    assert ticks(values) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("values", [[], [5.0], [0.0, 0.0], [1e-9, 2e-9], [-1e12, 1e12]])
+def test_marks_are_found_for_any_values(values: list[float]) -> None:
+    marks = ticks(values)
+    assert len(marks) >= 2
+    assert marks == sorted(set(marks))
+    assert all(marks[0] <= value <= marks[-1] for value in values)
+
+
+def test_figures_that_are_missing_are_dashes() -> None:
+    row = RESULT["rows"][0] | {"figures": {"psnr": None, "perceptual": math.nan}, "seconds": None}
+    page = report(RESULT | {"rows": [row]})
+    assert page.count("<td>-</td>") == 3
+    row = RESULT["rows"][0] | {"figures": {"psnr": math.inf, "perceptual": 0.0}}
+    assert 'data-value="1e999">inf</td>' in report(RESULT | {"rows": [row]})
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    photo = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+    models = [restore.load("bicubic", device="cpu", scale=2)]
+    small = Photo(read(photo).color[..., ::2, ::2])
+    images = [("Set<2>", name, small, read(photo)) for name in ("a & b.png", "sub/c.png")]
+    images.append(("Set<2>", "wrong.png", small, small))
+    (left_out,) = write_evaluation(RESULT, folder / "page.html", images, models)
+    assert left_out.startswith("Set<2>: wrong.png has no comparison: the target has 128x128 pixels")
+    return folder / "page.html"
+
+
+def test_a_click_on_a_title_sorts_the_table(opened: Open, file: Path) -> None:
+    page = opened()
+    models = page.locator("tbody th")
+    assert models.all_inner_texts() == ["bicubic", "sharp", "mean"]
+    page.get_by_role("button", name="psnr").click()
+    assert models.all_inner_texts() == ["sharp", "bicubic", "mean"]
+    assert page.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+    page.keyboard.press("Enter")
+    assert models.all_inner_texts() == ["mean", "bicubic", "sharp"]
+
+
+def test_a_thumbnail_opens_the_comparison_of_its_image(opened: Open, file: Path) -> None:
+    page = opened(color_scheme="dark")
+    assert page.locator(".gallery span").all_inner_texts() == ["a & b.png", "sub/c.png"]
+    assert (
+        page.locator(".gallery img").first.evaluate(
+            "async image => (await image.decode(), image.naturalWidth)"
+        )
+        == 200
+    )
+    page.locator(".gallery a").first.click()
+    page.wait_for_selector("html[data-ready]", state="attached")
+    assert page.locator("h1").inner_text() == "a & b.png"
+
+
+def test_a_phone_shows_the_report_without_scrolling_sideways(opened: Open, file: Path) -> None:
+    page = opened(width=360, height=740, has_touch=True, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360

@@ -1,0 +1,109 @@
+"""A comparison as one self-contained page: markup, style, script and pictures, and nothing from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from restore.compare.assets import asset, filled
+from restore.compare.comparison import Comparison, Picture
+from restore.files import atomic_file
+from restore.images import to_pil
+
+__all__ = ["page", "write_page"]
+
+_SLIDER = "img-comparison-slider/index.js"
+
+
+def write_page(comparison: Comparison, path: Path) -> None:
+    """Write the page, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        temporary.write_text(page(comparison), encoding="utf-8")
+
+
+def page(comparison: Comparison) -> str:
+    """The page as HTML. It weighs 4/3 of its pictures, which are lossless WebP in base64, and 40 kB."""
+    pictures = "\n".join(
+        f'<script type="text/plain" id="picture-{index}">{_base64(picture)}</script>'
+        for index, picture in enumerate(comparison.pictures)
+    )
+    scripts = "\n".join(f"<script>{asset(name)}</script>" for name in (_SLIDER, "compare.js"))
+    values = {
+        "title": html.escape(comparison.title),
+        "style": f"<style>{asset('common.css')}{asset('compare.css')}</style>",
+        "data": f'<script type="application/json" id="data">{_safe_json(_described(comparison))}</script>',
+        "pictures": pictures,
+        "scripts": scripts,
+    }
+    return filled("compare.html", values)
+
+
+def _safe_json(content: Any) -> str:
+    """JSON that may stand inside a script element: no text can end that element."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace(
+        "<", "\\u003c"
+    )
+
+
+def _encoded(picture: Picture) -> bytes:
+    """Lossless WebP, a quarter smaller than PNG, with the colour profile.
+
+    Less effort makes it larger and slower to decode, which is what a reader waits for.
+    """
+    buffer = BytesIO()
+    profile = picture.photo.icc_profile if not picture.photo.gray else None
+    drawn = to_pil(picture.photo)
+    drawn.save(buffer, "WEBP", lossless=True, quality=50, method=3, exact=True, icc_profile=profile, exif=b"")
+    return buffer.getvalue()
+
+
+def _base64(picture: Picture) -> str:
+    return base64.b64encode(_encoded(picture)).decode("ascii")
+
+
+def _described(comparison: Comparison) -> dict[str, Any]:
+    """All but the pixels."""
+    return {
+        "version": version("restorekit"),
+        "scale": comparison.scale,
+        "size": comparison.size,
+        "settings": comparison.settings,
+        "pictures": [
+            {
+                "name": picture.name,
+                "role": picture.role,
+                "size": picture.size,
+                "seconds": picture.seconds,
+                # JSON has no infinity, which is the PSNR of equal pictures.
+                "figures": {name: _finite(figure) for name, figure in (picture.figures or {}).items()},
+            }
+            for picture in comparison.pictures
+        ],
+        "figures": [
+            {
+                "name": figure.name,
+                "unit": figure.unit,
+                "digits": figure.digits,
+                "better": figure.better,
+                "protocol": figure.protocol,
+            }
+            for figure in comparison.figures
+        ],
+        "regions": [
+            {"left": region.left, "top": region.top, "side": region.side, "difference": region.difference}
+            for region in comparison.regions
+        ],
+    }
+
+
+def _finite(figure: float) -> float | None:
+    return figure if abs(figure) != float("inf") else None

@@ -1,0 +1,120 @@
+"""Plots as SVG that takes its colours from the page, light or dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from statistics import quantiles
+
+__all__ = ["distribution", "scatter", "ticks"]
+
+_WIDTH = 640
+_RIGHT = 16
+_LABEL = 150
+_ROW = 36
+_AXIS = 44
+_COLORS = 6
+"""Series have the classes ``s0`` to ``s5``, and then again."""
+
+
+def distribution(values: Mapping[str, Sequence[float]], title: str) -> str:
+    """A row for each series: a dot for each value, a box from quartile to quartile, a line at the median.
+
+    Args:
+        values: series -> its values; what is not finite is left out.
+        title: of the axis, which is the metric with its unit.
+    """
+    kept = {name: [value for value in series if math.isfinite(value)] for name, series in values.items()}
+    marks = ticks([value for series in kept.values() for value in series])
+    place = _scale(marks, _LABEL, _WIDTH - _RIGHT)
+    height = _ROW * len(kept) + _AXIS
+    parts = _horizontal_axis(marks, place, height, title)
+    for row, (name, series) in enumerate(kept.items()):
+        y = _ROW * (row + 0.5)
+        parts.append(_text(_LABEL - 12, y + 4, _shortened(name), "end", "name"))
+        parts.append(f'<g class="s{row % _COLORS}">')
+        if len(series) > 1:
+            low, middle, high = (place(value) for value in quantiles(series, n=4, method="inclusive"))
+            parts.append(
+                f'<rect class="box" x="{low:.1f}" y="{y - 10:.1f}" width="{high - low:.1f}" height="20"/>'
+            )
+            parts.append(f'<path class="median" d="M{middle:.1f} {y - 10:.1f}v20"/>')
+        parts += [f'<circle cx="{place(value):.1f}" cy="{y:.1f}" r="3.5"/>' for value in series]
+        parts.append("</g>")
+    return _svg(height, f"{title} of each image, by model", parts)
+
+
+def scatter(points: Mapping[str, tuple[float, float]], x_title: str, y_title: str) -> str:
+    """A named point for each model.
+
+    Args:
+        points: name -> (x, y); what is not finite is left out.
+        x_title: of the horizontal axis.
+        y_title: of the vertical axis.
+    """
+    kept = {name: point for name, point in points.items() if all(map(math.isfinite, point))}
+    across, up = ticks([x for x, _ in kept.values()]), ticks([y for _, y in kept.values()])
+    height = 380
+    place_x = _scale(across, 70, _WIDTH - _RIGHT)
+    place_y = _scale(up, height - _AXIS, 34)
+    parts = _horizontal_axis(across, place_x, height, x_title, top=34)
+    for mark in up:
+        y = place_y(mark)
+        parts.append(f'<path class="grid" d="M70 {y:.1f}H{_WIDTH - _RIGHT}"/>')
+        parts.append(_text(60, y + 4, f"{mark:g}", "end"))
+    parts.append(_text(0, 14, y_title, "start"))
+    for index, (name, (x, y)) in enumerate(kept.items()):
+        left, top = place_x(x), place_y(y)
+        end = left > _WIDTH * 0.65
+        parts.append(f'<g class="s{index % _COLORS}"><circle cx="{left:.1f}" cy="{top:.1f}" r="6"/></g>')
+        parts.append(_text(left - 11 if end else left + 11, top + 4, name, "end" if end else "start", "name"))
+    return _svg(height, f"{y_title} against {x_title}, by model", parts)
+
+
+def ticks(values: Sequence[float], count: int = 5) -> list[float]:
+    """Round numbers, evenly spaced, of which the first and the last enclose `values`."""
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    if low == high:
+        low, high = low - abs(low or 1) * 0.05, high + abs(high or 1) * 0.05
+    raw = (high - low) / count
+    unit = 10 ** math.floor(math.log10(raw))
+    step = next(factor * unit for factor in (1, 2, 2.5, 5, 10) if factor * unit >= raw * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+class _scale:  # noqa: N801  # a function with two numbers
+    """From a value between the first and the last mark to a place in the picture."""
+
+    def __init__(self, marks: Sequence[float], begin: float, end: float) -> None:
+        self.low, self.high, self.begin, self.end = marks[0], marks[-1], begin, end
+
+    def __call__(self, value: float) -> float:
+        return self.begin + (value - self.low) / (self.high - self.low) * (self.end - self.begin)
+
+
+def _horizontal_axis(
+    marks: Sequence[float], place: _scale, height: float, title: str, top: float = 0
+) -> list[str]:
+    parts = []
+    for mark in marks:
+        x = place(mark)
+        parts.append(f'<path class="grid" d="M{x:.1f} {top}V{height - _AXIS}"/>')
+        parts.append(_text(x, height - _AXIS + 17, f"{mark:g}"))
+    parts.append(_text(_WIDTH - _RIGHT, height - 6, title, "end"))
+    return parts
+
+
+def _text(x: float, y: float, words: str, anchor: str = "middle", kind: str = "mark") -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 20 else f"…{name[-19:]}"
+
+
+def _svg(height: float, label: str, parts: Sequence[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
+    )
