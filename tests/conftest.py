@@ -1,9 +1,13 @@
-"""What tests share: images, a small model, a toy plugin, a random VGG-19, caches that are not the user's."""
+"""What tests share: images, a small model, a toy plugin, a random VGG-19, caches that are not the user's, the
+command line in this process."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +21,7 @@ from torch import nn
 
 import restore_baselines.plugin
 import restore_enhancenet.plugin
+from restore.cli import main
 from restore.config import TrainingConfig
 from restore.registry import Plugin, Registry, build
 from restore_enhancenet.options import LAYERS
@@ -158,3 +163,46 @@ def vgg19(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         environment.setenv("RESTORE_VGG19", str(file))
         environment.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         yield file
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command printed, and how it ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What --json printed."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+Upscale = Callable[..., Done]
+
+
+@pytest.fixture
+def upscale(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Upscale:
+    """Runs `restore upscale` with the bicubic model in this process: starting another takes seconds."""
+
+    def call(*arguments: object, cwd: Path | None = None, debug: bool = False) -> Done:
+        command = [
+            "restore",
+            *(["--debug"] if debug else []),
+            "upscale",
+            "--model",
+            "bicubic",
+            "--device",
+            "cpu",
+        ]
+        monkeypatch.setattr(sys, "argv", [*command, *map(str, arguments)])
+        if cwd:
+            monkeypatch.chdir(cwd)
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capfd.readouterr()
+        return Done(int(ended.value.code or 0), printed.out, printed.err)
+
+    return call

@@ -131,35 +131,29 @@ def resized(photo: Photo, size: Size) -> Photo:
     width, height = size
     if photo.color.shape[-2:] == (height, width):
         return photo
-    alpha = None if photo.alpha is None else _resized(photo.alpha, size)
-    planes = []
-    for channel in range(1 if photo.gray else 3):  # one by one: in float32 they take four times the memory
-        plane = photo.color[:, channel : channel + 1]
-        if photo.alpha is None or alpha is None:
-            planes.append(_resized(plane, size))
-        else:
-            opaque = _unit(photo.alpha)
-            weighted = imresize(_unit(plane) * opaque, (height, width)) / _unit(alpha).clamp(min=1e-3)
-            visible = imresize(opaque, (height, width)) > 1e-3
-            plain = imresize(_unit(plane), (height, width))
-            planes.append(_like(torch.where(visible, weighted, plain), plane))
+    channels = range(1 if photo.gray else 3)  # one by one: in float32 they take four times the memory
+    opaque = None if photo.alpha is None else _unit(photo.alpha)
+    planes = [_resized(photo.color[:, channel : channel + 1], size, opaque) for channel in channels]
     color = planes[0] if photo.gray else torch.cat(planes, 1)
+    alpha = None if photo.alpha is None else _resized(photo.alpha, size)
     return replace(photo, color=color.expand(1, 3, height, width), alpha=alpha)
 
 
-def _resized(plane: Tensor, size: Size) -> Tensor:
-    return _like(imresize(_unit(plane), (size[1], size[0])), plane)
+def _resized(plane: Tensor, size: Size, opaque: Tensor | None = None) -> Tensor:
+    """One plane of levels or values, weighted by how opaque each pixel is."""
+    target = (size[1], size[0])
+    values = imresize(_unit(plane), target)
+    if opaque is not None:
+        weight = imresize(opaque, target)
+        weighted = imresize(_unit(plane) * opaque, target)
+        values = torch.where(weight > 1e-3, weighted / weight, values)
+    values = values.clamp(0, 1)
+    return (values * 255 + 0.5).to(torch.uint8) if plane.dtype == torch.uint8 else values
 
 
 def _unit(plane: Tensor) -> Tensor:
     """Levels as values in [0, 1]."""
     return plane.float() / 255 if plane.dtype == torch.uint8 else plane
-
-
-def _like(values: Tensor, plane: Tensor) -> Tensor:
-    """Values in [0, 1] as what `plane` holds: levels are rounded half up."""
-    values = values.clamp(0, 1)
-    return (values * 255 + 0.5).to(torch.uint8) if plane.dtype == torch.uint8 else values
 
 
 def _rounded(side: float) -> int:
