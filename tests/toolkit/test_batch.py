@@ -84,6 +84,8 @@ def test_a_changed_input_is_done_again_and_the_others_are_not(folder: Path, upsc
 def test_other_settings_are_done_again(folder: Path, upscale: Upscale, options: list[str]) -> None:
     out = folder.with_name("out")
     upscale(folder, "-o", out, "--precision", "fp32")
+    same = upscale(folder, "-o", out, "--precision", "fp32", "--scale", "4", "--tile", "8", "--json")
+    assert statuses(same) == ALL_SKIPPED
     arguments = ["--precision", "fp32", *options]
     assert set(statuses(upscale(folder, "-o", out, "--json", *arguments)).values()) == {"done"}
     assert statuses(upscale(folder, "-o", out, "--json", *arguments)) == ALL_SKIPPED
@@ -139,6 +141,14 @@ def test_the_same_glob_again_leaves_its_own_results_out(folder: Path, upscale: U
     assert upscale(folder / "a_x4.png", "--json").rows[0]["status"] == "done"  # asked for by itself
 
 
+def test_results_in_a_folder_that_is_searched_are_left_out(tmp_path: Path, upscale: Upscale) -> None:
+    picture(tmp_path / "in" / "sub" / "a.png", 1)
+    upscale(tmp_path / "in" / "sub")
+    done = upscale(tmp_path / "in", "-r", "--json")
+    assert [row["status"] for row in done.rows] == ["skipped", "done"]
+    assert Path(done.rows[1]["source"]) == tmp_path / "in" / "sub" / "a.png"
+
+
 def test_results_of_another_folder_are_inputs_like_any_other(tmp_path: Path, upscale: Upscale) -> None:
     for seed, name in enumerate(("1.png", "10.png")):
         picture(tmp_path / "in" / name, seed)
@@ -154,7 +164,7 @@ def test_a_result_says_what_made_it(folder: Path, upscale: Upscale) -> None:
     found = read_provenance(folder / "a_x2.png")
     assert found
     assert (found.model, found.weights) == ("bicubic", "")
-    settings = {"engine": "torch", "format": "png", "precision": "fp32", "scale": "2", "size": "x2"}
+    settings = {"engine": "torch", "format": "png", "precision": "fp32", "scale": "2"}
     assert dict(found.settings) == settings
 
 
@@ -224,18 +234,12 @@ def test_a_claim_is_had_once_until_it_is_released(tmp_path: Path) -> None:
     place = tmp_path / "new" / "deep" / "a.png"
     first = claim(place)
     assert first
+    assert first.made == [tmp_path / "new", tmp_path / "new" / "deep"]
     assert claim(place) is None
     assert claim(place.with_name("b.png"))
     first.release()
     again = claim(place)
     assert again
-
-
-def test_a_claim_given_up_leaves_no_folder(tmp_path: Path) -> None:
-    held = claim(tmp_path / "new" / "deep" / "a.png")
-    assert held
-    held.release()
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_leftovers_go_unless_somebody_works_on_them(tmp_path: Path) -> None:
@@ -248,7 +252,7 @@ def test_leftovers_go_unless_somebody_works_on_them(tmp_path: Path) -> None:
     (tmp_path / ".restore-abcdefgh.png").write_text("of something else")
     os.close(os.open(tmp_path / f"{dead.temporary.stem}.lock", os.O_RDONLY))
     dead._lock.release()  # as the system does when a process dies
-    sweep([tmp_path])
+    sweep(tmp_path)
     kept = {alive.temporary.name, f"{alive.temporary.stem}.lock", ".restore-abcdefgh.png"}
     assert {file.name for file in tmp_path.iterdir()} == kept
 

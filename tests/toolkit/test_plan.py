@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def test_suffix_and_format_name_results(tmp_path: Path) -> None:
         ({"format": "png", "out": Path("a.jpg")}, "name two formats"),
     ],
 )
-def test_names_that_cannot_be_are_refused(naming: dict[str, str], words: str) -> None:
+def test_names_that_cannot_be_are_refused(naming: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Naming("_x4", **naming)
 

@@ -6,8 +6,10 @@ import ctypes
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -154,8 +156,9 @@ def cannot_be_read(folder: Path) -> dict[str, str]:
     (folder / "loop.png").symlink_to(folder / "loop.png")
     (folder / "gone.png").symlink_to(folder / "nowhere")
     os.mkfifo(folder / "pipe.png")
-    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xc3\x50\0\0\xc3\x50\x08\x02\0\0\0\xb8\x6d\x71\x2e"
-    (folder / "bomb.png").write_bytes(head + b"\0\0\0\0IDAT\x35\xaf\x06\x1e")
+    header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    chunk = b"\0\0\0\r" + header + struct.pack(">I", zlib.crc32(header))
+    (folder / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT\x35\xaf\x06\x1e")
     return {
         "cut.png": "cut short",
         "empty.png": "empty",

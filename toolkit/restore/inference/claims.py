@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,7 +29,8 @@ class Claim:
     def __init__(self, destination: Path, lock: FileLock, made: list[Path]) -> None:
         self._destination = destination
         self._lock = lock
-        self._made = made
+        self.made = made
+        """Folders that were missing, from the top."""
         self.temporary = destination.with_name(f"{PREFIX}{_key(destination)}{destination.suffix}")
         """Where to write before the result is moved into place."""
 
@@ -43,13 +43,10 @@ class Claim:
         move_into_place(self.temporary, self._destination)
 
     def release(self) -> None:
-        """Let others have it; folders that were made for nothing go."""
+        """Let others have it."""
         with suppress(OSError):
             self.temporary.unlink(missing_ok=True)
         _release(self._lock)
-        for folder in reversed(self._made):
-            with suppress(OSError):  # it holds something now
-                folder.rmdir()
 
 
 def claim(destination: Path) -> Claim | None:
@@ -68,11 +65,10 @@ def claim(destination: Path) -> Claim | None:
     raise FileNotFoundError(2, "it is removed again and again", str(folder))
 
 
-def sweep(folders: Iterable[Path]) -> None:
-    """Remove what killed processes left in the folders of results; what is being worked on stays."""
-    for folder in folders:
-        with suppress(OSError):
-            _sweep(folder)
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left in a folder of results; what is being worked on stays."""
+    with suppress(OSError):
+        _sweep(folder)
 
 
 def folded(path: Path) -> str:

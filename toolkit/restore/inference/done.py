@@ -36,7 +36,7 @@ class Done:
         self._latest: tuple[Job, Provenance] | None = None  # a file is read once, however often it is asked
         self._model = model_name(restorer.model)
         self._weights = restorer.model.digest
-        self._settings = output.settings() | {
+        self._settings = output.settings(restorer.scale) | {
             "scale": str(restorer.scale),
             "precision": _PRECISIONS[restorer.dtype],
             "engine": restorer.engine,

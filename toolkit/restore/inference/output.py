@@ -87,10 +87,11 @@ class Output:
             return ()
         return (f"the model makes it {native}x larger, the remaining {beyond:.2g}x is bicubic",)
 
-    def settings(self) -> dict[str, str]:
+    def settings(self, native: int) -> dict[str, str]:
         """What of it the files depend on; nothing that is at its default."""
+        own = not self.width and not self.height and self.scale in (None, native)
         asked = {
-            "size": self.suffix(0)[1:] if self.scale or self.width or self.height else "",
+            "size": "" if own else self.suffix(native)[1:],
             "quality": str(self.quality or ""),
             "strip": "yes" if self.strip else "",
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -130,21 +130,26 @@ class _Task:
         self._limit: dict[str, int] = {} if max_pixels is None else {"max_pixels": max_pixels}
         self._claims: set[Claim] = set()
         self._swept: set[Path] = set()
+        self._made: list[Path] = []
 
     def read(self, source: Path) -> Photo:
         """As `restore.images.read`."""
         return read(source, **self._limit)
 
     def claim(self, destination: Path) -> Claim | None:
-        """As `restore.inference.claims.claim`, in a folder without what killed processes left."""
-        if destination.parent not in self._swept:
-            self._swept.add(destination.parent)
-            sweep([destination.parent])
+        """As `restore.inference.claims.claim`."""
         with _cannot_write(destination):
             found = claim(destination)
         if found:
             self._claims.add(found)
+            self._made += found.made
         return found
+
+    def sweep(self, folder: Path) -> None:
+        """Remove what killed processes left in a folder of results, once."""
+        if folder not in self._swept:
+            self._swept.add(folder)
+            sweep(folder)
 
     def release(self, held: Claim) -> None:
         """Let others have a result."""
@@ -152,9 +157,12 @@ class _Task:
         held.release()
 
     def close(self) -> None:
-        """Release what was given up on its way."""
+        """Release what was given up on its way, and remove folders that were made for nothing."""
         for held in list(self._claims):
             self.release(held)
+        for folder in reversed(self._made):
+            with suppress(OSError):  # it holds something now
+                folder.rmdir()
 
 
 class _Work:
@@ -195,6 +203,7 @@ class _Work:
     def _begin(self) -> Photo | Outcome | None:
         """`None` if another process works on it."""
         source, done = self.job.source, self._task.done
+        self._task.sweep(self.job.destination.parent)
         if settled := done.settled(self.job):
             return settled
         self._claim = self._task.claim(self.job.destination)

@@ -197,14 +197,14 @@ def _without_results(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
     records = Records()
     kept, left_out = [], []
     places = {folded(job.destination): job for job in jobs}
-    stems: dict[tuple[Path, str], list[Job]] = {}
+    stems: dict[str, list[Job]] = {}
     for job in jobs:
-        stems.setdefault((job.source.parent, job.source.stem), []).append(job)
+        stems.setdefault(job.source.stem, []).append(job)
     for job in jobs:
-        made_of = places.get(folded(job.source))
-        origins = [made_of] if made_of and made_of is not job else list(_shorter(job.source, stems))
+        replaces = places.get(folded(job.source))
+        origins = [replaces] if replaces and replaces is not job else list(_namesakes(job, stems))
         made = records.made(job.source) if origins else None
-        origin = made and next((one for one in origins if one is made_of or _made_of(one, made)), None)
+        origin = made and next((one for one in origins if one is replaces or _made_of(one, made)), None)
         if origin:
             reason = f"'{job.source}' was made by restore of '{origin.source}', which is given too: left out"
             left_out.append(Outcome(job.source, "skipped", reason=reason))
@@ -213,10 +213,14 @@ def _without_results(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
     return kept, left_out
 
 
-def _shorter(source: Path, stems: dict[tuple[Path, str], list[Job]]) -> Iterator[Job]:
-    """The inputs beside `source` whose names it begins with."""
+def _namesakes(job: Job, stems: dict[str, list[Job]]) -> Iterator[Job]:
+    """The inputs that `job` may be a result of: of its name elsewhere, or beside it with a part of its name."""
+    source = job.source
+    yield from (other for other in stems[source.stem] if other.source.parent != source.parent)
     for length in range(1, len(source.stem)):
-        yield from stems.get((source.parent, source.stem[:length]), ())
+        for other in stems.get(source.stem[:length], ()):
+            if other.source.parent == source.parent:
+                yield other
 
 
 def _made_of(origin: Job, made: Provenance) -> bool:
