@@ -18,7 +18,7 @@ from PIL import Image
 
 from restore.errors import ImageError
 from restore.images import Photo, read, write
-from restore.inference import Job, Outcome, Output, Restorer, pipeline, run_all
+from restore.inference import Job, Outcome, Output, Restorer, run_all, work
 from restore.inference.claims import claim
 from restore.inference.restorer import Progress
 
@@ -85,8 +85,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         events.append(f"wrote {photo.color.shape[-1]}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "read", reading)
-        patch.setattr(pipeline, "write", writing)
+        patch.setattr(work, "read", reading)
+        patch.setattr(work, "write", writing)
         yield events
 
 
@@ -228,7 +228,7 @@ def test_what_is_raised_in_the_network_comes_after_the_images_before_it(
 def test_lack_of_memory_in_a_thread_is_raised_at_its_place(
     jobs: list[Job], monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    original = getattr(pipeline, stage)
+    original = getattr(work, stage)
 
     def exhausted(*arguments: Any, **options: Any) -> Any:
         what = arguments[0]
@@ -236,7 +236,7 @@ def test_lack_of_memory_in_a_thread_is_raised_at_its_place(
             raise MemoryError
         return original(*arguments, **options)
 
-    monkeypatch.setattr(pipeline, stage, exhausted)
+    monkeypatch.setattr(work, stage, exhausted)
     outcomes = run(jobs)
     assert [next(outcomes).status, next(outcomes).status] == ["done", "done"]
     with pytest.raises(MemoryError):
@@ -253,7 +253,7 @@ def test_an_input_that_changes_while_it_is_read_fails(
             path.write_bytes(path.read_bytes() + b"more")
         return photo
 
-    monkeypatch.setattr(pipeline, "read", changing)
+    monkeypatch.setattr(work, "read", changing)
     outcomes = list(run(jobs[:3]))
     assert [outcome.status for outcome in outcomes] == ["done", "failed", "done"]
     assert "changed while it was read" in outcomes[1].reason
