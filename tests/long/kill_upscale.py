@@ -60,7 +60,9 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
         strip = bool(number % 2)
         wanted = kills + chance.randint(1, 3)
         while kills < wanted:
-            if _run(folder, "out", strip=strip, kill_after=chance.uniform(0, seconds[strip])) == 0:
+            code = _run(folder, "out", strip=strip, kill_after=chance.uniform(0, seconds[strip]))
+            _must(code in (0, -signal.SIGKILL), f"round {number}: the batch failed with {code}")
+            if code == 0:
                 seconds[strip] *= 0.9  # the machine is faster than it was
                 _remove(folder / "out")
                 continue

@@ -112,12 +112,13 @@ def test_transparent_colour_does_not_bleed_when_a_result_is_reduced(levels: bool
     color = torch.zeros(1, 3, 24, 24)
     color[..., :12] = torch.tensor([0.8, 0.4, 0.2])[None, :, None, None]
     alpha = (torch.arange(24) < 12).float().expand(1, 1, 24, 24)
-    photo = Photo(color=color, alpha=alpha)
     if levels:
-        photo = Photo(color=(color * 255).to(torch.uint8), alpha=(alpha * 255).to(torch.uint8))
+        color, alpha = (color * 255).to(torch.uint8), (alpha * 255).to(torch.uint8)
+    photo = Photo(color=color, alpha=alpha, dpi=(240.0, 240.0))
     result = resized(photo, (17, 19))
     assert result.alpha is not None
     assert result.color.shape == (1, 3, 19, 17)
+    assert result.dpi == (170.0, 190.0)
     full = 255 if levels else 1
     visible = (result.alpha > 0.02 * full).expand_as(result.color)
     expected = photo.color[..., :1, :1].expand_as(result.color).float()

@@ -128,16 +128,21 @@ def native_scale(reference: str, registry: Registry, wanted: float | None) -> in
 
 
 def resized(photo: Photo, size: Size) -> Photo:
-    """`photo` at another size by the antialiased bicubic; what is transparent does not bleed."""
+    """`photo` at another size by the antialiased bicubic; what is transparent does not bleed.
+
+    Its resolution changes with it: a print keeps its size.
+    """
     width, height = size
-    if photo.color.shape[-2:] == (height, width):
+    before = photo.color.shape[-2:]
+    if before == (height, width):
         return photo
     channels = range(1 if photo.gray else 3)  # one by one: in float32 they take four times the memory
     opaque = None if photo.alpha is None else _unit(photo.alpha)
     planes = [_resized(photo.color[:, channel : channel + 1], size, opaque) for channel in channels]
     color = planes[0] if photo.gray else torch.cat(planes, 1)
     alpha = None if photo.alpha is None else _resized(photo.alpha, size)
-    return replace(photo, color=color.expand(1, 3, height, width), alpha=alpha)
+    dpi = photo.dpi and (photo.dpi[0] * width / before[1], photo.dpi[1] * height / before[0])
+    return replace(photo, color=color.expand(1, 3, height, width), alpha=alpha, dpi=dpi)
 
 
 def _resized(plane: Tensor, size: Size, opaque: Tensor | None = None) -> Tensor:
