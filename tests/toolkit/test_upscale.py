@@ -148,6 +148,13 @@ def test_the_result_goes_to_stdout_and_nothing_else_does(tmp_path: Path) -> None
 # What fails
 
 
+def bomb(path: Path) -> None:
+    """A small file of 2,500 megapixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    chunk = b"\0\0\0\r" + header + struct.pack(">I", zlib.crc32(header))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT\x35\xaf\x06\x1e")
+
+
 def cannot_be_read(folder: Path) -> dict[str, str]:
     """Files that cannot be done, and what is said of them."""
     whole = picture(folder / "cut.png", 60, 60).read_bytes()
@@ -157,9 +164,7 @@ def cannot_be_read(folder: Path) -> dict[str, str]:
     (folder / "loop.png").symlink_to(folder / "loop.png")
     (folder / "gone.png").symlink_to(folder / "nowhere")
     os.mkfifo(folder / "pipe.png")
-    header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
-    chunk = b"\0\0\0\r" + header + struct.pack(">I", zlib.crc32(header))
-    (folder / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT\x35\xaf\x06\x1e")
+    bomb(folder / "bomb.png")
     return {
         "cut.png": "cut short",
         "empty.png": "empty",
@@ -394,21 +399,20 @@ def test_a_dry_run_lists_the_work_and_writes_nothing(tmp_path: Path, upscale: Up
     picture(folder / "a.png", 30, 20)
     picture(folder / "b.jpg", 60, 40)
     (folder / "text.jpg").write_text("no image")
+    bomb(folder / "bomb.png")
     upscale(folder / "a.png", "-o", tmp_path / "in_x4")
     before = names(tmp_path)
     done = upscale(folder, "--dry-run", "--json")
     assert done.returncode == 1
     rows = {Path(row["source"]).name: row for row in done.rows}
-    assert [rows[name]["status"] for name in ("a.png", "b.jpg", "text.jpg")] == [
-        "skipped",
-        "planned",
-        "failed",
-    ]
+    statuses = {name: row["status"] for name, row in rows.items()}
+    failing = {"text.jpg": "failed", "bomb.png": "failed"}
+    assert statuses == {"a.png": "skipped", "b.jpg": "planned"} | failing
     planned = rows["b.jpg"]
     assert (planned["source_size"], planned["size"]) == ([60, 40], [240, 160])
     assert planned["destination"] == str(tmp_path / "in_x4" / "b.jpg")
     assert planned["seconds"] > 0
-    assert "1 to do, 1 skipped, 1 failed: 0.0 megapixels, about " in done.stderr
+    assert "1 to do, 1 skipped, 2 failed: 0.0 megapixels, about " in done.stderr
     assert names(tmp_path) == before
     told = upscale(folder / "b.jpg", "--dry-run").stdout
     assert "60x40  ->  " in told
