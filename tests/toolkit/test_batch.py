@@ -156,6 +156,17 @@ def test_results_of_another_folder_are_inputs_like_any_other(tmp_path: Path, ups
     assert set(statuses(upscale(tmp_path / "in_x4", "--json")).values()) == {"done"}
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take UTF-8 only")
+def test_a_name_that_is_no_text_is_a_name_like_any_other(tmp_path: Path, upscale: Upscale) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    picture(tmp_path / "in" / name, 1)
+    for status in ("done", "skipped"):
+        done = upscale(tmp_path / "in", "--strip", "--json")
+        assert done.returncode == 0, done.stderr
+        assert statuses(done) == {name: status}
+    assert upscale(tmp_path / "in", "--strip").stdout.endswith("caf\\udce9.png is there already\n")
+
+
 # What is recorded
 
 

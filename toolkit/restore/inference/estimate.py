@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import torch
 
@@ -19,8 +20,7 @@ __all__ = ["preview"]
 
 _SIDE = 128  # input pixels of the tile that is measured
 _INPUT = 16  # bytes an input pixel: levels as they were decoded, and float32
-_OUTPUT = 3  # bytes an output pixel: levels
-_SECOND = 3  # as many again: what an encoder that needs the whole picture takes, or what is resized
+_OUTPUT = 3  # bytes an output pixel: levels; as many again where an encoder or a filter needs them at once
 
 
 def preview(
@@ -46,38 +46,41 @@ def preview(
     base = _resident()
     for job in jobs:
         try:
-            if settled := done.settled(job):
-                yield settled
-                continue
-            width, height = size_of(job.source)
-            if max_pixels is not None and width * height > max_pixels:
-                raise ImageError(f"cannot read '{job.source}': it has more than {max_pixels} pixels")
+            settled = done.settled(job)
+            width, height = (0, 0) if settled else _size(job.source, max_pixels)
         except RestoreError as error:
-            yield Outcome(job.source, "failed", job.destination, str(error), error=error)
-            continue
-        size = wanted.size((width, height), restorer.scale)
-        native = width * height * restorer.scale**2
-        pictures = _INPUT * width * height + _OUTPUT * native
-        if (
-            job.destination.suffix.lower() != ".png"
-            or wanted.small
-            or size
-            != (
-                restorer.scale * width,
-                restorer.scale * height,
-            )
-        ):
-            pictures += _SECOND * native
-        yield Outcome(
+            settled = Outcome(job.source, "failed", job.destination, str(error), error=error)
+        yield settled or Outcome(
             job.source,
             "planned",
             job.destination,
-            size=size,
+            size=wanted.size((width, height), restorer.scale),
             seconds=seconds_a_pixel * width * height,
             notes=wanted.notes((width, height), restorer.scale),
             source_size=(width, height),
-            memory=base + restorer.working_memory(height, width) + pictures,
+            memory=base + _memory(job, (width, height), restorer, wanted),
         )
+
+
+def _size(source: Path, limit: int | None) -> tuple[int, int]:
+    """Width and height of an image that may be read."""
+    width, height = size_of(source)
+    if limit is not None and width * height > limit:
+        raise ImageError(
+            f"cannot read '{source}': it has more than {limit} pixels ({width} x {height}); give "
+            f"--max-pixels {width * height} if you trust it"
+        )
+    return width, height
+
+
+def _memory(job: Job, size: tuple[int, int], restorer: Restorer, output: Output) -> int:
+    """Bytes for the tile and the pictures of one job."""
+    width, height = size
+    enlarged = (restorer.scale * width, restorer.scale * height)
+    pieces = job.destination.suffix.lower() == ".png" and not output.small
+    copies = 1 if pieces and output.size(size, restorer.scale) == enlarged else 2
+    pictures = _INPUT * width * height + copies * _OUTPUT * enlarged[0] * enlarged[1]
+    return restorer.working_memory(height, width) + pictures
 
 
 def _measured(restorer: Restorer) -> float:
