@@ -11,7 +11,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from io import BytesIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +136,8 @@ def test_small_files_are_smaller_and_hold_the_same(tmp_path: Path, upscale: Upsc
         assert small == fast
 
 
-def test_the_result_goes_to_stdout_and_nothing_else_does(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*COMMAND, picture(tmp_path / "a.png")], capture_output=True, text=True, timeout=300, check=False
-    )
+def test_the_result_goes_to_stdout_and_nothing_else_does(tmp_path: Path, upscale: Upscale) -> None:
+    done = upscale(picture(tmp_path / "a.png"))
     assert done.stdout.startswith(str(tmp_path / "a_x4.png"))
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
@@ -372,12 +370,12 @@ def test_stdin_may_go_to_a_file_and_a_file_to_stdout(
         done = upscale("-", "-o", tmp_path / "b.jpg", "--json")
     assert (done.rows[0]["source"], done.rows[0]["status"]) == ("-", "done")
     assert size(tmp_path / "b.jpg") == (36, 28)
-    process = subprocess.run(
-        [*COMMAND, photo, "-o", "-", "--format", "webp"], capture_output=True, timeout=300, check=False
-    )
-    assert process.stderr == b""
-    with Image.open(BytesIO(process.stdout)) as image:
-        assert (image.format, image.size) == ("WEBP", (36, 28))
+    content = BytesIO()
+    with TextIOWrapper(content) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert upscale(photo, "-o", "-", "--format", "webp").stderr == ""
+        with Image.open(content) as image:
+            assert (image.format, image.size) == ("WEBP", (36, 28))
 
 
 def test_what_stdin_holds_is_named_when_it_is_no_image(
