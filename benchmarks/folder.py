@@ -28,7 +28,7 @@ from restore.allocator import keep_memory
 from restore.config import Precision
 from restore.errors import DataError, RestoreError
 from restore.images import is_image_name, read
-from restore.inference import Job, Outcome, Restorer, load, run_all
+from restore.inference import Job, Outcome, Output, Restorer, load, run_all
 from restore.report import plain_table
 
 NETWORK = "network alone"
@@ -73,7 +73,7 @@ class Case:
 
     def small(self) -> Speed:
         """As `restore upscale --small` does."""
-        return _written(run_all(self.small_jobs, self.restorer, small=True))
+        return _written(run_all(self.small_jobs, self.restorer, output=Output(small=True)))
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import GeneratorType
+from types import GeneratorType, SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from restore.errors import ImageError
 from restore.images import Photo, read, write
-from restore.inference import Job, Outcome, Restorer, pipeline, run_all
+from restore.inference import Job, Outcome, Output, Restorer, run_all, work
+from restore.inference.claims import claim
 from restore.inference.restorer import Progress
 
 
 class Fake:
     """A restorer that gives back what it gets; `before` is called with the width, which tells the image."""
+
+    scale = 1
+    dtype = torch.float32
+    engine = "torch"
+    model = SimpleNamespace(spec=SimpleNamespace(name="fake", weights=()), weights="", digest="")
 
     def __init__(self, before: Callable[[int], None] = lambda _: None) -> None:
         self.before = before
@@ -69,17 +76,17 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Each beginning of a reading and end of a writing, as they happen."""
     events: list[str] = []
 
-    def reading(path: Path) -> Photo:
+    def reading(path: Path, **options: Any) -> Photo:
         events.append(f"read {path.stem}")
-        return read(path)
+        return read(path, **options)
 
-    def writing(photo: Photo, path: Path, *, small: bool = False) -> None:
-        write(photo, path, small=small)
-        events.append(f"wrote {path.stem}")
+    def writing(photo: Photo, path: Path, **options: Any) -> None:
+        write(photo, path, **options)
+        events.append(f"wrote {photo.color.shape[-1]}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "read", reading)
-        patch.setattr(pipeline, "write", writing)
+        patch.setattr(work, "read", reading)
+        patch.setattr(work, "write", writing)
         yield events
 
 
@@ -134,7 +141,7 @@ def test_a_full_disk_fails_each_image_and_leaves_nothing(
     outcomes = list(run(jobs))
     assert {outcome.status for outcome in outcomes} == {"failed"}
     assert all("No space left on device; make room" in outcome.reason for outcome in outcomes)
-    assert written(jobs) == []
+    assert not jobs[0].destination.parent.exists()
 
 
 def test_the_next_is_read_and_the_last_written_while_one_is_restored(
@@ -221,14 +228,15 @@ def test_what_is_raised_in_the_network_comes_after_the_images_before_it(
 def test_lack_of_memory_in_a_thread_is_raised_at_its_place(
     jobs: list[Job], monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    original = getattr(pipeline, stage)
+    original = getattr(work, stage)
 
     def exhausted(*arguments: Any, **options: Any) -> Any:
-        if any(str(argument).endswith("3.png") for argument in arguments):
+        what = arguments[0]
+        if (what.color.shape[-1] == 3) if isinstance(what, Photo) else (what.name == "3.png"):
             raise MemoryError
         return original(*arguments, **options)
 
-    monkeypatch.setattr(pipeline, stage, exhausted)
+    monkeypatch.setattr(work, stage, exhausted)
     outcomes = run(jobs)
     assert [next(outcomes).status, next(outcomes).status] == ["done", "done"]
     with pytest.raises(MemoryError):
@@ -236,15 +244,41 @@ def test_lack_of_memory_in_a_thread_is_raised_at_its_place(
     assert written(jobs) == list("12")
 
 
-def test_a_folder_that_cannot_be_looked_into_is_raised(
+def test_an_input_that_changes_while_it_is_read_fails(
     jobs: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def forbidden(path: Path) -> bool:
-        raise PermissionError(13, "Permission denied")
+    def changing(path: Path) -> Photo:
+        photo = read(path)
+        if path.stem == "2":
+            path.write_bytes(path.read_bytes() + b"more")
+        return photo
 
-    monkeypatch.setattr(Path, "exists", forbidden)
-    with pytest.raises(PermissionError):
-        list(run(jobs, existing="skip"))
+    monkeypatch.setattr(work, "read", changing)
+    outcomes = list(run(jobs[:3]))
+    assert [outcome.status for outcome in outcomes] == ["done", "failed", "done"]
+    assert "changed while it was read" in outcomes[1].reason
+
+
+@pytest.mark.parametrize("fate", ["done", "given up"])
+def test_what_another_process_works_on_comes_last(jobs: list[Job], fate: str) -> None:
+    """It is done there, or here if it was not."""
+    list(run(jobs[1:2]))
+    result = jobs[1].destination.read_bytes()
+    jobs[1].destination.unlink()
+    other = claim(jobs[1].destination)
+    assert other
+    outcomes = run(jobs[:3], existing="skip")
+    assert [next(outcomes).source for _ in range(1)] == [jobs[0].source]
+    waiting = threading.Timer(0.5, other.release)
+    if fate == "done":
+        other.temporary.write_bytes(result)
+        other.publish()
+    waiting.start()
+    rest = list(outcomes)
+    waiting.join()
+    assert [outcome.source for outcome in rest] == [jobs[2].source, jobs[1].source]
+    assert rest[1].status == ("skipped" if fate == "done" else "done")
+    assert written(jobs) == list("123")
 
 
 def test_each_job_is_watched_while_it_is_in_the_network(jobs: list[Job]) -> None:
@@ -266,6 +300,6 @@ def test_small_files_are_asked_for(jobs: list[Job]) -> None:
     Image.fromarray(pixels).save(jobs[0].source)
     sizes = []
     for small in (False, True):
-        list(run(jobs[:1], small=small))
+        list(run(jobs[:1], output=Output(small=small)))
         sizes.append(jobs[0].destination.stat().st_size)
     assert sizes[1] < sizes[0]

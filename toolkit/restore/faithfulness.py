@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from restore.degradation import bicubic
 from restore.metrics import psnr
+from restore.resizing import imresize
 
 __all__ = ["CONSISTENT", "SHIFTED", "Faithfulness", "color_shift", "compare", "consistency_map"]
 
@@ -57,14 +57,11 @@ def compare(restored: Tensor, degraded: Tensor) -> Faithfulness:
     """Reduce `restored` as MATLAB's bicubic does, and compare it with `degraded`.
 
     Args:
-        restored: ``(1, 3, scale*H, scale*W)`` in [0, 1], or uint8 levels.
+        restored: ``(1, 3, h, w)`` in [0, 1], or uint8 levels.
         degraded: ``(1, 3, H, W)``, the input, in the same range or the other.
-
-    Raises:
-        ValueError: the sizes do not differ by one integer factor.
     """
     restored, degraded = _unit(restored), _unit(degraded)
-    again = bicubic(restored, _scale(restored, degraded))
+    again = _reduced(restored, degraded)
     red, green, blue = color_shift(restored, degraded).tolist()
     return Faithfulness(psnr(again, degraded, data_range=1), (red, green, blue))
 
@@ -78,12 +75,9 @@ def consistency_map(restored: Tensor, degraded: Tensor) -> Tensor:
 
     Returns:
         ``(1, 1, H, W)`` in [0, 1], 0 where the reduced result equals the input.
-
-    Raises:
-        ValueError: the sizes do not differ by one integer factor.
     """
     restored, degraded = _unit(restored), _unit(degraded)
-    return (bicubic(restored, _scale(restored, degraded)) - degraded).abs().amax(1, keepdim=True)
+    return (_reduced(restored, degraded) - degraded).abs().amax(1, keepdim=True)
 
 
 def color_shift(restored: Tensor, degraded: Tensor) -> Tensor:
@@ -101,9 +95,6 @@ def _unit(image: Tensor) -> Tensor:
     return image.double() / 255 if image.dtype == torch.uint8 else image.double()
 
 
-def _scale(restored: Tensor, degraded: Tensor) -> int:
-    scale = restored.shape[-1] // degraded.shape[-1]
-    if tuple(restored.shape[-2:]) != tuple(side * scale for side in degraded.shape[-2:]) or scale < 1:
-        sizes = [f"{image.shape[-1]}x{image.shape[-2]}" for image in (restored, degraded)]
-        raise ValueError(f"{sizes[0]} is no integer multiple of {sizes[1]}")
-    return scale
+def _reduced(restored: Tensor, degraded: Tensor) -> Tensor:
+    height, width = degraded.shape[-2:]
+    return imresize(restored, (height, width)).clamp(0, 1)

@@ -10,9 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["atomic_file", "atomic_folder", "cache_folder", "remove_leftovers"]
+__all__ = [
+    "PREFIX",
+    "atomic_file",
+    "atomic_folder",
+    "cache_folder",
+    "move_into_place",
+    "remove_leftovers",
+]
 
-_PREFIX = ".restore-"
+PREFIX = ".restore-"
+"""Of the names of files that are not finished."""
 _ASKING = threading.Lock()
 
 
@@ -20,26 +28,37 @@ _ASKING = threading.Lock()
 def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block ends well it becomes `path`, else it is removed.
 
-    The temporary file keeps the suffix of `path`, because encoders choose their format by it. Missing
-    parent folders are made. The data is on disk before the name is: a power cut cannot leave an empty
+    The temporary file keeps the suffix of `path`, because encoders choose their format by it; that of a path
+    which is temporary itself begins with the same name, so that one owner finds both. Missing parent folders
+    are made. The data is on disk before the name is: a power cut cannot leave an empty
     file under the final name.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=path.suffix, dir=path.parent)
+    prefix = f"{path.stem}-" if path.name.startswith(PREFIX) else PREFIX
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        _sync(temporary)
-        temporary.chmod(_mode(path))
-        temporary.replace(path)
+        move_into_place(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def move_into_place(temporary: Path, path: Path) -> None:
+    """Make a finished file in the same folder `path`, with the permissions of what it replaces.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    _sync(temporary)
+    temporary.chmod(_mode(path))
+    temporary.replace(path)
 
 
 @contextmanager
@@ -50,7 +69,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         OSError: the folder exists already, cannot be written, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=PREFIX, dir=path.parent))
     try:
         yield temporary
         for file in temporary.rglob("*"):
@@ -73,7 +92,7 @@ def remove_leftovers(folder: Path) -> None:
 
     Only for a folder into which nothing else writes at this moment.
     """
-    for file in folder.rglob(f"{_PREFIX}*"):
+    for file in folder.rglob(f"{PREFIX}*"):
         if file.is_file():
             file.unlink(missing_ok=True)
 

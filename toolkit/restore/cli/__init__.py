@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib.metadata import version as installed_version
@@ -66,6 +67,9 @@ app.add_typer(plugin.app, name="plugin")
 
 def main() -> None:
     """Entry point of the program: every error becomes one sentence and an exit code; Ctrl-C exits 130."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show is no reason to stop
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except RestoreError as error:

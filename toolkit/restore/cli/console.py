@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,8 +35,10 @@ def message(sentence: str) -> None:
     sys.stderr.flush()
 
 
-def error(sentence: str) -> None:
-    """A failure, on stderr."""
+def error(sentence: str, cause: Exception | None = None) -> None:
+    """A failure, on stderr; with --debug, the traceback of `cause` comes first."""
+    if cause is not None and state.debug:
+        message("".join(traceback.format_exception(cause)).rstrip())
     message(f"error: {sentence}")
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from restore.cli import console
+from restore.cli.streams import streams
 from restore.config import Engine, Precision
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from restore.cli.streams import Streams
     from restore.inference import Job, Outcome
+    from restore.inference.batch import Status
     from restore.inference.restorer import Progress, TileSize
 
 __all__ = ["upscale"]
@@ -21,15 +26,38 @@ __all__ = ["upscale"]
 
 def upscale(
     *,
-    inputs: Annotated[list[str], typer.Argument(help="Image files, folders or globs.", show_default=False)],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(help="Image files, folders or globs; - is standard input.", show_default=False),
+    ],
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="A file for one image, else a folder. Left out: beside the input."),
+        typer.Option(
+            "-o", "--out", help="A file for one image, else a folder; - is standard output. Else beside it."
+        ),
     ] = None,
     model: Annotated[str, typer.Option(help="NAME[:WEIGHTS], see 'restore list'.")] = "enhancenet",
     scale: Annotated[
-        int | None,
+        float | None,
         typer.Option(help="Output pixels per input pixel. Left out: the model's own, mostly 4."),
+    ] = None,
+    width: Annotated[int | None, typer.Option(help="Of the results in pixels, instead of --scale.")] = None,
+    height: Annotated[int | None, typer.Option(help="Of the results in pixels, instead of --scale.")] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="png, jpg, webp, tif, avif ... Left out: that of each input."),
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Of JPEG, WebP and AVIF. Left out: 95.")
+    ] = None,
+    suffix: Annotated[
+        str | None, typer.Option(help="What is added to the names of results. Left out: _x4.")
+    ] = None,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="Leave out what files say besides pixels and colour space.")
+    ] = False,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="The most that an input may have; guards the memory.")
     ] = None,
     tile: Annotated[str, typer.Option(help="Longest side of a tile in input pixels, auto or off.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="auto: bf16 where the processor has it.")] = "auto",
@@ -39,31 +67,40 @@ def upscale(
     ] = "torch",
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Go into subfolders.")] = False,
     existing: Annotated[
-        Literal["overwrite", "skip", "error"], typer.Option(help="What to do with outputs that exist.")
-    ] = "overwrite",
+        Literal["overwrite", "skip", "error"] | None,
+        typer.Option(
+            help="Outputs that exist: skip keeps what is done, by content. Left out: overwrite for one file, "
+            "else skip."
+        ),
+    ] = None,
     small: Annotated[
         bool, typer.Option("--small", help="Make PNG files as small as possible, which is slow.")
     ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Tell how true each result is to its input; warn where it is not.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be done, with estimates.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout.")] = False,
 ) -> None:
     """Enlarge photographs.
 
     photo.jpg becomes photo_x4.jpg beside it, and a folder becomes FOLDER_x4/ with the same tree. A file that
-    cannot be done is named with its reason, the others are done, and the exit code is 1.
+    cannot be done is named with its reason, the others are done, and the exit code is 1. The same command
+    again does what is missing or has changed.
     """
     from restore.allocator import keep_memory
-    from restore.inference import load, plan, run_all
+    from restore.inference import Naming, Output, load, native_scale, plan, preview, run_all
     from restore.registry import discover
 
     keep_memory()
     registry = discover()
     console.tell_problems(registry)
+    output = Output(scale, width, height, quality, small, strip)
     restorer = load(
         model,
-        scale=scale,
+        scale=native_scale(model, registry, scale),
         device=device,
         precision=precision,
         tile=_tile(tile),
@@ -71,28 +108,106 @@ def upscale(
         registry=registry,
     )
     console.tell_notes(restorer)
-    jobs, failed = plan(inputs, restorer.scale, out=out, recursive=recursive)
-    outcomes = [*failed]
-    for outcome in failed:
-        _tell(outcome, json=json)
-    try:
-        with console.progress() as bar:
-            total = bar.add_task("all", total=len(jobs), visible=len(jobs) > 1)
+    output.check(restorer.scale)
+    with streams(inputs, out, format_, taken=json and not dry_run) as files:
+        naming = Naming(output.suffix(restorer.scale), files.out, suffix, format_)
+        found = plan(files.inputs, naming, recursive=recursive)
+        kept = existing or ("skip" if found.several else "overwrite")
+        teller = _Teller(files, json=json, dry_run=dry_run, several=found.several, check=check)
+        for outcome in found.settled:
+            teller.tell(outcome)
+        if dry_run:
+            outcomes = preview(found.jobs, restorer, output=output, existing=kept, max_pixels=max_pixels)
+        else:
+            run = partial(run_all, restorer=restorer, output=output, existing=kept, max_pixels=max_pixels)
+            outcomes = _shown(found.jobs, run)
+        try:
+            for outcome in outcomes:
+                teller.tell(outcome)
+        except KeyboardInterrupt:
+            left = len(found.jobs) + len(found.settled) - len(teller.outcomes)
+            console.message(f"interrupted with {left} images left: go on with --existing skip")
+            raise typer.Exit(130) from None
+        files.deliver()
+    teller.summarise()
 
-            def watch(job: Job) -> AbstractContextManager[Progress]:
-                return console.task(bar, job.source.name)
 
-            for outcome in run_all(jobs, restorer, existing=existing, small=small, watch=watch):
-                bar.advance(total)
-                outcomes.append(outcome)
-                _tell(outcome, json=json)
-                if check and outcome.status == "done":
-                    _check(outcome)
-    except KeyboardInterrupt:
-        left = len(jobs) + len(failed) - len(outcomes)
-        console.message(f"interrupted with {left} images left: go on with --existing skip")
-        raise typer.Exit(130) from None
-    _summarise(outcomes)
+class _Teller:
+    """Says what became of each input, once."""
+
+    def __init__(self, files: Streams, *, json: bool, dry_run: bool, several: bool, check: bool) -> None:
+        self._files = files
+        self._json = json
+        self._dry_run = dry_run
+        self._several = several
+        self._check = check
+        self._notes: set[str] = set()
+        self.outcomes: list[Outcome] = []
+
+    def tell(self, outcome: Outcome) -> None:
+        """A result on stdout; a failure and what is remarkable on stderr."""
+        if self._check and outcome.status == "done":
+            _check(outcome, self._files)
+        outcome = self._files.named(outcome)
+        self.outcomes.append(outcome)
+        if self._json:
+            console.emit(outcome.to_json())
+        if outcome.status == "failed":
+            console.error(outcome.explanation, outcome.error)
+        elif not self._json and (self._dry_run or self._files.write is None):
+            typer.echo(outcome.sentence)
+        for note in outcome.notes:
+            if note not in self._notes:  # many are the same for all files of a batch
+                self._notes.add(note)
+                console.message(f"note: {outcome.source}: {note}")
+
+    def summarise(self) -> None:
+        """How many there were, and the exit code."""
+        if self._dry_run:
+            self._add_up()
+        failed = self._count("failed")
+        if not failed:
+            return
+        if self._several:
+            skipped = f", {self._count('skipped')} skipped" if self._count("skipped") else ""
+            ready = self._count("planned" if self._dry_run else "done")
+            word = "planned" if self._dry_run else "done"
+            console.message(f"{ready} {word}{skipped}, {failed} failed: each is named above")
+        raise typer.Exit(1)
+
+    def _add_up(self) -> None:
+        planned = [outcome for outcome in self.outcomes if outcome.status == "planned"]
+        megapixels = sum(outcome.size[0] * outcome.size[1] for outcome in planned if outcome.size) / 1e6
+        seconds = sum(outcome.seconds for outcome in planned)
+        mebibytes = max((outcome.memory or 0 for outcome in planned), default=0) / 2**20
+        console.message(
+            f"{len(planned)} to do, {self._count('skipped')} skipped, {self._count('failed')} failed: "
+            f"{megapixels:.1f} megapixels, about {_duration(seconds)}, at most about {mebibytes:,.0f} MiB"
+        )
+
+    def _count(self, status: Status) -> int:
+        return sum(outcome.status == status for outcome in self.outcomes)
+
+
+def _shown(jobs: list[Job], run: Callable[..., Iterator[Outcome]]) -> Iterator[Outcome]:
+    """What `run` yields, with a progress bar of all images and of the one in the network."""
+    with console.progress() as bar:
+        total = bar.add_task("all", total=len(jobs), visible=len(jobs) > 1)
+
+        def watch(job: Job) -> AbstractContextManager[Progress]:
+            return console.task(bar, job.source.name)
+
+        for outcome in run(jobs, watch=watch):
+            bar.advance(total)
+            yield outcome
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
 def _tile(text: str) -> TileSize:
@@ -105,18 +220,7 @@ def _tile(text: str) -> TileSize:
     raise typer.BadParameter(f"'{text}' is neither 'auto', 'off' nor a number from 1", param_hint="--tile")
 
 
-def _tell(outcome: Outcome, *, json: bool) -> None:
-    if json:
-        console.emit(outcome.to_json())
-    elif outcome.status == "failed":
-        console.error(outcome.explanation)
-    else:
-        typer.echo(outcome.sentence)
-    for note in outcome.notes:
-        console.message(f"note: {outcome.source}: {note}")
-
-
-def _check(outcome: Outcome) -> None:
+def _check(outcome: Outcome, files: Streams) -> None:
     from restore.faithfulness import compare
     from restore.images import read
 
@@ -124,17 +228,7 @@ def _check(outcome: Outcome) -> None:
         return
     # The file itself is looked at: what its format lost counts too.
     found = compare(read(outcome.destination).color, read(outcome.source).color)
-    console.message(f"check: {outcome.destination}: {found.sentence}")
+    name = files.named(outcome).destination
+    console.message(f"check: {name}: {found.sentence}")
     for warning in found.warnings:
-        console.message(f"warning: {outcome.destination}: {warning}")
-
-
-def _summarise(outcomes: list[Outcome]) -> None:
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if not failed:
-        return
-    if len(outcomes) > 1:
-        console.message(f"{len(outcomes) - len(failed)} of {len(outcomes)} done; failed:")
-        for outcome in failed:
-            console.message(f"  {outcome.explanation}")
-    raise typer.Exit(1)
+        console.message(f"warning: {name}: {warning}")

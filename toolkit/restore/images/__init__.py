@@ -13,6 +13,7 @@ Two limits are Pillow's: 16-bit colour and 16-bit gray with alpha are cut to 8 b
 from restore.images.checking import check
 from restore.images.formats import READ_SUFFIXES, WRITE_SUFFIXES, is_image_name
 from restore.images.photo import Photo
+from restore.images.provenance import Provenance, read_provenance
 from restore.images.reading import from_pil, read, read_levels, size_of
 from restore.images.writing import to_pil, write
 
@@ -20,11 +21,13 @@ __all__ = [
     "READ_SUFFIXES",
     "WRITE_SUFFIXES",
     "Photo",
+    "Provenance",
     "check",
     "from_pil",
     "is_image_name",
     "read",
     "read_levels",
+    "read_provenance",
     "size_of",
     "to_pil",
     "write",

@@ -41,6 +41,7 @@ def encoded(
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
     dpi: tuple[float, float] | None = None,
+    text: tuple[str, str] | None = None,
 ) -> Iterator[bytes]:
     """The bytes of a PNG file, piece by piece, while its rows arrive.
 
@@ -51,6 +52,7 @@ def encoded(
         icc_profile: as the bytes of its file.
         exif: with or without the six bytes that begin it in JPEG.
         dpi: horizontal and vertical resolution in pixels per inch.
+        text: a keyword and what it stands for, in ASCII.
 
     Raises:
         ValueError: the bands are not of this size.
@@ -65,6 +67,8 @@ def encoded(
     if dpi:
         per_metre = (int(value / 0.0254 + 0.5) for value in dpi)
         yield _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
+    if text:
+        yield _chunk(b"tEXt", b"\0".join(part.encode("ascii") for part in text))
     if exif:
         yield _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
     for data in _deflated(chain([first], remaining), (height, width, first.shape[2])):

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Provenance"]
+__all__ = ["KEYWORD", "Provenance", "read_provenance"]
+
+KEYWORD = "restore:provenance"
+"""Of the PNG text that holds it."""
 
 
 @dataclass(frozen=True)
@@ -41,3 +46,22 @@ class Provenance:
             return None
         texts = (found.source, found.model, found.weights, found.version)
         return found if all(isinstance(text, str) for text in texts) else None
+
+
+def read_provenance(path: Path) -> Provenance | None:
+    """What made a picture, by its file; ``None`` if the file does not tell or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            if file.read(8) != b"\x89PNG\r\n\x1a\n":
+                return None
+            while len(head := file.read(8)) == 8:
+                length, kind = struct.unpack(">I4s", head)
+                if kind == b"IDAT":
+                    return None
+                keyword, _, text = file.read(length).partition(b"\0")
+                if kind == b"tEXt" and keyword == KEYWORD.encode():
+                    return Provenance.from_text(text.decode("latin-1"))
+                file.read(4)
+    except OSError:
+        return None
+    return None

@@ -34,13 +34,19 @@ _UPRIGHT: dict[int, tuple[bool, tuple[int, ...]]] = {
 """EXIF orientation -> whether to swap rows and columns, and the axes to reverse after that."""
 
 
-def read(path: Path) -> Photo:
+def read(path: Path, *, max_pixels: int | None = None) -> Photo:
     """Read an image file of any format that Pillow opens, whatever its suffix says.
+
+    Args:
+        path: of the file.
+        max_pixels: the most that it may have; left out, Pillow's limit.
 
     Raises:
         ImageError: names the file and the reason: it is missing, a folder, empty, not an image,
             damaged, cut short, beyond Pillow's limit of pixels, or holds values without a known range.
     """
+    if max_pixels is not None:
+        Image.MAX_IMAGE_PIXELS = max_pixels
     with _opened(path) as image:
         return _photo(image)
 

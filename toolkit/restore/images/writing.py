@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from restore.errors import ImageError
@@ -18,6 +19,7 @@ from restore.images.failures import explained, why_unwritten
 from restore.images.formats import ALL_MODES, AVIF, JPEG, PNG, TIFF, Format, format_of
 from restore.images.metadata import metadata
 from restore.images.photo import Photo
+from restore.images.provenance import KEYWORD, Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,7 +45,15 @@ def to_pil(photo: Photo) -> Image.Image:
         return image
 
 
-def write(photo: Photo, path: Path, *, small: bool = False) -> None:
+def write(
+    photo: Photo,
+    path: Path,
+    *,
+    small: bool = False,
+    quality: int | None = None,
+    provenance: Provenance | None = None,
+    strip: bool = False,
+) -> None:
     """Write `photo` in the format that the suffix names; a failure leaves an existing file as it was.
 
     Values are clamped to [0, 1] and rounded to the nearest level, halves up; levels are written as they are.
@@ -56,18 +66,29 @@ def write(photo: Photo, path: Path, *, small: bool = False) -> None:
         path: missing parent folders are made.
         small: make PNG as small as Pillow can, in about a hundred times the time. It is then made in memory,
             as other formats always are.
+        quality: 1 to 100, for the formats that have one.
+        provenance: what made the picture, for the formats that have a place for it.
+        strip: write neither EXIF nor provenance.
 
     Raises:
         ImageError: names the file and the reason: the suffix is unknown, the format cannot hold this
             size or transparency, the values are not finite, or the disk refuses.
     """
+    if strip:
+        photo, provenance = replace(photo, exif=None), None
     with explained(f"cannot write '{path}'", why_unwritten):
-        pieces = _encoded(photo, format_of(path), small=small)
+        form = format_of(path)
+        if quality is not None and "quality" in form.options:
+            form = replace(form, options={**form.options, "quality": quality})
+        text = (KEYWORD, provenance.to_text()) if provenance else None
+        pieces = _encoded(photo, form, small=small, text=text)
         with atomic_file(path) as temporary, temporary.open("wb") as file:
             file.writelines(pieces)
 
 
-def _encoded(photo: Photo, form: Format, *, small: bool) -> Iterable[bytes]:
+def _encoded(
+    photo: Photo, form: Format, *, small: bool, text: tuple[str, str] | None = None
+) -> Iterable[bytes]:
     """The bytes of the file. No encoder sees the disk: a full one is so reported as such."""
     _check_shapes(photo)
     height, width = photo.color.shape[-2:]
@@ -82,9 +103,13 @@ def _encoded(photo: Photo, form: Format, *, small: bool) -> Iterable[bytes]:
         photo = replace(photo, alpha=None)
     mode = _mode(photo, form.modes)
     if form is PNG and not small:
-        return png.encoded(_bands(photo, mode), (width, height), **metadata(photo, mode))
+        return png.encoded(_bands(photo, mode), (width, height), text=text, **metadata(photo, mode))
     buffer = BytesIO()
-    _drawn(photo, mode).save(buffer, form.name, **_options(photo, form, mode))
+    options = _options(photo, form, mode)
+    if form is PNG and text:
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_text(*text)
+    _drawn(photo, mode).save(buffer, form.name, **options)
     return [buffer.getvalue()]
 
 
@@ -157,7 +182,7 @@ def _levels(plane: Tensor, full: int) -> NDArray[Any]:
 
 def _options(photo: Photo, form: Format, mode: str) -> dict[str, Any]:
     options = {**form.options, **metadata(photo, mode)}
-    if form in (JPEG, AVIF) and mode != "L":  # asking for it would make gray AVIF colour
+    if form.name in (JPEG.name, AVIF.name) and mode != "L":  # asking for it would make gray AVIF colour
         options["subsampling"] = "4:4:4"
     if form is TIFF and photo.exif is not None:
         # Only Pillow's own writer, which does not compress, stores the EXIF and GPS directories.

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, TypeVar
+from contextlib import nullcontext
 
-from restore.errors import RestoreError
-from restore.images import Photo, read, write
-from restore.inference.batch import Job, Outcome
-from restore.inference.restorer import Progress, Restorer
+from restore.inference.batch import Existing, Job, Outcome
+from restore.inference.output import Output
+from restore.inference.restorer import Restorer
+from restore.inference.work import Task, Watch, Work
 
-__all__ = ["Existing", "Watch", "run_all"]
+__all__ = ["run_all"]
 
-T = TypeVar("T")
-
-Existing = Literal["overwrite", "skip", "error"]
-"""What to do with an output that is there already."""
-
-Watch = Callable[[Job], AbstractContextManager[Progress | None]]
-"""Entered for as long as a job is in the network; what it gives is told how far that is."""
+_PATIENCE = 0.2  # seconds between two looks at what another process is working on
 
 
 def run_all(
     jobs: Iterable[Job],
     restorer: Restorer,
     *,
+    output: Output | None = None,
     existing: Existing = "overwrite",
-    small: bool = False,
+    max_pixels: int | None = None,
     watch: Watch = lambda _: nullcontext(),
 ) -> Iterator[Outcome]:
     """Read, restore and write images; whatever is wrong with one of them becomes a failed outcome.
@@ -38,27 +32,41 @@ def run_all(
     network at most one is read and one written, which bounds the memory. When the caller stops or something
     is raised, those two are finished first: neither a thread nor a part of a file is left behind.
 
+    Several processes may work on one folder. What another one is working on comes last: by then it is done,
+    or it is done here. What a killed process left in the folders of results is removed.
+
     Args:
         jobs: taken one by one, not more than two ahead of the outcomes.
         restorer: the model.
-        existing: what to do with an output that is there already; its image is then not read.
-        small: as for `restore.images.write`.
+        output: how large results are to be, and how they are to be written.
+        existing: what to do with an output that is there already; its image is then not read. ``skip`` keeps
+            what was made of the same input by the same model with the same settings, makes anew what restore
+            made otherwise, and fails for what restore did not make.
+        max_pixels: the most that an image may have; `None` for the limit of `restore.images.read`.
         watch: for progress.
 
     Yields:
-        An outcome for each job in their order, when the next image has left the network.
+        An outcome for each job in their order, when the next image has left the network; those that another
+        process was working on come after the others.
 
     Raises:
         MemoryError: there is no memory for an image; the images before it are done.
-        OSError: an output folder cannot be looked into.
     """
+    task = Task(restorer, output or Output(), existing, max_pixels)
+    try:
+        yield from _through(jobs, task, watch)
+    finally:
+        task.close()
+
+
+def _through(jobs: Iterable[Job], task: Task, watch: Watch) -> Iterator[Outcome]:
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         written: Future[Outcome] | None = None
         try:
-            for work in _read_ahead(reader, jobs, existing):
-                work.restore(restorer, watch)
+            for work in _read_ahead(reader, jobs, task):
+                work.restore(watch)
                 outcome = written.result() if written else None
-                written = writer.submit(work.write, small)
+                written = writer.submit(work.write)
                 if outcome:
                     yield outcome
         except (Exception, KeyboardInterrupt):
@@ -69,65 +77,31 @@ def run_all(
             yield written.result()
 
 
-def _read_ahead(reader: ThreadPoolExecutor, jobs: Iterable[Job], existing: Existing) -> Iterator[_Work]:
-    """Each job with its image, while that of the next one is read."""
-    upcoming: Future[_Work] | None = None
-    for job in jobs:
-        following = reader.submit(_Work, job, existing)
+def _read_ahead(reader: ThreadPoolExecutor, jobs: Iterable[Job], task: Task) -> Iterator[Work]:
+    """Each job with its image, while that of the next one is read; at last those that others had claimed."""
+    waiting: list[Job] = []
+    for work in _one_ahead(reader.submit(Work, job, task) for job in jobs):
+        if work.claimed_by_another:
+            waiting.append(work.job)
+        else:
+            yield work
+    while waiting:
+        time.sleep(_PATIENCE)
+        still = []
+        for job in waiting:
+            work = reader.submit(Work, job, task).result()
+            if work.claimed_by_another:
+                still.append(job)
+            else:
+                yield work
+        waiting = still
+
+
+def _one_ahead(futures: Iterable[Future[Work]]) -> Iterator[Work]:
+    upcoming: Future[Work] | None = None
+    for following in futures:
         if upcoming:
             yield upcoming.result()
         upcoming = following
     if upcoming:
         yield upcoming.result()
-
-
-class _Work:
-    """A job on its way through the three stages: a photo, or an outcome as soon as that is settled."""
-
-    def __init__(self, job: Job, existing: Existing) -> None:
-        self._job = job
-        self._seconds = 0.0
-        self._state = self._tried(lambda: _settled(job, existing) or read(job.source))
-
-    def restore(self, restorer: Restorer, watch: Watch) -> None:
-        photo = self._state
-        if isinstance(photo, Photo):
-            with watch(self._job) as progress:
-                self._state = self._tried(lambda: restorer.upscale(photo, progress))
-
-    def write(self, small: bool) -> Outcome:
-        photo = self._state
-        if isinstance(photo, Outcome):
-            return photo
-        failed = self._tried(lambda: write(photo, self._job.destination, small=small))
-        return failed or self._done(photo)
-
-    def _tried(self, stage: Callable[[], T]) -> T | Outcome:
-        begin = time.perf_counter()
-        try:
-            return stage()
-        except RestoreError as error:
-            return Outcome(self._job.source, "failed", self._job.destination, str(error))
-        finally:
-            self._seconds += time.perf_counter() - begin
-
-    def _done(self, photo: Photo) -> Outcome:
-        height, width = photo.color.shape[-2:]
-        return Outcome(
-            self._job.source,
-            "done",
-            self._job.destination,
-            size=(width, height),
-            seconds=self._seconds,
-            notes=(f"only the first of its {photo.frames} frames was used",) if photo.frames > 1 else (),
-        )
-
-
-def _settled(job: Job, existing: Existing) -> Outcome | None:
-    """The outcome of a job whose output must not be written, because there is one."""
-    if existing == "overwrite" or not job.destination.exists():
-        return None
-    if existing == "skip":
-        return Outcome(job.source, "skipped", job.destination)
-    reason = f"'{job.destination}' is there already: use --existing overwrite or skip"
-    return Outcome(job.source, "failed", job.destination, reason)

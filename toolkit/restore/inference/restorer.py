@@ -93,6 +93,11 @@ class Restorer:
             f"which is not exactly what the whole image would give; --tile off works on the whole",
         )
 
+    def working_memory(self, height: int, width: int) -> int:
+        """Bytes that the network is taken to hold at its fullest while it works on an image of this size."""
+        side = self._tile_size(height, width)
+        return min(side, height) * min(side, width) * self._bytes_per_pixel
+
     @overload
     def upscale(self, image: Image.Image, progress: Progress | None = None) -> Image.Image: ...
 
@@ -169,14 +174,17 @@ class Restorer:
         if self.tile == "off" or self.margin is None:
             return whole
         if self.tile == "auto":
-            spec, options = self.model.spec, self.model.options
-            whole_graph = self.engine != "torch"
-            memory = None if whole_graph else spec.memory  # an engine holds every layer's whole result
-            values = memory(self.scale, options) if memory else _FEATURES * self.scale**2
-            size = 2 if self.dtype == torch.int8 else self.dtype.itemsize  # sums are kept in more
-            side = tile_side(self.device, values * size, whole_graph=whole_graph)
+            side = tile_side(self.device, self._bytes_per_pixel, whole_graph=self.engine != "torch")
             return max(side, 2 * self.margin)  # less would be mostly margin
         return self.tile
+
+    @property
+    def _bytes_per_pixel(self) -> int:
+        """That the network holds at its fullest, per input pixel."""
+        # An engine holds every layer's whole result.
+        memory = None if self.engine != "torch" else self.model.spec.memory
+        values = memory(self.scale, self.model.options) if memory else _FEATURES * self.scale**2
+        return values * (2 if self.dtype == torch.int8 else self.dtype.itemsize)  # sums are kept in more
 
 
 def _ready(restored: Tensor, dtype: torch.dtype) -> Tensor:

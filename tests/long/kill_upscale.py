@@ -1,0 +1,150 @@
+"""Kill `restore upscale` at random moments of a batch, run it again, and compare with an undisturbed one.
+
+::
+
+    python tests/long/kill_upscale.py --rounds 100
+
+Each round begins with an empty folder of results, kills (SIGKILL) the command one to three times, lets it
+finish, and compares every file. Half of the rounds strip: results are then known by the record beside them.
+The command is forked from a process that has it imported: what is killed is the batch, not Python's start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from PIL import Image
+
+from restore.cli import main as command_line
+from restore.inference import load
+from restore.inference.record import RECORD
+
+IMAGES = 10
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    torch.set_num_threads(1)  # threads do not survive a fork
+    load("bicubic", device="cpu")  # what a child would otherwise import
+    chance = random.Random(given.seed)  # noqa: S311
+    with TemporaryDirectory() as folder:
+        return _rounds(Path(folder), given.rounds, chance)
+
+
+def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
+    _draw(folder / "in")
+    undisturbed: dict[bool, dict[str, bytes]] = {}
+    seconds: dict[bool, float] = {}
+    for strip in (False, True):
+        begin = time.perf_counter()
+        _must(_run(folder, "expected", strip=strip) == 0, "the undisturbed batch failed")
+        seconds[strip] = time.perf_counter() - begin  # less the next time: everything is imported then
+        undisturbed[strip] = _content(folder / "expected")
+        _must(len(undisturbed[strip]) == IMAGES + strip, "the undisturbed batch is not whole")
+        _remove(folder / "expected")
+    kills = amid = left_behind = 0
+    for number in range(rounds):
+        strip = bool(number % 2)
+        wanted = kills + chance.randint(1, 3)
+        while kills < wanted:
+            code = _run(folder, "out", strip=strip, kill_after=chance.uniform(0, seconds[strip]))
+            _must(code in (0, -signal.SIGKILL), f"round {number}: the batch failed with {code}")
+            if code == 0:
+                seconds[strip] *= 0.9  # the machine is faster than it was
+                _remove(folder / "out")
+                continue
+            seconds[strip] *= 1.03
+            found = _content(folder / "out")
+            kills += 1
+            amid += 0 < sum(name.endswith(".png") and name[0] != "." for name in found) < IMAGES
+            left_behind += any(name.startswith(".restore-") for name in found)
+        _must(_run(folder, "out", strip=strip) == 0, f"round {number}: the batch could not be finished")
+        _must(_same(_content(folder / "out"), undisturbed[strip]), f"round {number}: the results differ")
+        before = _dates(folder / "out")
+        _must(_run(folder, "out", strip=strip) == 0, f"round {number}: the batch could not be repeated")
+        _must(_dates(folder / "out") == before, f"round {number}: what was done was done again")
+        _remove(folder / "out")
+        sys.stderr.write(f"round {number + 1} of {rounds}: {kills} kills\n")
+    sys.stdout.write(
+        f"{rounds} of {rounds} rounds ended as an undisturbed batch: {kills} kills, {amid} of them with some "
+        f"of {IMAGES} images done, {left_behind} of them with unfinished files, of which none was left\n"
+    )
+    return 0
+
+
+def _run(folder: Path, out: str, *, strip: bool, kill_after: float | None = None) -> int:
+    """The exit code of the command, or minus the signal that ended it."""
+    command = ["restore", "upscale", str(folder / "in"), "-o", str(folder / out), "--model", "bicubic"]
+    command += ["--device", "cpu", *(["--strip"] if strip else [])]
+    child = os.fork()
+    if child == 0:
+        _as_child(command)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _as_child(command: list[str]) -> None:
+    """Run the command and end as it does, without what the parent would do at its end."""
+    code = 1
+    try:
+        sys.argv = command
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        command_line()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    finally:
+        os._exit(code)
+
+
+def _draw(folder: Path) -> None:
+    folder.mkdir()
+    for seed in range(IMAGES):
+        pixels = np.random.default_rng(seed).integers(0, 256, (90, 120, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{seed}.png")
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()} if folder.exists() else {}
+
+
+def _dates(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+
+
+def _same(found: dict[str, bytes], expected: dict[str, bytes]) -> bool:
+    """Equal but for the record, in which images stand in the order, and as often, as they were begun."""
+    return found.keys() == expected.keys() and all(
+        found[name] == expected[name] for name in expected if name != RECORD
+    )
+
+
+def _remove(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+
+
+def _must(held: bool, otherwise: str) -> None:
+    if not held:
+        raise SystemExit(otherwise)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Files, folders and globs become jobs: names, trees, and what is refused before anything is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restore.errors import UsageError
+from restore.inference import Naming, plan
+
+
+def picture(path: Path, width: int = 9, height: int = 7) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def jobs(
+    *inputs: object,
+    out: Path | None = None,
+    suffix: str | None = None,
+    form: str | None = None,
+    recursive: bool = False,
+) -> dict[Path, Path]:
+    found = plan(map(str, inputs), Naming("_x4", out, suffix, form), recursive=recursive)
+    assert not found.settled
+    return {job.source: job.destination for job in found.jobs}
+
+
+def test_a_file_goes_beside_itself(tmp_path: Path) -> None:
+    photo = picture(tmp_path / "photo.jpg")
+    assert jobs(photo) == {photo: tmp_path / "photo_x4.jpg"}
+
+
+def test_one_file_goes_where_it_is_told(tmp_path: Path) -> None:
+    photo = picture(tmp_path / "photo.jpg")
+    assert jobs(photo, out=tmp_path / "new.png") == {photo: tmp_path / "new.png"}
+    assert jobs(photo, out=tmp_path / "folder") == {photo: tmp_path / "folder" / "photo.jpg"}
+
+
+def test_a_folder_is_mirrored(tmp_path: Path) -> None:
+    first, second = picture(tmp_path / "in/a.png"), picture(tmp_path / "in/sub/b.png")
+    (tmp_path / "in/notes.txt").write_text("not an image")
+    assert jobs(tmp_path / "in") == {first: tmp_path / "in_x4/a.png"}
+    both = {first: tmp_path / "in_x4/a.png", second: tmp_path / "in_x4/sub/b.png"}
+    assert jobs(tmp_path / "in", recursive=True) == both
+
+
+def test_the_folder_one_is_in_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "in")
+    assert jobs(".") == {Path("a.png"): Path("../in_x4/a.png")}
+    monkeypatch.chdir(tmp_path / "in" / "sub")
+    assert jobs("..") == {Path("../a.png"): Path("../../in_x4/a.png")}
+
+
+def test_suffix_and_format_name_results(tmp_path: Path) -> None:
+    photo, out = picture(tmp_path / "in/a.jpg"), tmp_path / "out"
+    assert jobs(photo, suffix="_big", form="PNG") == {photo: tmp_path / "in/a_big.png"}
+    assert jobs(photo, out=out, form="webp") == {photo: out / "a.webp"}
+    assert jobs(photo, out=out, suffix="_big") == {photo: out / "a_big.jpg"}
+    assert jobs(tmp_path / "in", suffix="_big") == {photo: tmp_path / "in_big/a.jpg"}
+    assert jobs(tmp_path / "in", out=out, suffix="_big") == {photo: out / "a_big.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("naming", "words"),
+    [
+        ({"format": "xyz"}, "cannot write the format 'xyz': use one of avif"),
+        ({"suffix": "_x4/large"}, "is no part of a name"),
+        ({"format": "png", "out": Path("a.jpg")}, "name two formats"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(naming: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Naming("_x4", **naming)
+
+
+def test_results_inside_the_folder_are_not_taken_as_inputs(tmp_path: Path) -> None:
+    first = picture(tmp_path / "a.png")
+    picture(tmp_path / "done/a.png")
+    assert jobs(tmp_path, out=tmp_path / "done", recursive=True) == {first: tmp_path / "done/a.png"}
+
+
+def test_hidden_files_and_folders_are_left_out_unless_named(tmp_path: Path) -> None:
+    seen = picture(tmp_path / "in/a.png")
+    hidden = picture(tmp_path / "in/._a.png")
+    picture(tmp_path / "in/.thumbnails/a.png")
+    assert jobs(tmp_path / "in", recursive=True) == {seen: tmp_path / "in_x4/a.png"}
+    assert jobs(hidden) == {hidden: tmp_path / "in/._a_x4.png"}
+
+
+def test_linked_files_are_taken_and_linked_folders_are_not_entered(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    photo = picture(folder / "a.png")
+    (folder / "link.png").symlink_to(photo)
+    (folder / "again").symlink_to(folder)
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    found = jobs(folder, recursive=True)
+    assert {source.name for source in found} == {"a.png", "link.png", "loop.png"}
+
+
+def test_a_glob_that_the_shell_left_is_expanded(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b.jpg")
+    (tmp_path / "c.txt").write_text("")
+    assert {source.name for source in jobs(tmp_path / "*.*")} == {"a.png", "b.jpg"}
+
+
+def test_a_name_with_brackets_is_a_file_before_it_is_a_glob(tmp_path: Path) -> None:
+    photo = picture(tmp_path / "photo [1].png")
+    assert jobs(photo) == {photo: tmp_path / "photo [1]_x4.png"}
+
+
+def test_two_inputs_for_one_output_are_refused(tmp_path: Path) -> None:
+    first, second = picture(tmp_path / "a/p.png"), picture(tmp_path / "b/p.png")
+    with pytest.raises(UsageError, match="would both be written to"):
+        jobs(first, second, out=tmp_path / "out")
+    other = picture(tmp_path / "a/p.jpg")
+    with pytest.raises(UsageError, match="would both be written to"):
+        jobs(first, other, form="webp")
+
+
+@pytest.mark.parametrize(("one", "other"), [("a.png", "A.png"), ("caf\u00e9.png", "cafe\u0301.png")])
+def test_names_that_are_one_file_on_some_systems_are_two_inputs_for_one_output(
+    tmp_path: Path, one: str, other: str
+) -> None:
+    first, second = picture(tmp_path / "1" / one), picture(tmp_path / "2" / other)
+    with pytest.raises(UsageError, match="would both be written to"):
+        jobs(first, second, out=tmp_path / "out")
+
+
+def test_the_same_input_twice_is_done_once(tmp_path: Path) -> None:
+    photo = picture(tmp_path / "a.png")
+    assert jobs(photo, photo) == {photo: tmp_path / "a_x4.png"}
+
+
+def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
+    photo = picture(tmp_path / "a.png")
+    with pytest.raises(UsageError, match="would overwrite the input"):
+        jobs(photo, out=photo)
+    with pytest.raises(UsageError, match="would overwrite the input"):
+        jobs(tmp_path, out=tmp_path / "." / "")
+    with pytest.raises(UsageError, match="would overwrite the input"):
+        jobs(photo, suffix="")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").symlink_to(photo)
+    with pytest.raises(UsageError, match="would overwrite the input"):
+        jobs(photo, out=tmp_path / "out")
+
+
+def test_one_file_name_for_two_inputs_is_refused(tmp_path: Path) -> None:
+    first, second = picture(tmp_path / "a.png"), picture(tmp_path / "b.png")
+    with pytest.raises(UsageError, match="names one image, but there are 2 inputs: name a folder"):
+        jobs(first, second, out=tmp_path / "y.png")
+
+
+def test_a_name_that_would_be_too_long_fails_alone(tmp_path: Path) -> None:
+    long, short = picture(tmp_path / f"{'ä' * 125}.png"), picture(tmp_path / "a.png")
+    found = plan([str(long), str(short)], Naming("_x4"))
+    assert [job.source for job in found.jobs] == [short]
+    assert "would have 257 bytes, and file systems take 255" in found.settled[0].reason
+    assert [job.source for job in plan([str(long)], Naming("_x4", tmp_path / "b.png")).jobs] == [long]
+
+
+def test_a_file_that_loops_and_a_missing_one_are_no_reason_to_stop(tmp_path: Path) -> None:
+    loop, photo = tmp_path / "loop.png", picture(tmp_path / "a.png")
+    loop.symlink_to(loop)
+    found = plan([str(loop), str(tmp_path / "none.png"), str(photo)], Naming("_x4"))
+    assert [job.source for job in found.jobs] == [loop, photo]
+    assert [outcome.source.name for outcome in found.settled] == ["none.png"]

@@ -1,0 +1,93 @@
+"""What results are called, and in which folder they are."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from restore.errors import UsageError
+from restore.images import WRITE_SUFFIXES
+
+__all__ = ["Naming"]
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Where results go, and what they are called.
+
+    Raises:
+        UsageError: the format is unknown, or the suffix would change the folder.
+    """
+
+    default_suffix: str
+    """What is added to the name of a file, or to that of a folder, when the result goes beside it."""
+    out: Path | None = None
+    """A file, when there is one input file and this has the suffix of an image; else a folder."""
+    suffix: str | None = None
+    """In place of the default; in `out`, names are kept unless this is given."""
+    format: str | None = None
+    """Suffix of an image format, such as ``png``; `None` keeps that of each input where it can be written."""
+
+    def __post_init__(self) -> None:
+        """Refuse what gives no names."""
+        if self.format is not None and self.ending not in WRITE_SUFFIXES:
+            known = ", ".join(sorted(name[1:] for name in WRITE_SUFFIXES))
+            raise UsageError(f"cannot write the format '{self.format}': use one of {known}")
+        if self.suffix and set(self.suffix) & {"/", os.sep, "\0"}:
+            raise UsageError(f"the suffix '{self.suffix}' is no part of a name: name folders with -o")
+        if self.format and self.out and self.names_a_file() and self.out.suffix.lower() != self.ending:
+            raise UsageError(f"-o {self.out} and --format {self.format} name two formats: leave one out")
+
+    @property
+    def ending(self) -> str:
+        """The format as the end of a name."""
+        return f".{(self.format or '').lower().removeprefix('.')}"
+
+    def names_a_file(self) -> bool:
+        """Whether `out` can only be an image."""
+        out = self.out
+        return out is not None and out.suffix.lower() in WRITE_SUFFIXES and not out.is_dir()
+
+    def beside(self, file: Path, *, only: bool) -> Path:
+        """The result of a file.
+
+        Args:
+            file: the input.
+            only: it is the only input, so that `out` may name its result.
+
+        Raises:
+            UsageError: `out` has a suffix that no image has that can be written.
+        """
+        out = self.out
+        if out is None:
+            return file.with_name(self._name(file, self.default_suffix))
+        if only and not out.is_dir() and out.suffix:
+            if out.suffix.lower() not in WRITE_SUFFIXES:
+                known = ", ".join(sorted(WRITE_SUFFIXES))
+                raise UsageError(
+                    f"cannot write '{out.suffix}' files, as '{out}' asks for: use one of {known}"
+                )
+            return out
+        return out / self._name(file, "")
+
+    def folder(self, folder: Path) -> Path:
+        """Where the results of a folder go."""
+        if self.out is not None:
+            return self.out
+        real = Path(os.path.realpath(folder))  # the name of "." and of "a/.." too
+        name = f"{real.name}{self.default_suffix if self.suffix is None else self.suffix}"
+        return (
+            folder.with_name(name)
+            if folder.name not in ("", "..")
+            else Path(os.path.relpath(real.parent / name))
+        )
+
+    def inside(self, relative: Path) -> Path:
+        """The result of a file of a folder, in the folder of the results."""
+        return relative.with_name(self._name(relative, "", keep=self.out is None))
+
+    def _name(self, file: Path, default: str, *, keep: bool = False) -> str:
+        suffix = default if self.suffix is None or keep else self.suffix
+        written = file.suffix if file.suffix.lower() in WRITE_SUFFIXES else ".png"
+        return f"{file.stem}{suffix}{self.ending if self.format else written}"
