@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Provenance"]
+from restore.images import xmp
+from restore.images.opening import opened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["KEYWORD", "Provenance", "read_provenance"]
+
+KEYWORD = "restore:provenance"
+"""What begins the text in PNG and GIF."""
 
 
 @dataclass(frozen=True)
@@ -41,3 +50,17 @@ class Provenance:
             return None
         texts = (found.source, found.model, found.weights, found.version)
         return found if all(isinstance(text, str) for text in texts) else None
+
+
+def read_provenance(path: Path) -> Provenance | None:
+    """What made the picture in a file, from its header alone; ``None`` if it does not say, or is no image."""
+    try:
+        with opened(path, max_pixels=None) as image:
+            info = image.info
+            packet, comment = info.get("xmp"), info.get("comment", b"")
+            text = info.get(KEYWORD) or (xmp.provenance_in(packet) if isinstance(packet, bytes) else None)
+            if text is None and isinstance(comment, bytes) and comment.startswith(KEYWORD.encode()):
+                text = comment.decode(errors="replace").removeprefix(KEYWORD)
+    except Exception:  # whatever is wrong with it, it was not made by us, or it has to be made again
+        return None
+    return Provenance.from_text(text) if isinstance(text, str) else None

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Literal, TypeVar
 
 from restore.errors import RestoreError
-from restore.images import Photo, read, write
+from restore.images import Animation, Photo, holds_animation, losses, read, read_all, write, write_animation
 from restore.inference.batch import Job, Outcome
 from restore.inference.restorer import Progress, Restorer
 
@@ -87,19 +88,22 @@ class _Work:
     def __init__(self, job: Job, existing: Existing) -> None:
         self._job = job
         self._seconds = 0.0
-        self._state = self._tried(lambda: _settled(job, existing) or read(job.source))
+        self._state = self._tried(lambda: _settled(job, existing) or _read(job))
 
     def restore(self, restorer: Restorer, watch: Watch) -> None:
         photo = self._state
-        if isinstance(photo, Photo):
+        if not isinstance(photo, Outcome):
             with watch(self._job) as progress:
-                self._state = self._tried(lambda: restorer.upscale(photo, progress))
+                self._state = self._tried(lambda: _restored(photo, restorer, progress))
 
     def write(self, small: bool) -> Outcome:
         photo = self._state
         if isinstance(photo, Outcome):
             return photo
-        failed = self._tried(lambda: write(photo, self._job.destination, small=small))
+        if isinstance(photo, Animation):
+            failed = self._tried(lambda: write_animation(photo, self._job.destination))
+        else:
+            failed = self._tried(lambda: write(photo, self._job.destination, small=small))
         return failed or self._done(photo)
 
     def _tried(self, stage: Callable[[], T]) -> T | Outcome:
@@ -111,16 +115,36 @@ class _Work:
         finally:
             self._seconds += time.perf_counter() - begin
 
-    def _done(self, photo: Photo) -> Outcome:
-        height, width = photo.color.shape[-2:]
+    def _done(self, photo: Photo | Animation) -> Outcome:
+        first = photo.frames[0] if isinstance(photo, Animation) else photo
+        left_out = isinstance(photo, Photo) and photo.frames > 1
+        only_first = (f"only the first of its {first.frames} frames was used",) if left_out else ()
+        height, width = first.color.shape[-2:]
         return Outcome(
             self._job.source,
             "done",
             self._job.destination,
             size=(width, height),
             seconds=self._seconds,
-            notes=(f"only the first of its {photo.frames} frames was used",) if photo.frames > 1 else (),
+            notes=(*first.notes, *losses(first, self._job.destination), *only_first),
         )
+
+
+def _read(job: Job) -> Photo | Animation:
+    """All frames, where the output has a place for them."""
+    first = read(job.source)
+    return read_all(job.source) if first.frames > 1 and holds_animation(job.destination) else first
+
+
+def _restored(photo: Photo | Animation, restorer: Restorer, progress: Progress | None) -> Photo | Animation:
+    if isinstance(photo, Photo):
+        return restorer.upscale(photo, progress)
+    frames = []
+    for frame in photo.frames:
+        frames.append(restorer.upscale(frame))
+        if progress:
+            progress(len(frames) / len(photo.frames))
+    return replace(photo, frames=tuple(frames))
 
 
 def _settled(job: Job, existing: Existing) -> Outcome | None:
