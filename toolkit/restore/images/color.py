@@ -1,7 +1,7 @@
 """Colours of any matrix profile to sRGB and back, in floating point.
 
-A model knows sRGB. What lies outside of sRGB's gamut, such as the reds of Display P3, becomes values below 0
-and above 1, which come back to what they were. Only profiles of curves and a matrix are known here, as those
+A model knows sRGB. What it changes there is brought back to the colours of the profile, which so may lie
+outside of what sRGB can hold, as the reds of Display P3 do. Only profiles of curves and a matrix are known here, as those
 of cameras, displays and working spaces are; profiles of tables, as those of printers, are not.
 
 Source: ICC.1:2022 sections 8.3 (monochrome and matrix profiles), 10.6 (curves), 10.18 (parametric curves);
@@ -31,13 +31,13 @@ _SRGB_COLORANTS = np.array(  # columns: red, green and blue in XYZ, adapted to D
 _D50 = (0.9642, 1.0, 0.8249)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _PARAMETERS = {0: "g", 1: "gab", 2: "gabc", 3: "gabcd", 4: "gabcdef"}
-_INVISIBLE = 1e-3
-"""A quarter of an 8-bit level: profiles that differ by less from sRGB are sRGB."""
+_INVISIBLE = 2e-3
+"""Half an 8-bit level: profiles that differ by less from sRGB are sRGB."""
 
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """Between a profile's colours and sRGB."""
+    """From a profile's colours to sRGB, and of changes there back."""
 
     curves: Tensor
     """``(3, nodes)`` float64: the linear light of each channel's values from 0 to 1, increasing."""
@@ -56,10 +56,28 @@ class Conversion:
         linear = torch.stack([self._decoded(color[:, i].double(), i) for i in range(3)], 1)
         return _srgb_encoded(_mixed(self.matrix, linear)).to(color.dtype)
 
-    def from_srgb(self, color: Tensor) -> Tensor:
-        """The inverse, clamped to what the profile's space can hold."""
-        linear = _mixed(torch.linalg.inv(self.matrix), _srgb_decoded(color.double())).clamp_(0, 1)
-        return torch.stack([self._encoded(linear[:, i], i) for i in range(3)], 1).to(color.dtype)
+    def with_detail(self, color: Tensor, detail: Tensor) -> Tensor:
+        """`color` changed by a difference of sRGB values; exactly itself where the difference is zero.
+
+        The difference is rotated as it would be for grays, which cannot make it larger in a space that holds
+        sRGB, and added where each channel's tone curve is that of sRGB. To convert the sum of both instead
+        would magnify a model's smallest error: next to a saturated green, an Adobe RGB red of 0 moves by 16
+        levels when its sRGB moves by one.
+
+        Args:
+            color: ``(B, 3, H, W)`` of this profile.
+            detail: the same, in sRGB.
+
+        Returns:
+            Within [0, 1].
+        """
+        rotated = _mixed(torch.linalg.inv(self.matrix), detail.double())
+        toned = torch.stack([_srgb_encoded(self._decoded(color[:, i].double(), i)) for i in range(3)], 1)
+        before, after = (
+            torch.stack([self._encoded(light[:, i], i) for i in range(3)], 1)
+            for light in (_srgb_decoded(toned), _srgb_decoded(toned + rotated))
+        )
+        return (color + (after - before)).clamp(0, 1).to(color.dtype)
 
     def _decoded(self, values: Tensor, channel: int) -> Tensor:
         curve = self.curves[channel]
@@ -88,6 +106,7 @@ def conversion_of(profile: bytes) -> Conversion | None:
             curves = [_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")]
             colorants = np.stack([_xyz(tags[name]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")], axis=1)
             matrix = np.linalg.inv(_SRGB_COLORANTS) @ colorants
+            matrix = matrix / matrix.sum(1, keepdims=True)  # gray stays gray, whatever the rounding
     except (KeyError, ValueError, struct.error, np.linalg.LinAlgError):
         return None
     joined = np.stack(curves)

@@ -21,18 +21,16 @@ def as_values(plane: Tensor) -> Tensor:
 def in_srgb(network: Network, conversion: Conversion) -> Network:
     """The same network for colours of another profile.
 
-    It sees sRGB within [0, 1]. What lies beyond, because sRGB has no such colour, is enlarged bicubically and
-    added to the result, so that it comes back to where it was.
+    It sees sRGB. What it makes of that beyond a bicubic enlargement is added to the bicubic enlargement of the
+    colours themselves, so that those beyond sRGB stay what they are.
     """
 
     def run(tile: Tensor) -> Tensor:
-        wide = conversion.to_srgb(tile.cpu())
-        inside = wide.clamp(0, 1)
-        restored = network(inside).cpu()
-        beyond = wide - inside
-        if beyond.any():
-            restored = restored + imresize(beyond, (restored.shape[-2], restored.shape[-1]))
-        return conversion.from_srgb(restored)
+        tile = tile.cpu()
+        seen = conversion.to_srgb(tile).clamp(0, 1)
+        restored = network(seen).cpu()
+        size = (restored.shape[-2], restored.shape[-1])
+        return conversion.with_detail(imresize(tile, size), restored - imresize(seen, size))
 
     return run
 
