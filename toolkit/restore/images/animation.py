@@ -11,7 +11,7 @@ import torch
 from restore.errors import ImageError
 from restore.files import atomic_file
 from restore.images.failures import explained, why_unwritten
-from restore.images.formats import GIF, PNG, format_of
+from restore.images.formats import GIF, PNG, WEBP, format_of
 from restore.images.metadata import carried
 from restore.images.opening import MAX_PIXELS, check_pixels, opened
 from restore.images.photo import Animation, Photo
@@ -29,6 +29,7 @@ __all__ = ["holds_animation", "read_all", "write_animation"]
 
 _MOVING = frozenset({"GIF", "WEBP", "PNG", "AVIF"})
 _TO_BACKGROUND = 2
+_ALPHA_FLAG = 0x10
 
 
 def holds_animation(path: Path) -> bool:
@@ -109,8 +110,12 @@ def write_animation(
         options |= _timing(animation, form.name, clear=photos[0].alpha is not None)
         buffer = BytesIO()
         images[0].save(buffer, form.name, save_all=True, append_images=images[1:], **options)
+        data = bytearray(buffer.getvalue())
+        if form is WEBP and images[0].mode == "RGBA" and data[12:16] == b"VP8X":
+            # The encoder forgets to say that there is transparency where it lies outside of all its parts.
+            data[20] |= _ALPHA_FLAG
         with atomic_file(path) as temporary, temporary.open("wb") as file:
-            file.write(buffer.getvalue())
+            file.write(data)
 
 
 def _timing(animation: Animation, name: str, *, clear: bool) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Colours of any matrix profile to sRGB and back, in floating point.
 
 A model knows sRGB. What it changes there is brought back to the colours of the profile, which so may lie
-outside of what sRGB can hold, as the reds of Display P3 do. Only profiles of curves and a matrix are known here, as those
-of cameras, displays and working spaces are; profiles of tables, as those of printers, are not.
+outside of what sRGB can hold, as the reds of Display P3 do. Only profiles of curves and a matrix are known,
+as those of cameras, displays and working spaces are; profiles of tables, as those of printers, are not.
 
 Source: ICC.1:2022 sections 8.3 (monochrome and matrix profiles), 10.6 (curves), 10.18 (parametric curves);
 IEC 61966-2-1 for sRGB.
@@ -31,8 +31,8 @@ _SRGB_COLORANTS = np.array(  # columns: red, green and blue in XYZ, adapted to D
 _D50 = (0.9642, 1.0, 0.8249)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _PARAMETERS = {0: "g", 1: "gab", 2: "gabc", 3: "gabcd", 4: "gabcdef"}
-_INVISIBLE = 2e-3
-"""Half an 8-bit level: profiles that differ by less from sRGB are sRGB."""
+_INVISIBLE = 4e-3
+"""One 8-bit level: profiles that differ by less from sRGB are sRGB."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,7 +77,7 @@ GIF = Format(
     animated=True,
     cutout=True,
 )
-JXL = Format("JXL", _ALL, quality=_GOOD)
+JXL = Format("JXL", _ALL, quality=_GOOD, carries=frozenset({"exif"}))  # more its library does not tell
 HEIC = Format("HEIF", frozenset({"L", "RGB", "RGBA"}), longest=16384, quality=_GOOD)
 _FORMATS = {
     ".png": PNG,

@@ -194,9 +194,13 @@ def _described(photo: Photo, provenance: Provenance | None) -> bytes | None:
     tags = Image.Exif()
     try:
         tags.load(photo.exif)
-        if not any(tag in tags for tag in _RESOLUTION) and provenance is None:
+        known = _dpi_in(photo.exif)
+        outdated = (
+            photo.dpi and known and max(abs(a - b) for a, b in zip(photo.dpi, known, strict=True)) > 0.01
+        )
+        if not outdated and provenance is None:
             return photo.exif
-        if photo.dpi and any(tag in tags for tag in _RESOLUTION):
+        if photo.dpi and outdated:
             tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution] = photo.dpi
             tags[ExifTags.Base.ResolutionUnit] = _PER_INCH
         if provenance:

@@ -261,7 +261,8 @@ def _pixels(photo: Photo, mode: str, bits: Bits, rows: slice = slice(None)) -> N
     """(rows, W, C) contiguous levels; those of a channels_last photo that has them already are its own."""
     color = photo.color[:, :, rows]
     if photo.gray:
-        color = color[:, :1] if color.dtype == torch.uint8 else color.float().mean(1, keepdim=True)
+        same = color.dtype == torch.uint8 or bool((color == color[:, :1]).all())
+        color = color[:, :1] if same else color.float().mean(1, keepdim=True)  # which rounds
     planes = [_levels(color, bits)]
     if photo.gray and mode.startswith("RGB"):
         planes *= 3

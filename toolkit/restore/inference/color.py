@@ -21,8 +21,8 @@ def as_values(plane: Tensor) -> Tensor:
 def in_srgb(network: Network, conversion: Conversion) -> Network:
     """The same network for colours of another profile.
 
-    It sees sRGB. What it makes of that beyond a bicubic enlargement is added to the bicubic enlargement of the
-    colours themselves, so that those beyond sRGB stay what they are.
+    It sees sRGB. What it makes of that beyond a bicubic enlargement is added to the bicubic enlargement of
+    the colours themselves, so that those beyond sRGB stay what they are.
     """
 
     def run(tile: Tensor) -> Tensor:
