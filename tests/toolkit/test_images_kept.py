@@ -100,7 +100,7 @@ def deep_file(path: Path, pixels: Levels, **options: Any) -> Path:
     if path.suffix == ".png":
         path.write_bytes(imagecodecs.png_encode(squeezed))
     else:
-        extra = {"extrasamples": ["unassalpha"]} if pixels.shape[2] in (2, 4) else {}
+        extra: dict[str, Any] = {"extrasamples": ["unassalpha"]} if pixels.shape[2] in (2, 4) else {}
         tifffile.imwrite(path, squeezed, photometric=CHANNELS[pixels.shape[2]], **extra, **options)
     return path
 
@@ -131,7 +131,8 @@ def test_16_bits_are_used_by_the_enlarged_picture(tmp_path: Path, suffix: str, c
     photo = read(deep_file(tmp_path / f"a{suffix}", ramp))
     write(restore.load("bicubic", scale=2, device="cpu").upscale(photo), tmp_path / f"b{suffix}")
     back = other_reader(tmp_path / f"b{suffix}")
-    assert (back.dtype, back.shape) == (np.uint16, (80, 100, channels))
+    assert back.dtype == np.uint16
+    assert back.shape == (80, 100, channels)
     assert all(len(np.unique(back[..., i] % 256)) > 200 for i in range(channels))  # the low bytes as well
 
 
@@ -406,7 +407,8 @@ def test_scale_1_of_an_identity_loses_nothing(  # noqa: PLR0913, PLR0917
     first = read(folder / f"a{suffix}")
     write(one_to_one(first), folder / f"b{suffix}")
     second = read(folder / f"b{suffix}")
-    assert torch.equal(first.color, second.color)
+    rounding = 1e-7 if bits == 32 else 0.0  # of the mean of three gray channels
+    assert (first.color - second.color).abs().max() <= rounding
     assert (first.color - color).abs().max() < 1e-6
     assert (first.alpha is None) == (alpha is None)
     if first.alpha is not None and second.alpha is not None:
@@ -459,7 +461,7 @@ def row(suffix: str, folder: Path) -> str:
     moving = "yes" if formats.format_of(path).animated else "-"
     kept = [
         "yes" if found else "-"
-        for found in (full.icc_profile, full.exif, full.xmp, full.dpi, read_provenance(path))
+        for found in (full.icc_profile == SRGB, full.exif, full.xmp, full.dpi, read_provenance(path))
     ]
     cells = [suffix, bits, pixels, "yes" if gray.gray else "as RGB", transparency, *kept, moving]
     return "| " + " | ".join(cells) + " |\n"

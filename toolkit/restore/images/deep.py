@@ -6,6 +6,7 @@ in TIFF. imagecodecs (libpng) and tifffile keep them; they are imported when suc
 
 from __future__ import annotations
 
+import logging
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -47,6 +48,7 @@ def tiff_page(file: IO[bytes]) -> Any:
     """The first page of a TIFF file, not decoded, as tifffile tells of it."""
     import tifffile
 
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of odd tags is for nobody
     file.seek(0)
     return tifffile.TiffFile(file).pages.first
 
