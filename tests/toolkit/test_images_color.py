@@ -161,8 +161,7 @@ def patches(side: int = 56) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     return flat, np.kron(flat.reshape(3, 9, 3), np.ones((side, side, 1), np.uint16))
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
-@pytest.mark.parametrize("name", ["Display P3", "Adobe RGB"])
+@pytest.mark.parametrize(("name", "suffix"), [("Display P3", ".png"), ("Adobe RGB", ".tif")])
 def test_flat_patches_shift_by_less_than_a_level(
     tmp_path: Path, enhancenet: Restorer, name: str, suffix: str
 ) -> None:

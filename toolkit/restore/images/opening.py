@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from io import SEEK_END, BufferedReader
 from typing import IO, TYPE_CHECKING
 
 from PIL import Image
@@ -24,6 +25,17 @@ MAX_PIXELS = 89_478_485
 _LIMIT = threading.Lock()
 
 
+class _Bounded(BufferedReader):
+    """A file of which no more is asked than there is: Python makes room for what a damaged header claims."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > 2**20:
+            place = self.tell()
+            size = min(size, max(self.seek(0, SEEK_END) - place, 0))
+            self.seek(place)
+        return super().read(size)
+
+
 @contextmanager
 def opened_file(path: Path) -> Iterator[IO[bytes]]:
     """A file with content, open for reading; whatever goes wrong in the block becomes an `ImageError`."""
@@ -32,7 +44,7 @@ def opened_file(path: Path) -> Iterator[IO[bytes]]:
         # Not by its path: Pillow would map uncompressed TIFF into memory, and scramble it when the
         # orientation swaps its sides.
         with path.open("rb") as file:
-            yield file
+            yield _Bounded(file.raw)  # type: ignore[attr-defined]
 
 
 @contextmanager
