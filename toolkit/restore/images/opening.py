@@ -44,7 +44,7 @@ def opened_file(path: Path) -> Iterator[IO[bytes]]:
         # Not by its path: Pillow would map uncompressed TIFF into memory, and scramble it when the
         # orientation swaps its sides.
         with path.open("rb") as file:
-            yield _Bounded(file.raw)  # type: ignore[attr-defined]
+            yield _Bounded(file.raw)
 
 
 @contextmanager
