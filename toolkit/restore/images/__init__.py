@@ -6,29 +6,39 @@
     photo.color                            # the tensor contract: (1, 3, H, W) in [0, 1]
     write(dataclasses.replace(photo, color=restored), Path("photo_x4.png"))
 
-Two limits are Pillow's: 16-bit colour and 16-bit gray with alpha are cut to 8 bits while they are read
-(16-bit gray is not), and of an animation or a file with several pages only the first picture is read.
+What each format keeps is in docs/reference/file-formats.md.
 """
 
+from restore.images.animation import holds_animation, read_all, write_animation
 from restore.images.checking import check
+from restore.images.color import Conversion, conversion_of
 from restore.images.formats import READ_SUFFIXES, WRITE_SUFFIXES, is_image_name
-from restore.images.photo import Photo
+from restore.images.opening import MAX_PIXELS
+from restore.images.photo import Animation, Photo
 from restore.images.provenance import Provenance, read_provenance
 from restore.images.reading import from_pil, read, read_levels, size_of
-from restore.images.writing import to_pil, write
+from restore.images.writing import losses, to_pil, write
 
 __all__ = [
+    "MAX_PIXELS",
     "READ_SUFFIXES",
     "WRITE_SUFFIXES",
+    "Animation",
+    "Conversion",
     "Photo",
     "Provenance",
     "check",
+    "conversion_of",
     "from_pil",
+    "holds_animation",
     "is_image_name",
+    "losses",
     "read",
+    "read_all",
     "read_levels",
     "read_provenance",
     "size_of",
     "to_pil",
     "write",
+    "write_animation",
 ]

@@ -7,7 +7,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from restore.errors import ImageError
 
@@ -31,13 +31,12 @@ def explained(failure: str, why: Callable[[Exception], str]) -> Iterator[None]:
 
 @contextmanager
 def strict_pillow() -> Iterator[None]:
-    """Make the warning about oversized images an error, and keep those about metadata to ourselves.
+    """Keep Pillow's warnings about metadata to ourselves.
 
-    The filters name Pillow, because another thread may come to see them.
+    The filter names Pillow, because another thread may come to see it.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
 
 
@@ -62,11 +61,6 @@ def why_unreadable(error: Exception) -> str:
     match error:
         case ImageError():
             return str(error)
-        case Image.DecompressionBombWarning() | Image.DecompressionBombError():
-            return (
-                f"it has more than {Image.MAX_IMAGE_PIXELS} pixels, which could exhaust the memory; "
-                "raise PIL.Image.MAX_IMAGE_PIXELS if you trust it"
-            )
         case UnidentifiedImageError():
             return "it is not an image that Pillow knows, or its header is damaged; convert or replace it"
         case FileNotFoundError() | NotADirectoryError():

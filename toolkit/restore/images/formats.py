@@ -2,50 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from restore.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = [
-    "ALL_MODES",
     "AVIF",
+    "GIF",
+    "HEIC",
     "JPEG",
+    "JXL",
     "PNG",
     "READ_SUFFIXES",
     "TIFF",
+    "WEBP",
     "WRITE_SUFFIXES",
     "Format",
+    "enable",
     "format_of",
     "is_image_name",
+    "needed_plugin",
 ]
+
+Carried = Literal["icc_profile", "exif", "xmp", "dpi"]
 
 
 @dataclass(frozen=True)
 class Format:
-    """What an encoder of Pillow can store, and how we ask it to."""
+    """What a file can store, and how we ask the encoder to."""
 
     name: str
     modes: frozenset[str]
+    """Kinds of pixels, by Pillow's names."""
+    bits: Literal[8, 16, 32] = 8
+    """The most that a channel can have; 32 is floating point."""
     longest: int = 2**31 - 1
     """The longest side that can be read back."""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    quality: int | None = None
+    """That of lossy formats unless another is asked for."""
+    carries: frozenset[Carried] = frozenset({"icc_profile", "exif", "xmp"})
+    """What it has a place for, resolution besides that in EXIF."""
+    animated: bool = False
+    cutout: bool = False
+    """A pixel is either opaque or transparent."""
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether it has a place for transparency."""
+        return any(mode.endswith("A") for mode in self.modes)
 
 
-ALL_MODES = frozenset({"I;16", "L", "LA", "RGB", "RGBA"})
-_OPAQUE_MODES = frozenset({"L", "RGB"})
+_ALL = frozenset({"L", "LA", "RGB", "RGBA"})
+_OPAQUE = frozenset({"L", "RGB"})
+_COLOR = frozenset({"RGB", "RGBA"})
+_EVERYTHING: frozenset[Carried] = frozenset({"icc_profile", "exif", "xmp", "dpi"})
+_GOOD = 95
 
 # The limits are those of the codecs in use: libjpeg stops at 65500, not at the format's 65535, and
 # libavif writes more than the 32768 that it is willing to read.
-PNG = Format("PNG", ALL_MODES, options={"optimize": True})  # for small files; the others are ours
-JPEG = Format("JPEG", _OPAQUE_MODES, longest=65500, options={"quality": 95})
-TIFF = Format("TIFF", ALL_MODES, options={"compression": "tiff_adobe_deflate"})
-WEBP = Format("WEBP", frozenset({"RGB", "RGBA"}), longest=16383, options={"quality": 95})
-AVIF = Format("AVIF", frozenset({"L", "RGB", "RGBA"}), longest=32768, options={"quality": 95})
+PNG = Format("PNG", _ALL, bits=16, carries=_EVERYTHING, animated=True)
+JPEG = Format("JPEG", _OPAQUE, longest=65500, quality=_GOOD, carries=_EVERYTHING)
+TIFF = Format("TIFF", _ALL, bits=32, carries=_EVERYTHING)
+WEBP = Format("WEBP", _COLOR, longest=16383, quality=_GOOD, animated=True)
+AVIF = Format("AVIF", frozenset({"L", "RGB", "RGBA"}), longest=32768, quality=_GOOD, animated=True)
+GIF = Format(
+    "GIF",
+    frozenset({"L", "RGB", "RGBA"}),
+    longest=65535,
+    carries=frozenset(),
+    animated=True,
+    cutout=True,
+)
+JXL = Format("JXL", _ALL, quality=_GOOD, carries=frozenset({"exif"}))  # more its library does not tell
+HEIC = Format("HEIF", frozenset({"L", "RGB", "RGBA"}), longest=16384, quality=_GOOD)
 _FORMATS = {
     ".png": PNG,
     ".jpg": JPEG,
@@ -56,8 +89,16 @@ _FORMATS = {
     ".tif": TIFF,
     ".tiff": TIFF,
     ".avif": AVIF,
-    ".bmp": Format("BMP", _OPAQUE_MODES),
-    ".gif": Format("GIF", _OPAQUE_MODES, longest=65535),
+    ".bmp": Format("BMP", _OPAQUE, carries=frozenset({"dpi"})),
+    ".gif": GIF,
+    ".jxl": JXL,
+    ".heic": HEIC,
+    ".heif": HEIC,
+}
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_ADVICE = {
+    JXL: "JPEG XL needs a library that is not installed: pip install 'restorekit[jxl]'",
+    HEIC: "HEIC needs a library that is not installed: pip install 'restorekit[heic]'",
 }
 
 WRITE_SUFFIXES = frozenset(_FORMATS)
@@ -86,3 +127,27 @@ def format_of(path: Path) -> Format:
     if known is None:
         raise ImageError(f"the suffix '{path.suffix}' is not one of {', '.join(sorted(WRITE_SUFFIXES))}")
     return known
+
+
+def needed_plugin(head: bytes) -> Format | None:
+    """The format, by the first 12 bytes of a file, if Pillow alone does not know it."""
+    if head.startswith(b"\xff\x0a") or head == b"\0\0\0\x0cJXL \r\n\x87\n":
+        return JXL
+    return HEIC if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS else None
+
+
+def enable(form: Format) -> None:
+    """Teach Pillow a format that another library knows.
+
+    Raises:
+        ImageError: that library is not installed.
+    """
+    try:
+        if form is JXL:
+            import pillow_jxl  # noqa: F401
+        elif form is HEIC:
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+    except ImportError as error:
+        raise ImageError(_ADVICE[form]) from error

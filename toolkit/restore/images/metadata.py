@@ -1,15 +1,33 @@
-"""What a file says about its picture: orientation, EXIF, colour profile, resolution."""
+"""What a file says about its picture: orientation, EXIF, XMP, colour profile, resolution."""
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
-if TYPE_CHECKING:
-    from restore.images.photo import Photo
+from restore.images import xmp
+from restore.images.color import gray_profile, matrix_profile
 
-__all__ = ["dpi_of", "exif_of", "metadata", "orientation_of", "profile_of"]
+if TYPE_CHECKING:
+    from restore.images.formats import Format
+    from restore.images.photo import Photo
+    from restore.images.provenance import Provenance
+
+__all__ = [
+    "SOFTWARE",
+    "carried",
+    "dpi_of",
+    "exif_of",
+    "exif_of_tags",
+    "orientation_in",
+    "orientation_of",
+    "profile_of",
+    "xmp_of",
+]
+
+SOFTWARE = f"restorekit {version('restorekit')}"
 
 _DESCRIPTIVE_TAGS = frozenset(
     {
@@ -36,13 +54,27 @@ _EMBEDDED_BLOCKS = frozenset(
     }
 )
 _EXIF_SIZE = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
+_RESOLUTION = (ExifTags.Base.XResolution, ExifTags.Base.YResolution)
+_PER_INCH, _PER_CENTIMETRE = 2, 3
+_SRGB_GAMMA = 0.45455
+_SRGB_CHROMATICITIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 
 
 def orientation_of(image: Image.Image) -> int:
     """1 to 8; after loading, because Pillow turns TIFF (and only TIFF) by itself and resets the tag."""
     try:
         # Not by the method that PNG overrides, which would decode the pixels to find late EXIF data.
-        return int(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
+        return orientation_in(Image.Image.getexif(image))
+    except MemoryError:
+        raise
+    except Exception:
+        return 1
+
+
+def orientation_in(exif: Image.Exif) -> int:
+    """1 to 8."""
+    try:
+        return int(exif.get(ExifTags.Base.Orientation, 1))
     except MemoryError:
         raise
     except Exception:  # damaged EXIF data is no reason to refuse the picture
@@ -52,10 +84,19 @@ def orientation_of(image: Image.Image) -> int:
 def exif_of(image: Image.Image) -> bytes | None:
     """The EXIF data without what belongs to the file, such as orientation and size; none if damaged."""
     try:
-        found = image.getexif()
+        return exif_of_tags(image.getexif())
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+
+
+def exif_of_tags(found: Image.Exif) -> bytes | None:
+    """The same of the tags themselves, which keep what they are."""
+    try:
         found.bigtiff = False  # of a BigTIFF, to get EXIF data, which has 32-bit offsets
         kept = Image.Exif()
-        kept.load(found.tobytes())  # a copy: the caller's image keeps its tags
+        kept.load(found.tobytes())  # a copy, without thumbnail
         for tag in filter(_belongs_to_file, list(kept)):
             del kept[tag]
         if ExifTags.IFD.Exif in kept:
@@ -69,29 +110,104 @@ def exif_of(image: Image.Image) -> bytes | None:
         return None
 
 
-def profile_of(image: Image.Image, gray: bool) -> bytes | None:
-    """The embedded profile, unless the pixels were converted from its colour space or never in it."""
-    profile = image.info.get("icc_profile")
-    return profile if image.mode not in {"CMYK", "LAB"} and _fits(profile, gray) else None
+def xmp_of(info: dict[Any, Any]) -> bytes | None:
+    """The XMP packet of an image by its ``info``."""
+    packet = info.get("xmp") or info.get("XML:com.adobe.xmp")
+    if isinstance(packet, str):  # as PNG keeps it
+        packet = packet.encode(errors="replace")
+    return xmp.cleared(packet) if isinstance(packet, bytes) else None
 
 
-def dpi_of(image: Image.Image) -> tuple[float, float] | None:
+def profile_of(info: dict[Any, Any], *, mode: str, png: bool, gray: bool) -> bytes | None:
+    """The embedded profile, unless the pixels were converted from its colour space or never in it.
+
+    Where a PNG has gamma and chromaticities in place of a profile, one that says the same is made of them.
+    """
+    profile = info.get("icc_profile")
+    if profile is None and png and "srgb" not in info:
+        profile = _described_profile(info, gray)
+    return profile if mode not in {"CMYK", "LAB"} and _fits(profile, gray) else None
+
+
+def _described_profile(info: dict[Any, Any], gray: bool) -> bytes | None:
+    """That of a PNG's gAMA and cHRM; none for those of sRGB."""
+    gamma = info.get("gamma", _SRGB_GAMMA)
+    white_and_primaries = tuple(info.get("chromaticity", _SRGB_CHROMATICITIES))
+    if not 0.01 < gamma < 10:
+        return None
+    usual_gamma = abs(gamma - _SRGB_GAMMA) < 1e-3
+    if gray:
+        return None if usual_gamma else gray_profile(1 / gamma)
+    pairs = zip(white_and_primaries, _SRGB_CHROMATICITIES, strict=False)
+    if usual_gamma and all(abs(value - usual) < 1e-3 for value, usual in pairs):
+        return None
+    try:
+        return matrix_profile(1 / gamma, white_and_primaries)
+    except ValueError:
+        return None
+
+
+def dpi_of(info: dict[Any, Any], exif: bytes | None = None) -> tuple[float, float] | None:
     """The resolution, unless it is one of the placeholders that stand for none."""
     try:
-        x, y = (float(value) for value in image.info["dpi"])
+        x, y = (float(value) for value in info["dpi"])
     except (KeyError, TypeError, ValueError, ArithmeticError):
-        return None
+        return _dpi_in(exif) if exif else None
     return (x, y) if 1 < x < 65536 and 1 < y < 65536 else None
 
 
-def metadata(photo: Photo, mode: str) -> dict[str, Any]:
-    """What goes along into a file of this mode, by Pillow's names."""
-    found = {
-        "icc_profile": photo.icc_profile if _fits(photo.icc_profile, not mode.startswith("RGB")) else None,
-        "exif": photo.exif,
-        "dpi": photo.dpi,
-    }
-    return {name: value for name, value in found.items() if value is not None}
+def _dpi_in(exif: bytes) -> tuple[float, float] | None:
+    tags = Image.Exif()
+    tags.load(exif)
+    unit = tags.get(ExifTags.Base.ResolutionUnit, _PER_INCH)
+    found = [tags[tag] for tag in _RESOLUTION if tag in tags]
+    if len(found) != 2 or unit not in (_PER_INCH, _PER_CENTIMETRE):
+        return None
+    inches = 2.54 if unit == _PER_CENTIMETRE else 1.0
+    try:
+        return dpi_of({"dpi": tuple(float(value) * inches for value in found)})
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+
+
+def carried(
+    photo: Photo, form: Format, mode: str, *, provenance: Provenance | None = None, strip: bool = False
+) -> dict[str, Any]:
+    """What goes along into a file of this mode, by Pillow's names.
+
+    PNG has a place of its own for the provenance, in the others it becomes a part of the XMP packet.
+    """
+    fits = _fits(photo.icc_profile, not mode.startswith("RGB"))
+    found: dict[str, Any] = {"icc_profile": photo.icc_profile if fits else None, "dpi": photo.dpi}
+    if not strip:
+        found["exif"] = _described(photo, provenance)
+        found["xmp"] = xmp.with_resolution(photo.xmp, photo.dpi) if photo.xmp else None
+        if provenance and form.name != "PNG":
+            found["xmp"] = xmp.with_provenance(found["xmp"], provenance.to_text(), SOFTWARE)
+    return {name: value for name, value in found.items() if value is not None and name in form.carries}
+
+
+def _described(photo: Photo, provenance: Provenance | None) -> bytes | None:
+    """The EXIF data with the resolution and the software that hold now."""
+    if photo.exif is None:
+        return None
+    tags = Image.Exif()
+    try:
+        tags.load(photo.exif)
+        known = _dpi_in(photo.exif)
+        outdated = (
+            photo.dpi and known and max(abs(a - b) for a, b in zip(photo.dpi, known, strict=True)) > 0.01
+        )
+        if not outdated and provenance is None:
+            return photo.exif
+        if photo.dpi and outdated:
+            tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution] = photo.dpi
+            tags[ExifTags.Base.ResolutionUnit] = _PER_INCH
+        if provenance:
+            tags[ExifTags.Base.Software] = SOFTWARE
+        return tags.tobytes()
+    except (SyntaxError, ValueError, TypeError, OSError):
+        return photo.exif
 
 
 def _fits(profile: bytes | None, gray: bool) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-__all__ = ["Photo"]
+__all__ = ["Animation", "Photo"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +21,30 @@ class Photo:
     """``(1, 1, H, W)`` float32 in [0, 1] or uint8; 1 or 255 is opaque. Colour is not multiplied by it."""
     gray: bool = False
     """The file had one colour channel: it is repeated in `color`, and written back as one."""
-    bits: Literal[8, 16] = 8
-    """Bits a channel that are worth writing, where `color` has as many."""
+    bits: Literal[8, 16, 32] = 8
+    """Bits a channel that are worth writing, where `color` has as many; 32 stands for floating point."""
     icc_profile: bytes | None = None
     """Always of the kind that `gray` tells: a gray profile or an RGB one."""
     exif: bytes | None = None
-    """Without orientation, which `color` has already, and without tags that describe the pixels' layout."""
+    """Without orientation, which `color` has already, without thumbnail, and without tags that describe the
+    pixels' layout."""
+    xmp: bytes | None = None
+    """The XMP packet in UTF-8, cleared of the same things as `exif`."""
     dpi: tuple[float, float] | None = None
     """Horizontal and vertical resolution in pixels per inch."""
     frames: int = 1
     """Pictures in the file: when more than one, this is the first of them."""
+    notes: tuple[str, ...] = ()
+    """What was changed on the way from the file to here, for people: "its palette became RGB"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Animation:
+    """Pictures of one size that are shown in turn, each whole: what disposal and blending make of them."""
+
+    frames: tuple[Photo, ...]
+    """At least one, as 8-bit levels. What the file carries besides pixels is with the first."""
+    durations: tuple[float, ...]
+    """Milliseconds for which each is shown."""
+    plays: int = 0
+    """How often it is shown in all; 0 is for ever."""

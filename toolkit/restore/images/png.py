@@ -17,7 +17,7 @@ import numpy as np
 from isal import isal_zlib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -40,8 +40,10 @@ def encoded(
     *,
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
+    xmp: bytes | None = None,
     dpi: tuple[float, float] | None = None,
-    text: tuple[str, str] | None = None,
+    texts: Mapping[str, str] | None = None,
+    small: bool = False,
 ) -> Iterator[bytes]:
     """The bytes of a PNG file, piece by piece, while its rows arrive.
 
@@ -51,8 +53,10 @@ def encoded(
         size: width and height of the whole.
         icc_profile: as the bytes of its file.
         exif: with or without the six bytes that begin it in JPEG.
+        xmp: the packet in UTF-8.
         dpi: horizontal and vertical resolution in pixels per inch.
-        text: a keyword and what it stands for, in ASCII.
+        texts: keywords of 1 to 79 characters and what is said, all in ASCII.
+        small: take the slowest Deflate.
 
     Raises:
         ValueError: the bands are not of this size.
@@ -67,18 +71,20 @@ def encoded(
     if dpi:
         per_metre = (int(value / 0.0254 + 0.5) for value in dpi)
         yield _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
-    if text:
-        yield _chunk(b"tEXt", b"\0".join(part.encode("ascii") for part in text))
+    for keyword, text in (texts or {}).items():
+        yield _chunk(b"tEXt", f"{keyword}\0{text}".encode("ascii"))
+    if xmp:
+        yield _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
     if exif:
         yield _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
-    for data in _deflated(chain([first], remaining), (height, width, first.shape[2])):
+    for data in _deflated(chain([first], remaining), (height, width, first.shape[2]), small=small):
         yield _chunk(b"IDAT", data)
     yield _chunk(b"IEND", b"")
 
 
-def _deflated(bands: Iterable[Band], shape: tuple[int, int, int]) -> Iterator[bytes]:
+def _deflated(bands: Iterable[Band], shape: tuple[int, int, int], *, small: bool) -> Iterator[bytes]:
     """One stream of filtered rows, in pieces."""
-    compressor = isal_zlib.compressobj(_LEVEL)
+    compressor = zlib.compressobj(9) if small else isal_zlib.compressobj(_LEVEL)
     above: NDArray[np.uint8] | None = None
     missing = shape[0]
     for band in bands:
@@ -86,7 +92,7 @@ def _deflated(bands: Iterable[Band], shape: tuple[int, int, int]) -> Iterator[by
         if band.shape[1:] != shape[1:] or missing < 0:
             raise ValueError(f"a band of {band.shape} does not fit a picture of {shape}")
         rows = _as_bytes(band)
-        if data := compressor.compress(_filtered(rows, above)):
+        if data := compressor.compress(_filtered(rows, above).data):
             yield data
         above = rows[-1].copy()
     if missing:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from restore.images import xmp
+from restore.images.opening import opened
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["KEYWORD", "Provenance", "read_provenance"]
 
 KEYWORD = "restore:provenance"
-"""Of the PNG text that holds it."""
+"""What begins the text in PNG and GIF."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Provenance:
     source: str
     """SHA-256 of the bytes of the file that was restored."""
     model: str
-    """``NAME:WEIGHTS``, as it was asked for."""
+    """``NAME:WEIGHTS`` without folders, so that a picture tells nothing of the machine that made it."""
     weights: str
     """SHA-256 of the weights; empty for a model without."""
     settings: tuple[tuple[str, str], ...]
@@ -49,19 +53,14 @@ class Provenance:
 
 
 def read_provenance(path: Path) -> Provenance | None:
-    """What made a picture, by its file; ``None`` if the file does not tell or cannot be read."""
+    """What made the picture in a file, from its header alone; ``None`` if it does not say, or is no image."""
     try:
-        with path.open("rb") as file:
-            if file.read(8) != b"\x89PNG\r\n\x1a\n":
-                return None
-            while len(head := file.read(8)) == 8:
-                length, kind = struct.unpack(">I4s", head)
-                if kind == b"IDAT":
-                    return None
-                keyword, _, text = file.read(length).partition(b"\0")
-                if kind == b"tEXt" and keyword == KEYWORD.encode():
-                    return Provenance.from_text(text.decode("latin-1"))
-                file.read(4)
-    except OSError:
+        with opened(path, max_pixels=None) as image:
+            info = image.info
+            packet, comment = info.get("xmp"), info.get("comment", b"")
+            text = info.get(KEYWORD) or (xmp.provenance_in(packet) if isinstance(packet, bytes) else None)
+            if text is None and isinstance(comment, bytes) and comment.startswith(KEYWORD.encode()):
+                text = comment.decode(errors="replace").removeprefix(KEYWORD)
+    except Exception:  # whatever is wrong with it, it was not made by us, or it has to be made again
         return None
-    return None
+    return Provenance.from_text(text) if isinstance(text, str) else None

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageFile, TiffImagePlugin
+from PIL import Image, ImageCms, ImageFile, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from restore.errors import ImageError
-from restore.images.failures import check_file, explained, strict_pillow, why_unreadable
-from restore.images.metadata import dpi_of, exif_of, orientation_of, profile_of
+from restore.images import deep
+from restore.images.failures import explained, why_unreadable
+from restore.images.metadata import (
+    dpi_of,
+    exif_of,
+    exif_of_tags,
+    orientation_in,
+    orientation_of,
+    profile_of,
+    xmp_of,
+)
+from restore.images.opening import MAX_PIXELS, check_pixels, opened_file, pillow_image
 from restore.images.photo import Photo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["from_pil", "read", "read_levels", "size_of"]
+__all__ = ["from_pil", "photo_of", "read", "read_levels", "size_of"]
 
 _UPRIGHT: dict[int, tuple[bool, tuple[int, ...]]] = {
     2: (False, (-1,)),
@@ -33,22 +42,38 @@ _UPRIGHT: dict[int, tuple[bool, tuple[int, ...]]] = {
 }
 """EXIF orientation -> whether to swap rows and columns, and the axes to reverse after that."""
 
+_SWAPPED = frozenset(orientation for orientation, (swapped, _) in _UPRIGHT.items() if swapped)
+_CHANGED_MODES = {
+    "1": "its 1-bit pixels became 8-bit gray",
+    "P": "its palette became RGB",
+    "PA": "its palette became RGB",
+    "CMYK": "its CMYK became RGB of 8 bits",
+    "LAB": "its L*a*b* became RGB",
+    "HSV": "its HSV became RGB",
+}
 
-def read(path: Path, *, max_pixels: int | None = None) -> Photo:
+
+def read(path: Path, *, max_pixels: int | None = MAX_PIXELS) -> Photo:
     """Read an image file of any format that Pillow opens, whatever its suffix says.
 
     Args:
-        path: of the file.
-        max_pixels: the most that it may have; left out, Pillow's limit.
+        path: of the file; of an animation or a file of several pages, the first picture is read.
+        max_pixels: the most that the picture may have; ``None`` is any number.
 
     Raises:
-        ImageError: names the file and the reason: it is missing, a folder, empty, not an image,
-            damaged, cut short, beyond Pillow's limit of pixels, or holds values without a known range.
+        ImageError: names the file and the reason: it is missing, a folder, empty, not an image, damaged,
+            cut short, beyond `max_pixels`, holds values without a known range, or needs a library that is
+            not installed.
     """
-    if max_pixels is not None:
-        Image.MAX_IMAGE_PIXELS = max_pixels
-    with _opened(path) as image:
-        return _photo(image)
+    with opened_file(path) as file:
+        try:
+            image = pillow_image(file, max_pixels)
+        except UnidentifiedImageError:
+            if not _is_tiff(file):
+                raise
+            return _unusual_tiff(file, max_pixels)
+        with image:
+            return photo_of(image)
 
 
 def read_levels(path: Path) -> Tensor:
@@ -60,12 +85,20 @@ def read_levels(path: Path) -> Tensor:
     Raises:
         ImageError: as for `read`.
     """
-    with _opened(path) as image:
-        _check_picture(image)
-        color, _ = _split(_decoded(image))
-        if color.dtype != torch.uint8:
-            color = (color * 255).round().to(torch.uint8)
-        return color[0].expand(3, -1, -1)
+    with opened_file(path) as file:
+        try:
+            image = pillow_image(file, MAX_PIXELS)
+        except UnidentifiedImageError:
+            if not _is_tiff(file):
+                raise
+            planes = _unusual_tiff(file, MAX_PIXELS).color
+        else:
+            with image:
+                _check_picture(image)
+                planes, _ = _split(_decoded(image)[0])
+    if planes.dtype != torch.uint8:
+        planes = (planes * 255).round().to(torch.uint8)
+    return planes[0].expand(3, -1, -1)
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -74,11 +107,18 @@ def size_of(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: names the file and the reason: it is missing, a folder, empty or not an image.
     """
-    with explained(f"cannot read '{path}'", why_unreadable), strict_pillow():
-        check_file(path)
-        with Image.open(path) as image:
+    with opened_file(path) as file:
+        try:
+            image = pillow_image(file, None)
+        except UnidentifiedImageError:
+            if not _is_tiff(file):
+                raise
+            page = _unusual_tiff_page(file, None)
+            swapped = orientation_in(_tiff_tags(file)) in _SWAPPED
+            return (page.imagelength, page.imagewidth) if swapped else (page.imagewidth, page.imagelength)
+        with image:
             width, height = image.size
-            swapped, _ = _UPRIGHT.get(orientation_of(image), (False, ()))
+            swapped = orientation_of(image) in _SWAPPED
             # The size that Pillow tells of TIFF, and only of TIFF, is that of the upright picture.
             return (height, width) if swapped and image.format != "TIFF" else (width, height)
 
@@ -90,17 +130,7 @@ def from_pil(image: Image.Image) -> Photo:
         ImageError: the image has no pixels, is damaged, or holds values without a known range.
     """
     with explained("cannot use this image", why_unreadable):
-        return _photo(image)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    with explained(f"cannot read '{path}'", why_unreadable), strict_pillow():
-        check_file(path)
-        # Not by its path: Pillow would map uncompressed TIFF into memory, and scramble it when the
-        # orientation swaps its sides.
-        with path.open("rb") as file, Image.open(file) as image:
-            yield image
+        return photo_of(image)
 
 
 def _check_picture(image: Image.Image) -> None:
@@ -110,31 +140,96 @@ def _check_picture(image: Image.Image) -> None:
         raise ImageError("it is a PostScript page, not an image; convert it to PNG")
 
 
-def _photo(image: Image.Image) -> Photo:
+def photo_of(image: Image.Image) -> Photo:
+    """As `from_pil`, but whatever a damaged image makes Pillow raise comes as it is."""
     _check_picture(image)
     frames = max(1, getattr(image, "n_frames", 1))  # before loading: counting may move to other frames
-    planes = _decoded(image)
-    deep = planes.dtype != torch.uint8
-    color, alpha = _split(planes if deep else planes.contiguous().float().div_(255))
+    notes = _notes(image)
+    planes, bits = _decoded(image)
+    color, alpha = _split(planes if bits > 8 else planes.contiguous().float().div_(255))
     gray = color.shape[1] == 1 or _is_gray_palette(image, color)
+    exif = exif_of(image)
     return Photo(
         color=color if color.shape[1] == 3 else color.repeat(1, 3, 1, 1),
         alpha=alpha,
         gray=gray,
-        bits=16 if deep else 8,
-        icc_profile=profile_of(image, gray),
-        exif=exif_of(image),
-        dpi=dpi_of(image),
+        bits=bits,
+        icc_profile=profile_of(image.info, mode=image.mode, png=image.format == "PNG", gray=gray),
+        exif=exif,
+        xmp=xmp_of(image.info),
+        dpi=dpi_of(image.info, exif),
         frames=frames,
+        notes=notes,
     )
 
 
-def _decoded(image: Image.Image) -> Tensor:
-    """(1, C, H, W) upright: uint8, or float32 in [0, 1] if deeper; C is 1 or 3, and 1 more with alpha."""
-    _correct_transparent_color(image)
-    image.load()
-    deep = image.mode.startswith("I") or image.mode == "F"
-    return _upright(_deep_planes(image) if deep else _planes(image), orientation_of(image))
+def _is_tiff(file: IO[bytes]) -> bool:
+    file.seek(0)
+    return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def _unusual_tiff(file: IO[bytes], max_pixels: int | None) -> Photo:
+    """The photo of a TIFF file that Pillow does not know, such as one of colour in floating point."""
+    page = _unusual_tiff_page(file, max_pixels)
+    planes = deep.tiff_planes(page)
+    exif = _tiff_tags(file)
+    color, alpha = _split(_upright(planes, orientation_in(exif)))
+    gray = color.shape[1] == 1
+    info = {"icc_profile": exif.get(TiffImagePlugin.ICCPROFILE), "xmp": exif.get(TiffImagePlugin.XMP)}
+    kept = exif_of_tags(exif)
+    return Photo(
+        color=color.repeat(1, 3, 1, 1) if gray else color,
+        alpha=alpha,
+        gray=gray,
+        bits=deep.bits_of(page),
+        icc_profile=profile_of(info, mode="", png=False, gray=gray),
+        exif=kept,
+        xmp=xmp_of(info),
+        dpi=dpi_of(info, kept),
+    )
+
+
+def _unusual_tiff_page(file: IO[bytes], max_pixels: int | None) -> Any:
+    page = deep.tiff_page(file)
+    check_pixels(page.imagewidth, page.imagelength, max_pixels)
+    return page
+
+
+def _tiff_tags(file: IO[bytes]) -> Image.Exif:
+    tags = Image.Exif()
+    file.seek(0)
+    tags.load_from_fp(file)
+    return tags
+
+
+def _decoded(image: Image.Image) -> tuple[Tensor, Literal[8, 16, 32]]:
+    """(1, C, H, W) upright, and its bits: uint8, or float32 in [0, 1] if deeper.
+
+    C is 1 or 3, and 1 more with alpha.
+    """
+    bits: Literal[8, 16, 32] = 8
+    if isinstance(image, ImageFile.ImageFile) and image.fp is not None and deep.is_deep(image):
+        planes, bits = _decoded_deep(image, image.fp)
+    else:
+        _correct_transparent_color(image)
+        image.load()
+        if image.mode.startswith("I") or image.mode == "F":
+            planes, bits = _deep_planes(image), 32 if image.mode == "F" else 16
+        else:
+            planes = _planes(image)
+    return _upright(planes, orientation_of(image)), bits
+
+
+def _decoded_deep(image: Image.Image, file: IO[bytes]) -> tuple[Tensor, Literal[8, 16, 32]]:
+    """The same of a file whose colours Pillow would cut to 8 bits, not turned."""
+    if image.format == "TIFF":
+        page = deep.tiff_page(file)
+        return deep.tiff_planes(page), deep.bits_of(page)
+    place = file.tell()
+    planes = deep.png_planes(file)
+    file.seek(place)
+    image.load()  # which reads what comes after the pixels
+    return planes, 16
 
 
 def _split(planes: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -204,6 +299,12 @@ def _from_cmyk(image: Image.Image) -> Image.Image:
             srgb = ImageCms.createProfile("sRGB")
             return ImageCms.buildTransform(source, srgb, "CMYK", "RGB").apply(image)
     return image.convert("RGB")
+
+
+def _notes(image: Image.Image) -> tuple[str, ...]:
+    """What decoding changes. Of a GIF it is not said: its palette stays one in a GIF."""
+    changed = None if image.format == "GIF" else _CHANGED_MODES.get(image.mode)
+    return (changed,) if changed else ()
 
 
 def _is_gray_palette(image: Image.Image, color: Tensor) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -14,24 +14,31 @@ from torch import Tensor
 
 from restore.errors import ImageError
 from restore.files import atomic_file
-from restore.images import png
+from restore.images import png, tiff
+from restore.images.color import conversion_of
 from restore.images.failures import explained, why_unwritten
-from restore.images.formats import ALL_MODES, AVIF, JPEG, PNG, TIFF, Format, format_of
-from restore.images.metadata import metadata
-from restore.images.photo import Photo
-from restore.images.provenance import KEYWORD, Provenance
+from restore.images.formats import AVIF, GIF, JPEG, PNG, TIFF, Format, enable, format_of
+from restore.images.metadata import SOFTWARE, carried
+from restore.images.provenance import KEYWORD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["to_pil", "write"]
+    from restore.images.photo import Photo
+    from restore.images.provenance import Provenance
+
+__all__ = ["losses", "prepared", "save_options", "to_pil", "write"]
+
+Bits = Literal[8, 16, 32]
+
+_HALF = 128  # the first level of alpha that is opaque where there is nothing in between
 
 
 def to_pil(photo: Photo) -> Image.Image:
-    """The image in Pillow's memory: L, LA, RGB or RGBA, or I;16 for 16-bit gray without alpha.
+    """The image in Pillow's memory: L, LA, RGB or RGBA, or I;16 or F for deeper gray without alpha.
 
     Profile, EXIF and resolution are in its ``info``. The pixels may share memory with levels of `photo`.
 
@@ -40,8 +47,9 @@ def to_pil(photo: Photo) -> Image.Image:
     """
     with explained("cannot draw this photo", why_unwritten):
         _check_shapes(photo)
-        image = _drawn(photo, _mode(photo, ALL_MODES))
-        image.info.update(metadata(photo, image.mode))
+        mode = _mode(photo, TIFF)
+        image = _drawn(photo, mode, _bits(photo, TIFF) if mode == "L" else 8)
+        image.info.update(carried(photo, PNG, mode))
         return image
 
 
@@ -57,39 +65,87 @@ def write(
     """Write `photo` in the format that the suffix names; a failure leaves an existing file as it was.
 
     Values are clamped to [0, 1] and rounded to the nearest level, halves up; levels are written as they are.
-    A gray photo takes the mean of its channels, or the first one of its levels. Gray without alpha keeps 16
-    bits in PNG and TIFF, everything else is written with 8. Fully opaque alpha is left out where the format
-    has none. JPEG and AVIF keep colour at full resolution. BMP and GIF have no place for profile and EXIF.
+    A gray photo takes the mean of its channels, or the first one of its levels. What a format cannot hold is
+    told by `losses`. Fully opaque alpha is left out where the format has none. JPEG and AVIF keep colour at
+    full resolution. Where a format has no place for the profile, colours become sRGB.
 
     Args:
         photo: on any device, of any floating-point type or of uint8 levels.
         path: missing parent folders are made.
         small: make PNG as small as Pillow can, in about a hundred times the time. It is then made in memory,
-            as other formats always are.
-        quality: 1 to 100, for the formats that have one.
-        provenance: what made the picture, for the formats that have a place for it.
-        strip: write neither EXIF nor provenance.
+            as other formats always are. 16 bits only shrink by a slower Deflate.
+        quality: of lossy formats, 1 to 100; ``None`` is 95.
+        provenance: what made the picture, for `read_provenance`; BMP has no place for it.
+        strip: leave out EXIF, XMP and provenance; the profile stays, because the colours need it.
 
     Raises:
         ImageError: names the file and the reason: the suffix is unknown, the format cannot hold this
-            size or transparency, the values are not finite, or the disk refuses.
+            size or transparency, the values are not finite, a library is missing, or the disk refuses.
     """
-    if strip:
-        photo, provenance = replace(photo, exif=None), None
     with explained(f"cannot write '{path}'", why_unwritten):
         form = format_of(path)
-        if quality is not None and "quality" in form.options:
-            form = replace(form, options={**form.options, "quality": quality})
-        text = (KEYWORD, provenance.to_text()) if provenance else None
-        pieces = _encoded(photo, form, small=small, text=text)
+        told = None if strip else provenance
+        pieces = _encoded(photo, form, small=small, quality=quality, provenance=told, strip=strip)
         with atomic_file(path) as temporary, temporary.open("wb") as file:
             file.writelines(pieces)
 
 
+def losses(photo: Photo, path: Path) -> tuple[str, ...]:
+    """What a file of this name will not hold of `photo`, for people; nothing for an unknown suffix."""
+    try:
+        form = format_of(path)
+    except ImageError:
+        return ()
+    found = []
+    if (bits := _bits(photo, form)) < photo.bits and photo.color.dtype != torch.uint8:
+        deeper = "floating point" if photo.bits == 32 else f"{photo.bits} bits"
+        found.append(f"{form.name} holds {bits} bits a channel, not {deeper}")
+    if photo.gray and not _mode(photo, form).startswith("L"):
+        found.append(f"{form.name} holds this gray as RGB")
+    if form.cutout and photo.alpha is not None and _is_partial(photo.alpha):
+        found.append(f"{form.name} holds no partial transparency")
+    if photo.icc_profile and "icc_profile" not in form.carries:
+        found.append(f"{form.name} holds no colour profile: its colours became sRGB")
+    lost = [name.upper() for name in ("exif", "xmp") if getattr(photo, name) and name not in form.carries]
+    if lost:
+        found.append(f"{form.name} holds no {' and no '.join(lost)}")
+    return tuple(found)
+
+
 def _encoded(
-    photo: Photo, form: Format, *, small: bool, text: tuple[str, str] | None = None
+    photo: Photo,
+    form: Format,
+    *,
+    small: bool,
+    quality: int | None,
+    provenance: Provenance | None,
+    strip: bool,
 ) -> Iterable[bytes]:
     """The bytes of the file. No encoder sees the disk: a full one is so reported as such."""
+    enable(form)
+    photo = prepared(photo, form)
+    height, width = photo.color.shape[-2:]
+    mode, bits = _mode(photo, form), _bits(photo, form)
+    along = carried(photo, form, mode, provenance=provenance, strip=strip)
+    if form is TIFF:
+        software = SOFTWARE if provenance else None
+        return tiff.encoded(_bands(photo, mode, bits), (width, height), software=software, **along)
+    if form is PNG and not (small and bits == 8):
+        bands, texts = _bands(photo, mode, bits), _texts(provenance)
+        return png.encoded(bands, (width, height), texts=texts, small=small, **along)
+    image = _drawn(photo, mode, bits)
+    buffer = BytesIO()
+    image = with_palette(image) if form is GIF and mode == "RGBA" else image
+    image.save(buffer, form.name, **save_options(form, mode, along, quality=quality, provenance=provenance))
+    return [buffer.getvalue()]
+
+
+def prepared(photo: Photo, form: Format) -> Photo:
+    """What of `photo` the format can hold: without opaque alpha, in sRGB where there is no profile.
+
+    Raises:
+        ImageError: it cannot hold this size or transparency, or these are no pixels.
+    """
     _check_shapes(photo)
     height, width = photo.color.shape[-2:]
     if max(height, width) > form.longest:
@@ -97,20 +153,68 @@ def _encoded(
             f"{form.name} holds at most {form.longest} pixels a side, not {width} x {height}; "
             "choose .png or .tif"
         )
-    if photo.alpha is not None and not any(mode.endswith("A") for mode in form.modes):
-        if _levels(photo.alpha, 255).min() < 255:
+    if photo.alpha is not None and (form.cutout or not form.has_alpha):
+        opaque = _levels(photo.alpha, 8).min() == 255
+        if not (opaque or form.has_alpha):
             raise ImageError(f"{form.name} cannot hold its transparency; choose .png or .webp")
-        photo = replace(photo, alpha=None)
-    mode = _mode(photo, form.modes)
-    if form is PNG and not small:
-        return png.encoded(_bands(photo, mode), (width, height), text=text, **metadata(photo, mode))
-    buffer = BytesIO()
-    options = _options(photo, form, mode)
-    if form is PNG and text:
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_text(*text)
-    _drawn(photo, mode).save(buffer, form.name, **options)
-    return [buffer.getvalue()]
+        photo = replace(photo, alpha=None) if opaque else photo
+    profile = photo.icc_profile
+    if profile and "icc_profile" not in carried(photo, form, _mode(photo, form)):
+        conversion = conversion_of(profile)
+        if conversion and not conversion.is_identity:
+            values = photo.color / 255 if photo.color.dtype == torch.uint8 else photo.color.float()
+            photo = replace(photo, color=conversion.to_srgb(values.cpu()).clamp(0, 1), icc_profile=None)
+    return photo
+
+
+def save_options(
+    form: Format,
+    mode: str,
+    along: Mapping[str, Any],
+    *,
+    quality: int | None = None,
+    provenance: Provenance | None = None,
+) -> dict[str, Any]:
+    """What Pillow's encoder is asked for."""
+    options = dict(along)
+    if form.quality is not None:
+        options["quality"] = quality or form.quality
+    if form in (JPEG, AVIF) and mode != "L":  # asking for it would make gray AVIF colour
+        options["subsampling"] = "4:4:4"
+    if form is PNG:
+        options["optimize"] = True
+        options["pnginfo"] = _png_info(_texts(provenance), options.pop("xmp", None))
+    if form is GIF and provenance:
+        options["comment"] = f"{KEYWORD}{provenance.to_text()}".encode()
+    return options
+
+
+def _texts(provenance: Provenance | None) -> dict[str, str]:
+    """What a PNG says in words."""
+    return {"Software": SOFTWARE, KEYWORD: provenance.to_text()} if provenance else {}
+
+
+def _png_info(texts: Mapping[str, str], xmp: bytes | None) -> PngInfo:
+    info = PngInfo()
+    for keyword, text in texts.items():
+        info.add_text(keyword, text)
+    if xmp:
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    return info
+
+
+def with_palette(image: Image.Image) -> Image.Image:
+    """An RGBA image with 255 colours, and one more for what is more transparent than opaque."""
+    indices = image.convert("RGB").quantize(255)
+    clear = image.getchannel("A").point(lambda level: 255 * (level < _HALF))
+    indices.paste(255, mask=clear)
+    indices.info["transparency"] = 255
+    return indices
+
+
+def _is_partial(alpha: Tensor) -> bool:
+    levels = _levels(alpha, 8)
+    return bool(((levels > 0) & (levels < 255)).any())
 
 
 def _check_shapes(photo: Photo) -> None:
@@ -126,65 +230,61 @@ def _check_shapes(photo: Photo) -> None:
         raise ImageError(f"its alpha has the shape {tuple(photo.alpha.shape)}; give {(1, 1, *shape[2:])}")
 
 
-def _mode(photo: Photo, modes: frozenset[str]) -> str:
-    """The mode of `modes` that keeps most of the photo."""
+def _mode(photo: Photo, form: Format) -> str:
+    """The kind of pixels that keeps most of the photo."""
     alpha = "" if photo.alpha is None else "A"
-    wanted = ["RGB" + alpha]
-    if photo.gray:
-        wanted.insert(0, "L" + alpha)
-        if photo.bits == 16 and not alpha and photo.color.dtype != torch.uint8:
-            wanted.insert(0, "I;16")
-    return next(mode for mode in wanted if mode in modes)
+    wanted = [f"L{alpha}", f"RGB{alpha}"] if photo.gray else [f"RGB{alpha}"]
+    return next((mode for mode in wanted if mode in form.modes), "RGB")
 
 
-def _drawn(photo: Photo, mode: str) -> Image.Image:
+def _bits(photo: Photo, form: Format) -> Bits:
+    """The most that both have; levels have 8."""
+    deepest = 8 if photo.color.dtype == torch.uint8 else photo.bits
+    return min(deepest, form.bits)
+
+
+def _drawn(photo: Photo, mode: str, bits: Bits = 8) -> Image.Image:
     """The pixels alone."""
-    pixels = _pixels(photo, mode)
+    pixels = _pixels(photo, mode, bits)
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
-def _bands(photo: Photo, mode: str) -> Iterator[NDArray[Any]]:
+def _bands(photo: Photo, mode: str, bits: Bits) -> Iterator[NDArray[Any]]:
     """The pixels from the top, some rows at a time, so that there is never a second copy of them all."""
     height, width = photo.color.shape[-2:]
     count = max(1, png.BAND // width)
     for top in range(0, height, count):
-        yield _pixels(photo, mode, slice(top, top + count))
+        yield _pixels(photo, mode, bits, slice(top, top + count))
 
 
-def _pixels(photo: Photo, mode: str, rows: slice = slice(None)) -> NDArray[Any]:
+def _pixels(photo: Photo, mode: str, bits: Bits, rows: slice = slice(None)) -> NDArray[Any]:
     """(rows, W, C) contiguous levels; those of a channels_last photo that has them already are its own."""
-    full = 65535 if mode == "I;16" else 255
     color = photo.color[:, :, rows]
     if photo.gray:
-        color = color[:, :1] if color.dtype == torch.uint8 else color.float().mean(1, keepdim=True)
-    planes = [_levels(color, full)]
+        same = color.dtype == torch.uint8 or bool((color == color[:, :1]).all())
+        color = color[:, :1] if same else color.float().mean(1, keepdim=True)  # which rounds
+    planes = [_levels(color, bits)]
     if photo.gray and mode.startswith("RGB"):
         planes *= 3
     if photo.alpha is not None:
-        planes.append(_levels(photo.alpha[:, :, rows], full))
+        planes.append(_levels(photo.alpha[:, :, rows], bits))
     joined = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=1)
     return np.ascontiguousarray(joined[0].transpose(1, 2, 0))
 
 
-def _levels(plane: Tensor, full: int) -> NDArray[Any]:
-    """Levels 0 to `full` of values in [0, 1], rounded half up; uint8 is 0 to 255 already.
+def _levels(plane: Tensor, bits: Bits) -> NDArray[Any]:
+    """Levels of values in [0, 1], rounded half up, or those values themselves in 32 bits; uint8 is levels.
 
     Raises:
         ImageError: a value is NaN or infinite.
     """
     if plane.dtype == torch.uint8:
-        return plane.cpu().numpy()
+        if bits == 8:
+            return plane.cpu().numpy()
+        plane = plane / 255
     if not torch.isfinite(plane).all():
         raise ImageError("some values are NaN or infinite; if a model made them, run it in float32")
-    levels = plane.detach().to("cpu", torch.float32).clamp(0, 1).mul_(full).add_(0.5)
-    return levels.numpy().astype(np.uint8 if full == 255 else np.uint16)  # which rounds down
-
-
-def _options(photo: Photo, form: Format, mode: str) -> dict[str, Any]:
-    options = {**form.options, **metadata(photo, mode)}
-    if form.name in (JPEG.name, AVIF.name) and mode != "L":  # asking for it would make gray AVIF colour
-        options["subsampling"] = "4:4:4"
-    if form is TIFF and photo.exif is not None:
-        # Only Pillow's own writer, which does not compress, stores the EXIF and GPS directories.
-        options["compression"] = "raw"
-    return options
+    values = plane.detach().to("cpu", torch.float32).clamp(0, 1)
+    if bits == 32:
+        return values.numpy()
+    return values.mul_(2**bits - 1).add_(0.5).numpy().astype(np.uint8 if bits == 8 else np.uint16)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from restore.errors import ImageError, RestoreError
-from restore.images import size_of
+from restore.images import MAX_PIXELS, size_of
 from restore.inference.batch import Existing, Job, Outcome
 from restore.inference.done import Done
 from restore.inference.output import Output
@@ -47,7 +47,9 @@ def preview(
     for job in jobs:
         try:
             settled = done.settled(job)
-            width, height = (0, 0) if settled else _size(job.source, max_pixels)
+            width, height = (
+                (0, 0) if settled else _size(job.source, MAX_PIXELS if max_pixels is None else max_pixels)
+            )
         except RestoreError as error:
             settled = Outcome(job.source, "failed", job.destination, str(error), error=error)
         yield settled or Outcome(
@@ -62,10 +64,10 @@ def preview(
         )
 
 
-def _size(source: Path, limit: int | None) -> tuple[int, int]:
+def _size(source: Path, limit: int) -> tuple[int, int]:
     """Width and height of an image that may be read."""
     width, height = size_of(source)
-    if limit is not None and width * height > limit:
+    if width * height > limit:
         raise ImageError(
             f"cannot read '{source}': it has more than {limit} pixels ({width} x {height}); give "
             f"--max-pixels {width * height} if you trust it"

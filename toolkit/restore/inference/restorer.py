@@ -13,12 +13,13 @@ from torch import Tensor
 from restore.checkpoint import LoadedModel, load_model
 from restore.config import Engine, Precision
 from restore.errors import ImageError, UsageError
-from restore.images import Photo, from_pil, to_pil
+from restore.images import Photo, conversion_of, from_pil, to_pil
+from restore.inference.color import as_values, in_srgb, without_bleeding
 from restore.inference.engines import engine_network, engine_precision
 from restore.inference.hardware import DTYPES, choose_device, choose_precision, tile_side
-from restore.inference.network import torch_network
+from restore.inference.network import Network, torch_network
 from restore.registry import Registry, discover
-from restore.resizing import imresize
+from restore.resizing import cubic_reach, imresize
 from restore.tiling import map_tiles
 
 __all__ = ["Progress", "Restorer", "TileSize", "load"]
@@ -117,7 +118,7 @@ class Restorer:
 
         Returns:
             The same kind of thing, `scale` times larger, in [0, 1]. Alpha is enlarged bicubically; gray
-            stays gray.
+            stays gray. A photo stays in the colours of its profile, which the model sees as sRGB.
         """
         if isinstance(image, Image.Image):
             return to_pil(self._photo(from_pil(image), progress))
@@ -147,20 +148,37 @@ class Restorer:
     def _photo(self, photo: Photo, progress: Progress | None) -> Photo:
         size = (photo.color.shape[-2] * self.scale, photo.color.shape[-1] * self.scale)
         channels = 1 if photo.gray else 3
+        network, notes = self._network_for(photo)
         # Of a large photo even one copy in float32 would be too much: tiles become levels one by one.
         dtype = torch.uint8 if photo.bits == 8 else torch.float32
         color = torch.empty(1, channels, *size, dtype=dtype, memory_format=torch.channels_last)
-        self._fill(color, photo.color, progress)
         alpha = photo.alpha
+        self._fill(color, without_bleeding(photo.color, alpha), progress, network)
         if alpha is not None:
-            alpha = _ready(imresize(alpha, size), dtype).to(dtype)
-        return replace(photo, color=color.expand(1, 3, *size), alpha=alpha)
+            alpha = _ready(imresize(as_values(alpha), size), dtype).to(dtype)
+        dpi = photo.dpi and (photo.dpi[0] * self.scale, photo.dpi[1] * self.scale)  # a print keeps its size
+        color = color.expand(1, 3, *size)
+        return replace(photo, color=color, alpha=alpha, dpi=dpi, notes=photo.notes + notes)
 
-    def _fill(self, result: Tensor, image: Tensor, progress: Progress | None) -> None:
+    def _network_for(self, photo: Photo) -> tuple[Network | None, tuple[str, ...]]:
+        """The network for the colours of a photo, if it is not the one for sRGB, and what to say of them."""
+        if photo.icc_profile is None:
+            return None, ()
+        conversion = conversion_of(photo.icc_profile)
+        if conversion is None:
+            return None, ("its colour profile is not one of a matrix: the model took its colours for sRGB",)
+        return (None if conversion.is_identity else in_srgb(self._network, conversion)), ()
+
+    def _fill(
+        self, result: Tensor, image: Tensor, progress: Progress | None, network: Network | None = None
+    ) -> None:
         """Restore `image` tile by tile into `result`, of one channel (their mean) or three."""
         size = self._tile_size(image.shape[-2], image.shape[-1])
         done, area = 0, result.shape[-2] * result.shape[-1]
-        restored = map_tiles(self._network, image.float(), scale=self.scale, size=size, halo=self.margin or 0)
+        halo = max(self.margin or 0, cubic_reach(self.scale) if network else 0)
+        restored = map_tiles(
+            network or self._network, as_values(image), scale=self.scale, size=size, halo=halo
+        )
         for tile, inner in restored:
             done += inner.shape[-2] * inner.shape[-1]
             wanted = inner if result.shape[1] == 3 else inner.mean(1, keepdim=True)

@@ -5,11 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from restore.errors import ImageError, RestoreError
-from restore.images import Photo, Provenance, read, read_provenance, write
+from restore.images import (
+    Animation,
+    Photo,
+    Provenance,
+    holds_animation,
+    losses,
+    read,
+    read_all,
+    read_provenance,
+    write,
+    write_animation,
+)
 from restore.inference.batch import Existing, Job, Outcome
 from restore.inference.claims import Claim, claim, sweep
 from restore.inference.done import Done
@@ -39,9 +51,11 @@ class Task:
         self._swept: set[Path] = set()
         self._made: list[Path] = []
 
-    def read(self, source: Path) -> Photo:
-        """As `restore.images.read`."""
-        return read(source, **self._limit)
+    def read(self, job: Job) -> Photo | Animation:
+        """All frames, where the output has a place for them."""
+        first = read(job.source, **self._limit)
+        moving = first.frames > 1 and holds_animation(job.destination)
+        return read_all(job.source, **self._limit) if moving else first
 
     def claim(self, destination: Path) -> Claim | None:
         """As `restore.inference.claims.claim`."""
@@ -95,7 +109,7 @@ class Work:
     def restore(self, watch: Watch) -> None:
         """The second stage, in the caller's thread."""
         photo = self._state
-        if isinstance(photo, Photo):
+        if isinstance(photo, Photo | Animation):
             with watch(self.job) as progress:
                 self._state = self._tried(lambda: self._restored(photo, progress))
 
@@ -103,7 +117,7 @@ class Work:
         """The third stage."""
         photo = self._state
         try:
-            if isinstance(photo, Photo):
+            if isinstance(photo, Photo | Animation):
                 return self._tried(lambda: self._written(photo)) or self._done(photo)
             if photo is None:
                 raise RuntimeError(f"'{self.job.source}' was never begun")
@@ -112,7 +126,7 @@ class Work:
             if self._claim:
                 self._task.release(self._claim)
 
-    def _begin(self) -> Photo | Outcome | None:
+    def _begin(self) -> Photo | Animation | Outcome | None:
         """`None` if another process works on it."""
         source, done = self.job.source, self._task.done
         self._task.sweep(self.job.destination.parent)
@@ -125,31 +139,50 @@ class Work:
             return settled
         before = _stamp(source)
         self._provenance = done.provenance(self.job)
-        photo = self._task.read(source)
+        photo = self._task.read(self.job)
         if _stamp(source) != before:
             raise ImageError(f"'{source}' changed while it was read: run this again")
         return photo
 
-    def _restored(self, photo: Photo, progress: Progress | None) -> Photo:
+    def _restored(self, photo: Photo | Animation, progress: Progress | None) -> Photo | Animation:
+        if isinstance(photo, Photo):
+            return self._enlarged(photo, progress)
+        frames = []
+        for frame in photo.frames:
+            frames.append(self._enlarged(frame, None))
+            if progress:
+                progress(len(frames) / len(photo.frames))
+        return replace(photo, frames=tuple(frames))
+
+    def _enlarged(self, photo: Photo, progress: Progress | None) -> Photo:
         output, restorer = self._task.output, self._task.restorer
         height, width = photo.color.shape[-2:]
         self._notes = output.notes((width, height), restorer.scale)
         restored = restorer.upscale(photo, progress)
         return resized(restored, output.size((width, height), restorer.scale))
 
-    def _written(self, photo: Photo) -> None:
+    def _written(self, photo: Photo | Animation) -> None:
         held, output, provenance = self._claim, self._task.output, self._provenance
         if held is None or provenance is None:
             raise RuntimeError(f"'{self.job.source}' was never begun")
         with _cannot_write(self.job.destination, held.temporary):
-            write(
-                photo,
-                held.temporary,
-                small=output.small,
-                quality=output.quality,
-                provenance=provenance,
-                strip=output.strip,
-            )
+            if isinstance(photo, Animation):
+                write_animation(
+                    photo,
+                    held.temporary,
+                    quality=output.quality,
+                    provenance=provenance,
+                    strip=output.strip,
+                )
+            else:
+                write(
+                    photo,
+                    held.temporary,
+                    small=output.small,
+                    quality=output.quality,
+                    provenance=provenance,
+                    strip=output.strip,
+                )
             if read_provenance(held.temporary) != provenance:
                 remember(held.temporary, self.job.destination.name, provenance)
             held.publish()
@@ -163,16 +196,19 @@ class Work:
         finally:
             self._seconds += time.perf_counter() - begin
 
-    def _done(self, photo: Photo) -> Outcome:
-        height, width = photo.color.shape[-2:]
-        frames = (f"only the first of its {photo.frames} frames was used",) if photo.frames > 1 else ()
+    def _done(self, photo: Photo | Animation) -> Outcome:
+        first = photo.frames[0] if isinstance(photo, Animation) else photo
+        height, width = first.color.shape[-2:]
+        notes = (*first.notes, *losses(first, self.job.destination), *self._notes)
+        if isinstance(photo, Photo) and photo.frames > 1:
+            notes += (f"only the first of its {photo.frames} frames was used",)
         return Outcome(
             self.job.source,
             "done",
             self.job.destination,
             size=(width, height),
             seconds=self._seconds,
-            notes=frames + self._notes,
+            notes=notes,
         )
 
 

@@ -1,0 +1,332 @@
+"""Colours: the model sees sRGB, the file stays in its own profile; transparent pixels have no colour."""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+import restore
+from restore.images import Photo, conversion_of, read, write
+from restore.images.color import Conversion, gray_profile, matrix_profile
+from restore.inference import Restorer
+from restore.inference.color import without_bleeding
+
+D65 = (0.3127, 0.3290)
+D50 = np.array([0.9642, 1.0, 0.8249])
+# Published: SMPTE EG 432-1 with the curve of IEC 61966-2-1; Adobe RGB (1998) Color Image Encoding, 4.3.
+DISPLAY_P3 = [(0.680, 0.320), (0.265, 0.690), (0.150, 0.060)]
+ADOBE_RGB = [(0.64, 0.33), (0.21, 0.71), (0.15, 0.06)]
+SRGB_CURVE = b"para" + bytes(4) + struct.pack(">HH5i", 3, 0, 157286, 62119, 3417, 5072, 2651)
+ADOBE_CURVE = b"curv" + bytes(4) + struct.pack(">IH", 1, 0x0233)  # 2 + 51/256
+TABLE_CURVE = (
+    b"curv"
+    + bytes(4)
+    + struct.pack(">I1024H", 1024, *(round(65535 * (i / 1023) ** 1.8) for i in range(1024)))
+)
+
+
+def profile(primaries: list[tuple[float, float]], curve: bytes) -> bytes:
+    """A version 2 display profile, built from the ICC specification and not from the code under test."""
+
+    def xyz(x: float, y: float) -> NDArray[np.float64]:
+        return np.array([x / y, 1.0, (1 - x - y) / y])
+
+    columns = np.stack([xyz(*primary) for primary in primaries], axis=1)
+    columns = columns * np.linalg.solve(columns, xyz(*D65))
+    cone = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+    adapted = np.linalg.inv(cone) @ np.diag(cone @ D50 / (cone @ xyz(*D65))) @ cone @ columns
+    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(78)
+    tags = {b"desc": text, b"cprt": b"text" + bytes(4) + b"none\0", b"wtpt": tag_of(D50)}
+    tags |= {name: tag_of(adapted[:, i]) for i, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))}
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    return assembled(b"RGB ", tags)
+
+
+def tag_of(xyz: NDArray[np.float64]) -> bytes:
+    return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(value * 65536) for value in xyz))
+
+
+def assembled(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+    start, table, body = 132 + 12 * len(tags), b"", b""
+    for name, data in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    head = struct.pack(">I4sI4s4s4s", start + len(body), b"lcms", 0x02100000, b"mntr", space, b"XYZ ")
+    head += struct.pack(">6H", 2020, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + tag_of(D50)[8:]
+    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+PROFILES = {
+    "Display P3": profile(DISPLAY_P3, SRGB_CURVE),
+    "Adobe RGB": profile(ADOBE_RGB, ADOBE_CURVE),
+    "a table": profile(ADOBE_RGB, TABLE_CURVE),
+}
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def conversion(data: bytes) -> Conversion:
+    found = conversion_of(data)
+    assert found is not None
+    return found
+
+
+def colors(*values: tuple[float, ...]) -> torch.Tensor:
+    """(1, 3, 1, n)."""
+    return torch.tensor(values).T[None, :, None].float()
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_colors_within_srgb_become_what_littlecms_makes_of_them(name: str) -> None:
+    levels = np.random.default_rng(0).integers(60, 200, (1, 500, 3), np.uint8)
+    ours = conversion(PROFILES[name]).to_srgb(torch.from_numpy(levels / 255).permute(2, 0, 1)[None].float())
+    inside = ((ours > 0.02) & (ours < 0.98)).all(1)[0].numpy()
+    source = ImageCms.ImageCmsProfile(BytesIO(PROFILES[name]))
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    theirs = ImageCms.profileToProfile(
+        Image.fromarray(levels), source, ImageCms.createProfile("sRGB"), intent, "RGB"
+    )
+    difference = ours[0].permute(1, 2, 0).numpy() * 255 - np.array(theirs)
+    assert inside.mean() > 0.5
+    assert np.abs(difference[inside]).max() < 1.1  # theirs is rounded, and computed with 8 to 16 bits
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_color_without_detail_is_itself(name: str) -> None:
+    known = conversion(PROFILES[name])
+    steps = torch.linspace(0, 1, 18)
+    grid = torch.cartesian_prod(steps, steps, steps).T[None, :, None].contiguous()
+    assert known.to_srgb(grid).min() < -0.1
+    assert torch.equal(known.with_detail(grid, torch.zeros_like(grid)), grid)
+    assert not known.is_identity
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_detail_of_grays_is_that_of_srgb(name: str) -> None:
+    known = conversion(PROFILES[name])
+    gray = torch.linspace(0.1, 0.8, 15).expand(1, 3, 1, 15)
+    detail = torch.tensor([0.01, -0.02, 0.015]).view(1, 3, 1, 1).expand(1, 3, 1, 15)
+    changed = known.to_srgb(known.with_detail(gray, detail))
+    torch.testing.assert_close(changed - known.to_srgb(gray), detail, rtol=0.1, atol=2e-3)
+
+
+def test_reds_of_display_p3_are_the_published_ones_in_srgb() -> None:
+    red = conversion(PROFILES["Display P3"]).to_srgb(colors((1, 0, 0)))[0, :, 0, 0]
+    assert red.tolist() == pytest.approx([1.0930, -0.2267, -0.1501], abs=1e-3)  # CSS Color 4
+
+
+@pytest.mark.parametrize("data", [SRGB, profile([(0.64, 0.33), (0.3, 0.6), (0.15, 0.06)], SRGB_CURVE)])
+def test_srgb_by_any_maker_is_known(data: bytes) -> None:
+    assert conversion(data).is_identity
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"short",
+        SRGB[:300],
+        assembled(b"RGB ", {b"A2B0": b"mft1"}),
+        PROFILES["Adobe RGB"].replace(ADOBE_CURVE, b"curv" + bytes(10)),
+        profile(ADOBE_RGB, b"curv" + bytes(4) + struct.pack(">I3H", 3, 0, 60000, 5)),
+        profile(ADOBE_RGB, b"para" + bytes(4) + struct.pack(">HH", 9, 0)),
+    ],
+)
+def test_what_is_no_sound_matrix_profile_is_no_conversion(data: bytes) -> None:
+    found = conversion_of(data)
+    color = colors((0.2, 0.5, 0.9))
+    assert found is None or bool(found.with_detail(color, found.to_srgb(color)).isfinite().all())
+
+
+# Through the model ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def enhancenet() -> Restorer:
+    return restore.load("enhancenet:e", device="cpu", precision="fp32")
+
+
+def patches(side: int = 56) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """27 flat colours, and the picture in which each is a square larger than the model's receptive field."""
+    flat = np.array(list(product((0.2, 0.5, 0.8), repeat=3)))
+    flat = (flat * 65535).astype(np.uint16)
+    return flat, np.kron(flat.reshape(3, 9, 3), np.ones((side, side, 1), np.uint16))
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("Display P3", ".png"), ("Adobe RGB", ".tif")])
+def test_flat_patches_shift_by_less_than_a_level(
+    tmp_path: Path, enhancenet: Restorer, name: str, suffix: str
+) -> None:
+    flat, picture = patches()
+    image = torch.from_numpy(picture.astype(np.float32) / 65535).permute(2, 0, 1)[None]
+    write(Photo(image, bits=16, icc_profile=PROFILES[name]), tmp_path / f"a{suffix}")
+    enlarged = enhancenet.upscale(read(tmp_path / f"a{suffix}"))
+    write(enlarged, tmp_path / f"b{suffix}")
+    back = read(tmp_path / f"b{suffix}")
+    assert (back.icc_profile, back.bits) == (PROFILES[name], 16)
+    middle = back.color[0, :, 112::224, 112::224].permute(1, 2, 0).reshape(27, 3).numpy()
+    shift = np.abs(middle - flat / 65535) * 255
+    print(f"{name} {suffix}: flat patches shift by at most {shift.max():.3f} levels")  # noqa: T201
+    assert shift.max() < 1
+
+
+def test_colors_of_a_profile_are_seen_as_srgb(enhancenet: Restorer) -> None:
+    seen: list[torch.Tensor] = []
+
+    def network(tile: torch.Tensor) -> torch.Tensor:
+        seen.append(tile)
+        return tile
+
+    restorer = Restorer(restore.load("bicubic", scale=1, device="cpu").model, device="cpu")
+    restorer._network = network
+    color = colors((0.2, 0.5, 0.9), (1.0, 0.0, 0.0)).expand(1, 3, 3, 2).contiguous()
+    result = restorer.upscale(Photo(color, bits=16, icc_profile=PROFILES["Display P3"]))
+    expected = conversion(PROFILES["Display P3"]).to_srgb(color).clamp(0, 1)
+    torch.testing.assert_close(seen[0], expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(result.color, color, rtol=0, atol=2e-5)
+
+
+def test_a_profile_of_tables_is_kept_and_said_to_be_unknown() -> None:
+    photo = Photo(torch.rand(1, 3, 4, 4), icc_profile=assembled(b"RGB ", {b"A2B0": b"mft1" + bytes(40)}))
+    enlarged = restore.load("bicubic", scale=2, device="cpu").upscale(photo)
+    assert enlarged.icc_profile == photo.icc_profile
+    assert "took its colours for sRGB" in enlarged.notes[0]
+
+
+@pytest.mark.parametrize("name", ["Display P3", "Adobe RGB"])
+def test_where_a_format_has_no_profile_colors_become_srgb(tmp_path: Path, name: str) -> None:
+    levels = torch.full((1, 3, 8, 8), 150, dtype=torch.uint8)
+    levels[:, 0] = 190
+    write(Photo(levels, icc_profile=PROFILES[name]), tmp_path / "a.bmp")
+    expected = conversion(PROFILES[name]).to_srgb(levels / 255)
+    assert (read(tmp_path / "a.bmp").color - expected).abs().max() < 0.51 / 255
+
+
+# Gamma and chromaticities of PNG ----------------------------------------------------------------------
+
+
+def png_saying(chunks: dict[bytes, bytes], mode: str, path: Path) -> Path:
+    image = Image.new(mode, (4, 3), 150 if mode == "L" else (200, 100, 50))
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    data = buffer.getvalue()
+    import zlib
+
+    words = b"".join(
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in chunks.items()
+    )
+    path.write_bytes(data[:33] + words + data[33:])
+    return path
+
+
+ADOBE_CHRM = struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)
+SRGB_CHRM = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+
+
+def test_gamma_and_chromaticities_mean_what_the_profile_would(tmp_path: Path) -> None:
+    chunks = {b"gAMA": struct.pack(">I", 45471), b"cHRM": ADOBE_CHRM}  # 1 / 2.1992
+    photo = read(png_saying(chunks, "RGB", tmp_path / "a.png"))
+    assert photo.icc_profile is None or conversion(photo.icc_profile)
+    grid = torch.rand(1, 3, 5, 5)
+    assert photo.icc_profile is not None
+    ours, real = conversion(photo.icc_profile).to_srgb(grid), conversion(PROFILES["Adobe RGB"]).to_srgb(grid)
+    assert (ours - real).abs().max() < 2e-3
+    write(photo, tmp_path / "b.tif")
+    assert read(tmp_path / "b.tif").icc_profile == photo.icc_profile
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.8])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_gamma_alone_is_honoured(tmp_path: Path, gamma: float, mode: str) -> None:
+    path = png_saying({b"gAMA": struct.pack(">I", round(100000 / gamma))}, mode, tmp_path / "a.png")
+    photo = read(path)
+    assert photo.icc_profile is not None
+    gray = conversion(photo.icc_profile).to_srgb(colors((0.5, 0.5, 0.5)))[0, :, 0, 0]
+    linear = 0.5**gamma
+    assert gray.tolist() == pytest.approx([1.055 * linear ** (1 / 2.4) - 0.055] * 3, abs=1e-3)
+    ImageCms.ImageCmsProfile(BytesIO(photo.icc_profile))  # others read it
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        {b"gAMA": struct.pack(">I", 45455)},
+        {b"gAMA": struct.pack(">I", 45455), b"cHRM": SRGB_CHRM},
+        {b"sRGB": b"\0", b"gAMA": struct.pack(">I", 100000)},
+        {b"gAMA": bytes(4)},
+        {b"cHRM": bytes(32)},
+        {b"cHRM": struct.pack(">8I", *[20000, 20000] * 4)},
+    ],
+)
+def test_words_for_srgb_and_nonsense_make_no_profile(tmp_path: Path, chunks: dict[bytes, bytes]) -> None:
+    assert read(png_saying(chunks, "RGB", tmp_path / "a.png")).icc_profile is None
+
+
+def test_an_embedded_profile_goes_before_gamma(tmp_path: Path) -> None:
+    import zlib
+
+    chunks = {
+        b"iCCP": b"x\0\0" + zlib.compress(PROFILES["Display P3"]),
+        b"gAMA": struct.pack(">I", 100000),
+    }
+    assert read(png_saying(chunks, "RGB", tmp_path / "a.png")).icc_profile == PROFILES["Display P3"]
+
+
+@pytest.mark.parametrize(
+    "data", [matrix_profile(2.2, (0.3127, 0.329, *np.ravel(ADOBE_RGB))), gray_profile(1.8)]
+)
+def test_profiles_that_are_made_are_read_by_littlecms(data: bytes) -> None:
+    assert ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(data))).startswith("Made from")
+
+
+# Transparency -----------------------------------------------------------------------------------------
+
+
+def disc(side: int = 40) -> Image.Image:
+    """Red within a circle with a soft rim, and fully transparent green around."""
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    alpha = (np.clip(side / 3 - np.hypot(x, y), 0, 1) * 255).astype(np.uint8)
+    pixels = np.zeros((side, side, 4), np.uint8)
+    pixels[..., 0], pixels[..., 1], pixels[..., 3] = 255 * (alpha > 0), 255 * (alpha == 0), alpha
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("model", ["bicubic", "enhancenet:e"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_transparent_green_does_not_bleed_into_a_red_disc(tmp_path: Path, model: str, suffix: str) -> None:
+    disc().save(tmp_path / "a.png")
+    enlarged = restore.load(model, scale=4, device="cpu", precision="fp32").upscale(read(tmp_path / "a.png"))
+    write(enlarged, tmp_path / f"b{suffix}")
+    pixels: NDArray[Any] = np.array(Image.open(tmp_path / f"b{suffix}").convert("RGBA")).astype(int)
+    visible = pixels[..., 3] > 0
+    assert visible.any()
+    assert not visible.all()
+    seen_green = (pixels[..., 1] * pixels[..., 3] / 255)[visible]
+    assert seen_green.max() < (3 if suffix != ".webp" else 12)  # WebP is lossy
+    assert (pixels[..., 0][pixels[..., 3] > 16]).min() > 245
+
+
+def test_visible_colors_stay_as_they_are_and_hidden_ones_come_from_around() -> None:
+    color, alpha = torch.rand(1, 3, 13, 9), torch.zeros(1, 1, 13, 9)
+    alpha[..., 3:6, 2:4] = torch.rand(3, 2) * 0.9 + 0.1
+    filled = without_bleeding(color, alpha)
+    seen = (alpha > 0).expand_as(color)
+    assert torch.equal(filled[seen], color[seen])
+    low, high = color[seen].min(), color[seen].max()
+    assert ((filled >= low - 1e-6) & (filled <= high + 1e-6)).all()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, None])
+def test_nothing_is_filled_where_nothing_or_everything_is_visible(alpha: float | None) -> None:
+    color = torch.rand(1, 3, 5, 7)
+    plane = None if alpha is None else torch.full((1, 1, 5, 7), alpha)
+    assert without_bleeding(color, plane) is color

@@ -1,0 +1,97 @@
+"""Files with more bits than Pillow keeps: 16-bit colour of PNG and TIFF, and TIFF in floating point.
+
+Pillow cuts 16-bit colour to 8 bits, and does not know gray with alpha of 16 bits or colour in floating point
+in TIFF. imagecodecs (libpng) and tifffile keep them; they are imported when such a file comes.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from PIL import PngImagePlugin, TiffImagePlugin
+from torch import Tensor
+
+from restore.errors import ImageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+__all__ = ["bits_of", "is_deep", "png_planes", "tiff_page", "tiff_planes"]
+
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
+_ASSOCIATED = 1
+_STRAIGHT = 2
+_FLOAT = 3
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether Pillow would cut the pixels of a file that it has opened, and not decoded yet, to 8 bits."""
+    if not isinstance(image, PngImagePlugin.PngImageFile | TiffImagePlugin.TiffImageFile) or not image.tile:
+        return False
+    return image.mode in {"RGB", "RGBA", "LA", "RGBX"} and ";16" in str(image.tile[0].args)
+
+
+def png_planes(file: IO[bytes]) -> Tensor:
+    """``(1, C, H, W)`` float32 in [0, 1]."""
+    import imagecodecs
+
+    file.seek(0)
+    levels: NDArray[Any] = np.atleast_3d(imagecodecs.png_decode(file.read()))
+    return _planes(levels)
+
+
+def tiff_page(file: IO[bytes]) -> Any:
+    """The first page of a TIFF file, not decoded, as tifffile tells of it."""
+    import tifffile
+
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of odd tags is for nobody
+    file.seek(0)
+    return tifffile.TiffFile(file).pages.first
+
+
+def bits_of(page: Any) -> Literal[8, 16, 32]:
+    """Bits a channel of a page that are worth writing."""
+    if page.sampleformat == _FLOAT:
+        return 32
+    return 16 if page.bitspersample > 8 else 8
+
+
+def tiff_planes(page: Any) -> Tensor:
+    """``(1, C, H, W)`` of a page as it lies, not turned: float32 in [0, 1], C is 1 or 3, 1 more with alpha.
+
+    Raises:
+        ImageError: it is not gray or RGB, or its values have no known range.
+    """
+    known = page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB)
+    if not known or page.axes not in ("YX", "YXS", "SYX"):
+        raise ImageError("it is a TIFF of a kind that is not known; convert it to 8- or 16-bit RGB")
+    values: NDArray[Any] = np.atleast_3d(page.asarray(maxworkers=1))
+    if page.axes == "SYX":
+        values = values.transpose(1, 2, 0)
+    colors = 3 if page.photometric == _RGB else 1
+    kinds = [int(kind) for kind in page.extrasamples][: values.shape[2] - colors]
+    alpha = next((index for index, kind in enumerate(kinds) if kind in (_ASSOCIATED, _STRAIGHT)), None)
+    channels = [*range(colors), *([] if alpha is None else [colors + alpha])]
+    planes = _planes(values[..., channels], page.bitspersample)
+    if page.photometric == _WHITE_IS_ZERO:
+        planes[:, :1] = 1 - planes[:, :1]
+    if alpha is not None and kinds[alpha] == _ASSOCIATED:
+        opacity = planes[:, -1:]
+        planes[:, :-1] = torch.where(opacity > 0, planes[:, :-1] / opacity, 0.0).clamp(0, 1)
+    return planes
+
+
+def _planes(values: NDArray[Any], bits: int = 16) -> Tensor:
+    """From (H, W, C)."""
+    full = 1 if values.dtype.kind == "f" else 2**bits - 1
+    low, high = values.min(), values.max()
+    if values.dtype.kind not in "uf" or not (low >= 0 and high <= full):  # so that NaN is refused as well
+        raise ImageError(
+            f"its values run from {low} to {high} where 0 to {full} is expected; convert it to 16-bit RGB"
+        )
+    scaled = np.divide(values, full, dtype=np.float64 if bits > 24 else np.float32).astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))[None]

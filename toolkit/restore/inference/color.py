@@ -1,0 +1,69 @@
+"""What a network is shown of a photo: sRGB, and no colour that nobody sees."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from restore.images import Conversion
+from restore.inference.network import Network
+from restore.resizing import imresize
+
+__all__ = ["as_values", "in_srgb", "without_bleeding"]
+
+
+def as_values(plane: Tensor) -> Tensor:
+    """Levels or values as float32 in [0, 1]."""
+    return plane / 255 if plane.dtype == torch.uint8 else plane.float()
+
+
+def in_srgb(network: Network, conversion: Conversion) -> Network:
+    """The same network for colours of another profile.
+
+    It sees sRGB. What it makes of that beyond a bicubic enlargement is added to the bicubic enlargement of
+    the colours themselves, so that those beyond sRGB stay what they are.
+    """
+
+    def run(tile: Tensor) -> Tensor:
+        tile = tile.cpu()
+        seen = conversion.to_srgb(tile).clamp(0, 1)
+        restored = network(seen).cpu()
+        size = (restored.shape[-2], restored.shape[-1])
+        return conversion.with_detail(imresize(tile, size), restored - imresize(seen, size))
+
+    return run
+
+
+def without_bleeding(color: Tensor, alpha: Tensor | None) -> Tensor:
+    """`color` with fully transparent pixels in the colours of the visible ones around them.
+
+    Each becomes the mean, weighted by alpha, of the smallest square of 2, 4, 8, ... pixels on a grid that has
+    anything visible in it. What is visible stays as it is.
+
+    Args:
+        color: ``(1, 3, H, W)``, float in [0, 1] or levels.
+        alpha: ``(1, 1, H, W)``, the same.
+
+    Returns:
+        `color` itself, if there is nothing to fill or nothing visible.
+    """
+    if alpha is None:
+        return color
+    hidden = alpha == 0
+    if not hidden.any() or hidden.all():
+        return color
+    weight = as_values(alpha)
+    values = as_values(color)
+    return values.where(~hidden, _spread(values * weight, weight))
+
+
+def _spread(weighted: Tensor, weight: Tensor) -> Tensor:
+    """Colour where there is weight, and that of a coarser copy where there is none."""
+    mean = weighted / weight.clamp(min=1e-12)
+    if bool((weight > 0).all()) or max(weight.shape[-2:]) == 1:
+        return mean
+    height, width = weight.shape[-2:]
+    odd = (0, width % 2, 0, height % 2)
+    coarse = _spread(F.avg_pool2d(F.pad(weighted, odd), 2), F.avg_pool2d(F.pad(weight, odd), 2))
+    return mean.where(weight > 0, F.interpolate(coarse, scale_factor=2)[..., :height, :width])
