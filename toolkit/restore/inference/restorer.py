@@ -16,6 +16,7 @@ from restore.errors import ImageError, UsageError
 from restore.images import Photo, conversion_of, from_pil, to_pil
 from restore.inference.color import as_values, in_srgb, without_bleeding
 from restore.inference.engines import engine_network, engine_precision
+from restore.inference.gpu import fetched
 from restore.inference.hardware import DTYPES, choose_device, choose_precision, tile_side
 from restore.inference.network import Network, torch_network
 from restore.registry import Registry, discover
@@ -182,7 +183,7 @@ class Restorer:
         for tile, inner in restored:
             done += inner.shape[-2] * inner.shape[-1]
             wanted = inner if result.shape[1] == 3 else inner.mean(1, keepdim=True)
-            tile.place(result, self.scale).copy_(_ready(wanted, result.dtype))
+            tile.place(result, self.scale).copy_(fetched(_ready(wanted, result.dtype), result.dtype))
             del inner, wanted  # before the next tile needs the room
             if progress:
                 progress(done / area)
