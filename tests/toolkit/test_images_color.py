@@ -6,7 +6,7 @@ import struct
 from io import BytesIO
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 import restore
-from restore.images import Photo, conversion_of, read, write
+from restore.config import Alpha
+from restore.images import Photo, conversion_of, from_pil, read, write
 from restore.images.color import Conversion, gray_profile, matrix_profile
 from restore.inference import Restorer
 from restore.inference.color import without_bleeding
@@ -313,6 +314,21 @@ def test_transparent_green_does_not_bleed_into_a_red_disc(tmp_path: Path, model:
     seen_green = (pixels[..., 1] * pixels[..., 3] / 255)[visible]
     assert seen_green.max() < (3 if suffix != ".webp" else 12)  # WebP is lossy
     assert (pixels[..., 0][pixels[..., 3] > 16]).min() > 245
+
+
+def test_alpha_is_enlarged_by_the_model_if_asked_for() -> None:
+    photo = from_pil(disc())
+    assert photo.alpha is not None
+    by_model = restore.load("enhancenet:e", device="cpu", precision="fp32", alpha="model")
+    planes = {
+        name: restore.load("enhancenet:e", device="cpu", precision="fp32", alpha=name).upscale(photo).alpha
+        for name in get_args(Alpha)
+    }
+    expected = by_model.restore(photo.alpha.expand(1, 3, -1, -1)).mean(1, keepdim=True)
+    assert planes["model"] is not None
+    assert planes["bicubic"] is not None
+    assert (planes["model"].float() / 255 - expected).abs().max() < 0.6 / 255
+    assert (planes["bicubic"].float() / 255 - expected).abs().max() > 5 / 255
 
 
 def test_visible_colors_stay_as_they_are_and_hidden_ones_come_from_around() -> None:

@@ -10,7 +10,7 @@ import typer
 
 from restore.cli import console
 from restore.cli.streams import streams
-from restore.config import Engine, Precision
+from restore.config import Alpha, Engine, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +65,7 @@ def upscale(
     engine: Annotated[
         Engine, typer.Option(help="What runs the network; other engines than torch run on the CPU.")
     ] = "torch",
+    alpha: Annotated[Alpha, typer.Option(help="What enlarges transparency.")] = "bicubic",
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Go into subfolders.")] = False,
     existing: Annotated[
         Literal["overwrite", "skip", "error"] | None,
@@ -105,6 +106,7 @@ def upscale(
         precision=precision,
         tile=_tile(tile),
         engine=engine,
+        alpha=alpha,
         registry=registry,
     )
     console.tell_notes(restorer)

@@ -87,7 +87,7 @@ def recorded(network: Network, tile: Tensor, device: torch.device) -> Network:
     """
     with torch.cuda.device(device):
         given = tile.to(device, copy=True)
-        aside = torch.cuda.Stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             network(given)  # libraries choose their algorithms at the first call, which cannot be recorded
