@@ -24,7 +24,7 @@ class Faithfulness:
     """What can be said of a result and its input alone."""
 
     consistency: float
-    """PSNR in dB between the input and the result, reduced to its size; infinite where they are equal."""
+    """PSNR in dB between the input and the result, reduced to its size; above 100 where they are equal."""
     shift: tuple[float, float, float]
     """How much redder, greener and bluer the result is in the mean, in levels of 255."""
 
