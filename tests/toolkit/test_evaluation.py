@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 import restore
+import restore.images
 from restore import faithfulness
 from restore.cli import main
 from restore.errors import DataError, UnknownNameError
@@ -402,3 +403,28 @@ def test_upscale_tells_how_true_a_result_is(run: Run, targets: Path) -> None:
     done = run(targets / "a.png", "--model", "bicubic", "--check", command="upscale")
     assert done.returncode == 0, done.stderr
     assert "a_x4.png: consistency" in done.stderr
+    assert sorted(path.name for path in targets.glob("a*")) == ["a.png", "a_x4.png"]
+
+
+def test_what_a_result_says_of_its_input_is_in_the_json_and_drawn_beside_it(run: Run, targets: Path) -> None:
+    done = run(targets / "a.png", "--model", "bicubic", "--json", "--check-map", command="upscale")
+    found = json.loads(done.stdout)
+    restored, degraded = (restore.images.read(targets / name).color for name in ("a_x4.png", "a.png"))
+    expected = faithfulness.compare(restored, degraded)
+    checked = found["check"]
+    assert checked["consistency"] == pytest.approx(expected.consistency)
+    assert tuple(checked["shift"].values()) == pytest.approx(expected.shift)
+    assert checked["warnings"] == list(expected.warnings)
+    assert checked["map"] == str(targets / "a_x4.png.check.png")
+    with Image.open(checked["map"]) as image:
+        assert (image.mode, image.size) == ("L", (60, 48))
+        levels = np.asarray(image).astype(float)
+    exact = faithfulness.consistency_map(restored, degraded)[0, 0].numpy() * 255
+    assert np.abs(levels - np.minimum(exact * 8, 255)).max() <= 0.5
+    assert levels.max() > 0
+
+
+def test_a_map_has_no_place_beside_standard_output(run: Run, targets: Path) -> None:
+    done = run(targets / "a.png", "-o", "-", "--model", "bicubic", "--check-map", command="upscale")
+    assert done.returncode == 2
+    assert "give -o FILE" in done.stderr
