@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 TOY = Path(__file__).parent / "toolkit" / "toy" / "toy_plugin.py"
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many threads as processors would be as many for each worker
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for what tests start
+
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 
 

@@ -152,7 +152,7 @@ def test_an_optional_library_may_lack_but_is_named(toys: Registry, pretend: Pret
     pretend("spandrel", "0.1")
     report = examine(toys)
     assert not report.broken
-    assert facts(report, "versions")["openvino"] == ("not installed", "optional: openvino")
+    assert facts(report, "versions")["openvino"] == ("not installed", "optional: int8, openvino")
     (advice,) = [problem.sentence for problem in report.problems]
     assert advice.startswith("spandrel 0.1 does not fit")
     assert advice.endswith("pip install --upgrade 'restorekit[spandrel]'")

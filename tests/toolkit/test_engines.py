@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import onnxruntime
+import openvino
 import pytest
 import torch
 from torch import Tensor, nn
@@ -24,10 +27,6 @@ from restore.inference.engines import run_onnx, run_openvino
 from restore.inference.quantisation import calibration, check_rounding
 from restore.registry import discover
 from restore.resizing import imresize
-
-onnx = pytest.importorskip("onnx")
-openvino = pytest.importorskip("openvino")
-onnxruntime = pytest.importorskip("onnxruntime")
 
 SIZES = ((1, 1), (1, 7), (7, 1), (2, 3), (33, 47))
 OTHERS: list[Engine] = [engine for engine in get_args(Engine) if engine != "torch"]
@@ -93,6 +92,18 @@ def test_integers_come_near_what_float32_computes_on_photographs_text_and_noise(
     for image in (calibration()[:1, :, 5:40], torch.rand(1, 3, 33, 47)):
         difference = (rounded.restore(image) - exact.restore(image)).abs()
         assert 1e-4 < difference.square().mean().sqrt() < 0.02  # the integers are there, and enough
+
+
+def test_a_signal_finds_its_stack_after_openvino_and_nncf_have_worked() -> None:
+    code = (
+        "import faulthandler, signal, subprocess, restore; faulthandler.enable();"
+        "signal.signal(signal.SIGUSR1, lambda *_: print('heard'));"
+        "[restore.load('srcnn', engine='openvino') for _ in range(3)];"
+        "restore.load('enhancenet:e', engine='openvino', precision='int8');"
+        "signal.raise_signal(signal.SIGUSR1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
 def test_a_network_that_integers_cannot_hold_is_refused() -> None:

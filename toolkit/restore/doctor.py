@@ -85,13 +85,16 @@ def examine(registry: Registry) -> Report:
 def _versions(report: Report) -> None:
     report.facts.append(Fact("versions", "python", platform.python_version(), platform.platform()))
     report.facts.append(Fact("versions", OWN, _version(OWN) or "not installed"))
+    optional: dict[str, tuple[Requirement, list[str]]] = {}
     for text in _requirements(OWN):
         requirement = Requirement(text)
         extra = re.search(r"extra == ['\"]([\w-]+)['\"]", str(requirement.marker or ""))
         if extra is None:
             _required(report, requirement)
-        elif extra[1] != "dev":
-            _optional(report, requirement, extra[1])
+        elif extra[1] not in {"dev", "docs"}:
+            optional.setdefault(requirement.name, (requirement, []))[1].append(extra[1])
+    for requirement, extras in optional.values():
+        _optional(report, requirement, extras)
 
 
 def _required(report: Report, requirement: Requirement) -> None:
@@ -105,12 +108,12 @@ def _required(report: Report, requirement: Requirement) -> None:
         report.problems.append(Problem(f"{sentence}pip install '{requirement.name}{requirement.specifier}'"))
 
 
-def _optional(report: Report, requirement: Requirement, extra: str) -> None:
-    if any(fact.name == requirement.name for fact in report.facts):
-        return
+def _optional(report: Report, requirement: Requirement, extras: list[str]) -> None:
     found = _version(requirement.name)
-    report.facts.append(Fact("versions", requirement.name, found or "not installed", f"optional: {extra}"))
+    detail = f"optional: {', '.join(sorted(extras))}"
+    report.facts.append(Fact("versions", requirement.name, found or "not installed", detail))
     if found is not None and not requirement.specifier.contains(found, prereleases=True):
+        extra = requirement.name if requirement.name in extras else extras[0]
         sentence = (
             f"{requirement.name} {found} does not fit ({requirement.specifier} is needed for {extra}): "
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def engine_network(engine: Engine, model: LoadedModel, dtype: torch.dtype) -> Ne
         network = run_onnx(to_onnx(model))
         compared(model, network, [(33, 47)])
         return network
-    graph = library("openvino", "openvino").Core().read_model(to_onnx(model))
+    library("openvino", "openvino")
+    graph = _openvino().read_model(to_onnx(model))
     if dtype != torch.int8:
         network = run_openvino(graph, dtype)
         compared(model, network, [(33, 47)], dtype)
@@ -82,7 +84,7 @@ def run_openvino(graph: Any, dtype: torch.dtype) -> Network:
             bicubic enlargement, stays float32.
     """
     settings = {"INFERENCE_PRECISION_HINT": _HINTS[dtype], "PERFORMANCE_HINT": "LATENCY"}
-    compiled = library("openvino", "openvino").Core().compile_model(graph, "CPU", settings)
+    compiled = _openvino().compile_model(graph, "CPU", settings)
 
     def run(tile: Tensor) -> Tensor:
         request = compiled.create_infer_request()  # of its own: the result lives in it, uncopied
@@ -90,6 +92,16 @@ def run_openvino(graph: Any, dtype: torch.dtype) -> Network:
         return torch.from_numpy(request.infer([image], share_inputs=True, share_outputs=True)[0])
 
     return run
+
+
+@cache
+def _openvino() -> Any:
+    """One for the process.
+
+    Each instance brings a stack for signals and unmaps it at its end, though that may be the one in use by
+    then: the next signal would end the process.
+    """
+    return library("openvino", "openvino").Core()
 
 
 def run_onnx(graph: bytes | Path) -> Network:

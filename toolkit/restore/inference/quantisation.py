@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stdout
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +65,8 @@ def quantised(graph: Any) -> Any:
     os.environ.setdefault("NNCF_CI", "1")
     nncf = library("nncf", "int8")
     patches = [patch[None].numpy() for patch in calibration()]
-    try:
+
+    def quantise() -> Any:
         with _quiet():
             return nncf.quantize(
                 graph,
@@ -76,6 +79,12 @@ def quantised(graph: Any) -> Any:
                 subset_size=len(patches),
                 ignored_scope=nncf.IgnoredScope(types=["Multiply", "Add", "Subtract"], validate=False),
             )
+
+    try:
+        # In a thread of its own: NNCF makes several instances of OpenVINO, which leave the thread that they
+        # came from with a stack for signals that is unmapped.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(quantise).result()
     except Exception as error:  # whatever NNCF can raise about a graph that it does not understand
         raise RestoreError(
             f"the network cannot be rounded to 8 bits ({type(error).__name__}): use --precision auto"
@@ -104,11 +113,12 @@ def check_rounding(plain: Network, rounded: Network) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without NNCF's progress bars and remarks, which go to stdout."""
+    """Without NNCF's remarks and its progress bars, which go to stdout, where a result may be written."""
     logger = logging.getLogger("nncf")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with redirect_stdout(io.StringIO()):
+            yield
     finally:
         logger.setLevel(level)
