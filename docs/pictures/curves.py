@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
 LOG = HERE.parent / "explanation" / "training-enhancenet.csv"
-SEEN = {"1-l1": 3600, "2-l1": 3824, "3-l1": 18126, "4-e": 800}
-"""Steps that each run made, in their order; each began where the one before ended."""
+BEGAN = {"1-l1": 0, "2-l1": 3600, "3-l1": 7424, "4-e": 25550, "5-l1": 25550, "6-e": 37550}
+"""Steps that the network had seen when each run began: 4 and 5 both began where 3 ended."""
 
 
 def main() -> None:
@@ -24,13 +24,11 @@ def main() -> None:
     mpl.rcParams |= {"svg.hashsalt": "restore", "svg.fonttype": "none"}  # equal figures give equal files
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     axes = figure.subplots()
-    begin = 0
     with LOG.open(encoding="utf-8") as file:
         for run, rows in groupby(csv.DictReader(file), key=lambda row: row["run"]):
-            points = [(begin + int(row["step"]), float(row["psnr"])) for row in rows]
+            points = [(BEGAN[run] + int(row["step"]), float(row["psnr"])) for row in rows]
             axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=run)
-            begin += SEEN[run]
-    axes.set_xlabel("steps, all runs together")
+    axes.set_xlabel("steps that the network has seen")
     axes.set_ylabel("PSNR on the held-out images (dB)")
     axes.legend(title="run")
     axes.grid(alpha=0.3)
