@@ -175,7 +175,7 @@ def test_a_result_says_what_made_it(folder: Path, upscale: Upscale) -> None:
     found = read_provenance(folder / "a_x2.png")
     assert found
     assert (found.model, found.weights) == ("bicubic", "")
-    settings = {"engine": "torch", "format": "png", "precision": "fp32", "scale": "2"}
+    settings = {"alpha": "bicubic", "engine": "torch", "format": "png", "precision": "fp32", "scale": "2"}
     assert dict(found.settings) == settings
 
 

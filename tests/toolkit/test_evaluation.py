@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from PIL import Image
 
 import restore
+import restore.images
 from restore import faithfulness
 from restore.cli import main
 from restore.errors import DataError, UnknownNameError
@@ -178,6 +180,48 @@ def test_json_stays_json_when_a_result_is_perfect(run: Run, tmp_path: Path) -> N
     assert row["figures"]["ssim"] == pytest.approx(1.0)
 
 
+def test_a_report_has_a_comparison_of_each_image_that_every_model_did(
+    run: Run, targets: Path, tmp_path: Path
+) -> None:
+    (targets / "broken.png").write_bytes(b"no image")
+    page = tmp_path / "made" / "page.html"
+    done = run("--model", "bicubic", "--model", "srcnn", "--data", f"mine={targets}", "--report", page)
+    assert done.returncode == 1
+    assert "broken.png" in done.stderr
+    text = page.read_text()
+    opened = re.findall(r'<a href="([^"]+)"', text)
+    assert opened == [f"page_images/mine/{name}.png.html" for name in ("a", "b", "gray")]
+    assert sorted(path for path in page.parent.rglob("*") if path.is_file()) == sorted(
+        [page, *(page.parent / address for address in opened)]
+    )
+    assert all(f'<th scope="row">{model}</th>' in text for model in ("bicubic", "srcnn"))
+    found = re.search(r'id="data">(.*?)</script>', (page.parent / opened[2]).read_text())
+    assert found
+    pictures = json.loads(found[1])["pictures"]
+    assert [picture["name"] for picture in pictures] == ["Input", "bicubic", "srcnn", "Target"]
+    measured = run("--model", "bicubic", "--data", f"mine={targets}", "--json")
+    (gray,) = [image for image in json.loads(measured.stdout)["images"] if image["name"] == "gray.png"]
+    assert pictures[1]["figures"] == pytest.approx(gray["figures"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--report", "page.pdf"], "'page.pdf': give a name that ends in .html"),
+        (["--report", "page.html", "--model", "bicubic"], "--model bicubic is given twice"),
+        (["--report", "page.html", "--data", "."], "give names, --data NAME=FOLDER"),
+    ],
+)
+def test_what_a_report_cannot_show_is_refused_before_the_work(
+    run: Run, monkeypatch: pytest.MonkeyPatch, targets: Path, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(targets)
+    done = run("--model", "bicubic", "--data", ".", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not list(targets.rglob("*.html"))
+
+
 # Differences -----------------------------------------------------------------------------------------
 
 
@@ -331,7 +375,7 @@ def test_a_result_that_fits_its_input_is_not_warned_of_and_a_tinted_one_is() -> 
     degraded = torch.full((1, 3, 8, 8), 0.5)
     same = torch.full((1, 3, 32, 32), 128, dtype=torch.uint8)
     found = faithfulness.compare(same, (degraded * 255).round().to(torch.uint8))
-    assert found.consistency == np.inf
+    assert found.consistency > 100  # but for the rounding of floating point it is infinite
     assert found.warnings == ()
     tinted = degraded.repeat_interleave(4, -1).repeat_interleave(4, -2)
     tinted[:, 0] += 20 / 255
@@ -340,12 +384,47 @@ def test_a_result_that_fits_its_input_is_not_warned_of_and_a_tinted_one_is() -> 
     # 20 levels in one of three channels: 10 log10(255^2 * 3 / 20^2) dB, but for rounding
     assert warned.consistency == pytest.approx(26.9, abs=0.2)
     assert len(warned.warnings) == 2
-    assert faithfulness.consistency_map(tinted, degraded).shape == (1, 1, 8, 8)
-    with pytest.raises(ValueError, match="no integer multiple"):
-        faithfulness.compare(tinted[..., 1:], degraded)
+    found_map = faithfulness.consistency_map(tinted, degraded)
+    assert found_map.shape == (1, 1, 8, 8)
+    assert found_map.mean() * 255 == pytest.approx(20, abs=0.5)  # the channel that differs most
+
+
+@pytest.mark.parametrize("size", [(20, 27), (8, 8), (5, 3)])
+def test_a_result_of_any_size_is_brought_to_that_of_its_input(size: tuple[int, int]) -> None:
+    degraded = torch.linspace(0.2, 0.8, 3).view(1, 3, 1, 1).expand(1, 3, 8, 8)
+    restored = degraded[..., :1, :1].expand(1, 3, *size)
+    found = faithfulness.compare(restored, degraded)
+    assert found.consistency > 100
+    assert found.shift == pytest.approx((0, 0, 0), abs=1e-4)
+    assert faithfulness.consistency_map(restored, degraded).shape == (1, 1, 8, 8)
 
 
 def test_upscale_tells_how_true_a_result_is(run: Run, targets: Path) -> None:
     done = run(targets / "a.png", "--model", "bicubic", "--check", command="upscale")
     assert done.returncode == 0, done.stderr
     assert "a_x4.png: consistency" in done.stderr
+    assert sorted(path.name for path in targets.glob("a*")) == ["a.png", "a_x4.png"]
+
+
+def test_what_a_result_says_of_its_input_is_in_the_json_and_drawn_beside_it(run: Run, targets: Path) -> None:
+    done = run(targets / "a.png", "--model", "bicubic", "--json", "--check-map", command="upscale")
+    found = json.loads(done.stdout)
+    restored, degraded = (restore.images.read(targets / name).color for name in ("a_x4.png", "a.png"))
+    expected = faithfulness.compare(restored, degraded)
+    checked = found["check"]
+    assert checked["consistency"] == pytest.approx(expected.consistency)
+    assert tuple(checked["shift"].values()) == pytest.approx(expected.shift)
+    assert checked["warnings"] == list(expected.warnings)
+    assert checked["map"] == str(targets / "a_x4.png.check.png")
+    with Image.open(checked["map"]) as image:
+        assert (image.mode, image.size) == ("L", (60, 48))
+        levels = np.asarray(image).astype(float)
+    exact = faithfulness.consistency_map(restored, degraded)[0, 0].numpy() * 255
+    assert np.abs(levels - np.minimum(exact * 8, 255)).max() <= 0.5
+    assert levels.max() > 0
+
+
+def test_a_map_has_no_place_beside_standard_output(run: Run, targets: Path) -> None:
+    done = run(targets / "a.png", "-o", "-", "--model", "bicubic", "--check-map", command="upscale")
+    assert done.returncode == 2
+    assert "give -o FILE" in done.stderr

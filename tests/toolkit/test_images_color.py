@@ -6,7 +6,7 @@ import struct
 from io import BytesIO
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 import restore
-from restore.images import Photo, conversion_of, read, write
+from restore.config import Alpha
+from restore.images import Photo, conversion_of, from_pil, read, write
 from restore.images.color import Conversion, gray_profile, matrix_profile
 from restore.inference import Restorer
-from restore.inference.color import without_bleeding
+from restore.inference.color import as_values, without_bleeding
 
 D65 = (0.3127, 0.3290)
 D50 = np.array([0.9642, 1.0, 0.8249])
@@ -313,6 +314,21 @@ def test_transparent_green_does_not_bleed_into_a_red_disc(tmp_path: Path, model:
     seen_green = (pixels[..., 1] * pixels[..., 3] / 255)[visible]
     assert seen_green.max() < (3 if suffix != ".webp" else 12)  # WebP is lossy
     assert (pixels[..., 0][pixels[..., 3] > 16]).min() > 245
+
+
+def test_alpha_is_enlarged_by_the_model_if_asked_for() -> None:
+    photo = from_pil(disc())
+    planes = {}
+    for way in get_args(Alpha):
+        restorer = restore.load("enhancenet:e", device="cpu", precision="fp32", alpha=way)
+        plane = restorer.upscale(photo).alpha
+        assert plane is not None
+        planes[way] = plane.float() / 255
+    assert photo.alpha is not None
+    expected = restorer.restore(as_values(photo.alpha).expand(1, 3, -1, -1)).mean(1, keepdim=True)
+    # Not to rounding: three channels are clamped here before their mean, and there after it.
+    assert (planes["model"] - expected).abs().max() < 2 / 255
+    assert (planes["bicubic"] - expected).abs().max() > 5 / 255
 
 
 def test_visible_colors_stay_as_they_are_and_hidden_ones_come_from_around() -> None:

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from restore.errors import ImageError
@@ -27,8 +26,9 @@ class Fake:
     """A restorer that gives back what it gets; `before` is called with the width, which tells the image."""
 
     scale = 1
-    dtype = torch.float32
+    precision = "fp32"
     engine = "torch"
+    alpha = "bicubic"
     model = SimpleNamespace(spec=SimpleNamespace(name="fake", weights=()), weights="", digest="")
 
     def __init__(self, before: Callable[[int], None] = lambda _: None) -> None:

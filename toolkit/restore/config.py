@@ -20,6 +20,7 @@ from restore.interfaces import parse
 
 __all__ = [
     "CONFIG_FILE",
+    "Alpha",
     "Engine",
     "GraphFormat",
     "Precision",
@@ -42,6 +43,9 @@ Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 Engine = Literal["torch", "openvino", "onnxruntime"]
 """What runs a trained network."""
+
+Alpha = Literal["bicubic", "model"]
+"""What enlarges the transparency of a photo."""
 
 GraphFormat = Literal["onnx", "openvino"]
 """Of files that other programs run."""

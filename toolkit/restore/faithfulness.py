@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,13 +19,15 @@ CONSISTENT = 30.0
 SHIFTED = 2.0
 """Levels of 255: a mean colour that differs by more can be seen when the two are exchanged."""
 
+_COLOURS = ("red", "green", "blue")
+
 
 @dataclass(frozen=True)
 class Faithfulness:
     """What can be said of a result and its input alone."""
 
     consistency: float
-    """PSNR in dB between the input and the result, reduced to its size; infinite where they are equal."""
+    """PSNR in dB between the input and the result, reduced to its size; above 100 where they are equal."""
     shift: tuple[float, float, float]
     """How much redder, greener and bluer the result is in the mean, in levels of 255."""
 
@@ -44,13 +47,20 @@ class Faithfulness:
     @property
     def shift_text(self) -> str:
         """Such as ``+0.1 red, -0.2 green, +3.0 blue``."""
-        names = ("red", "green", "blue")
-        return ", ".join(f"{value:+.1f} {name}" for value, name in zip(self.shift, names, strict=True))
+        return ", ".join(f"{value:+.1f} {name}" for value, name in zip(self.shift, _COLOURS, strict=True))
 
     @property
     def sentence(self) -> str:
         """For people."""
         return f"consistency {self.consistency:.1f} dB, colour {self.shift_text}"
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "consistency": self.consistency,
+            "shift": dict(zip(_COLOURS, self.shift, strict=True)),
+            "warnings": self.warnings,
+        }
 
 
 def compare(restored: Tensor, degraded: Tensor) -> Faithfulness:

@@ -64,6 +64,8 @@ def compare(
     restorers = [
         load(name, scale=scale, precision=precision, device=device, registry=registry) for name in model
     ]
+    for restorer in restorers:
+        console.tell_notes(restorer)
     with console.progress() as bar, console.task(bar, image.name, total=len(restorers)) as update:
         found = compared(
             image,

@@ -13,8 +13,12 @@ from restore.config import Engine, Precision, assignments
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from restore.evaluation import Dataset, Meter, Result, Row
+    from restore.images import Photo
     from restore.inference import Restorer
+    from restore.interfaces import MetricSpec
 
 __all__ = ["evaluate", "measure", "tell_failures"]
 
@@ -59,6 +63,12 @@ def evaluate(
         list[Path] | None,
         typer.Option("-o", "--out", help="Write the results to a .json, .csv or .md file; repeatable."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page (.html) with tables and plots, and beside it a comparison of each image."
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object for each model and data set.")
     ] = False,
@@ -84,6 +94,8 @@ def evaluate(
         raise UsageError(f"--against {against} is none of the models: {', '.join(model)}")
     for file in out or []:
         check_result_file(file)
+    if report:
+        _check_report(report, model)
     keep_memory()
     registry = discover()
     console.tell_problems(registry)
@@ -100,7 +112,7 @@ def evaluate(
         )
         for (name, folder), inputs in zip_longest(map(evaluation.named_folder, data), degraded or [])
     ]
-    _check_names(sets)
+    _check_names(sets, once=report is not None)
     used = evaluation.meters(metric, registry, scale, options=options, targets=[one.targets for one in sets])
     restorers = [
         load(name, scale=scale, precision=precision, device=device, engine=engine, registry=registry)
@@ -121,6 +133,11 @@ def evaluate(
         typer.echo(evaluation_table(result))
     for file in out or []:
         write_result(result, file)
+    if report:
+        plain = [
+            registry.metrics[name] for name in metric if name in registry.metrics and name not in options
+        ]
+        _write_report(result, report, sets, restorers, plain)
     if tell_failures(result):
         raise typer.Exit(1)
 
@@ -151,6 +168,50 @@ def tell_failures(result: Result) -> int:
     return len(reasons)
 
 
+def _write_report(
+    result: Result,
+    report: Path,
+    sets: list[Dataset],
+    restorers: list[Restorer],
+    metrics: list[MetricSpec],
+) -> None:
+    """The page and the comparisons of the images that every model did, with a progress bar."""
+    from restore.compare import write_evaluation
+
+    with console.progress() as bar, console.task(bar, report.name, total=sum(map(len, sets))) as update:
+        images = _measured_pairs(result, sets, update)
+        left_out = write_evaluation(result.to_json(), report, images, restorers, metrics)
+    for sentence in left_out:
+        console.message(f"note: {sentence}")
+
+
+def _measured_pairs(
+    result: Result, sets: list[Dataset], update: Callable[[float], None]
+) -> Iterator[tuple[str, str, Photo, Photo]]:
+    """Data set, name, input and target of the images that every model did."""
+    from restore.images import Photo
+
+    done = 0
+    for dataset in sets:
+        failed = {name for row in result.rows if row.data == dataset.name for name in row.failures}
+        for file in dataset.files():
+            if dataset.name_of(file) not in failed:
+                pair = dataset.pair(file)
+                # As they are measured: colours only, and a gray target is its own luma.
+                yield dataset.name, pair.name, Photo(pair.degraded), Photo(pair.target, gray=pair.gray)
+            done += 1
+            update(done)
+
+
+def _check_report(report: Path, models: list[str]) -> None:
+    """Refuse what the page could not show, before anything is measured."""
+    if report.suffix.lower() not in {".html", ".htm"}:
+        raise UsageError(f"a report cannot be called '{report}': give a name that ends in .html")
+    twice = next((name for name in models if models.count(name) > 1), None)
+    if twice:
+        raise UsageError(f"--model {twice} is given twice, which a report cannot show: leave one out")
+
+
 def _options(assigned: list[str], known: set[str]) -> dict[str, dict[str, Any]]:
     """Name -> its options, of ``NAME.OPTION=VALUE``."""
     options: dict[str, dict[str, Any]] = {}
@@ -165,8 +226,14 @@ def _options(assigned: list[str], known: set[str]) -> dict[str, dict[str, Any]]:
     return options
 
 
-def _check_names(sets: list[Dataset]) -> None:
+def _check_names(sets: list[Dataset], *, once: bool) -> None:
+    names = [dataset.name for dataset in sets]
     for dataset in sets:
+        if once and names.count(dataset.name) > 1:
+            raise UsageError(
+                f"--data '{dataset.name}' is given twice, and a report has one comparison of each image: "
+                "give names, --data NAME=FOLDER"
+            )
         if any(other.name == dataset.name and other.targets != dataset.targets for other in sets):
             raise UsageError(
                 f"two folders of --data are called '{dataset.name}': give names, --data NAME=FOLDER"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from restore.cli import console
+from restore.cli import checking, console
 from restore.cli.streams import streams
-from restore.config import Engine, Precision
+from restore.config import Alpha, Engine, Precision
+from restore.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from restore.inference.restorer import Progress, TileSize
 
 __all__ = ["upscale"]
+
+Looks = Literal["no", "tell", "draw"]
+"""Whether results are compared with their inputs."""
 
 
 def upscale(
@@ -65,6 +69,7 @@ def upscale(
     engine: Annotated[
         Engine, typer.Option(help="What runs the network; other engines than torch run on the CPU.")
     ] = "torch",
+    alpha: Annotated[Alpha, typer.Option(help="What enlarges transparency.")] = "bicubic",
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Go into subfolders.")] = False,
     existing: Annotated[
         Literal["overwrite", "skip", "error"] | None,
@@ -78,6 +83,9 @@ def upscale(
     ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Tell how true each result is to its input; warn where it is not.")
+    ] = False,
+    check_map: Annotated[
+        bool, typer.Option("--check-map", help="--check, and draw beside each result where it is not true.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be done, with estimates.")
@@ -105,6 +113,7 @@ def upscale(
         precision=precision,
         tile=_tile(tile),
         engine=engine,
+        alpha=alpha,
         registry=registry,
     )
     console.tell_notes(restorer)
@@ -113,7 +122,12 @@ def upscale(
         naming = Naming(output.suffix(restorer.scale), files.out, suffix, format_)
         found = plan(files.inputs, naming, recursive=recursive)
         kept = existing or ("skip" if found.several else "overwrite")
-        teller = _Teller(files, json=json, dry_run=dry_run, several=found.several, check=check)
+        if check_map and files.write:
+            raise UsageError(
+                "--check-map draws beside the result, and standard output has no place: give -o FILE"
+            )
+        looks: Looks = "draw" if check_map else "tell" if check else "no"
+        teller = _Teller(files, json=json, dry_run=dry_run, several=found.several, looks=looks)
         for outcome in found.settled:
             teller.tell(outcome)
         if dry_run:
@@ -135,23 +149,25 @@ def upscale(
 class _Teller:
     """Says what became of each input, once."""
 
-    def __init__(self, files: Streams, *, json: bool, dry_run: bool, several: bool, check: bool) -> None:
+    def __init__(self, files: Streams, *, json: bool, dry_run: bool, several: bool, looks: Looks) -> None:
         self._files = files
         self._json = json
         self._dry_run = dry_run
         self._several = several
-        self._check = check
+        self._looks = looks
         self._notes: set[str] = set()
         self.outcomes: list[Outcome] = []
 
     def tell(self, outcome: Outcome) -> None:
         """A result on stdout; a failure and what is remarkable on stderr."""
-        if self._check and outcome.status == "done":
-            _check(outcome, self._files)
-        outcome = self._files.named(outcome)
+        made = outcome
+        outcome = self._files.named(made)
         self.outcomes.append(outcome)
+        checked: dict[str, Any] = {}
+        if self._looks != "no" and outcome.status == "done":
+            checked = checking.check(made, outcome.destination, drawn=self._looks == "draw")
         if self._json:
-            console.emit(outcome.to_json())
+            console.emit(outcome.to_json() | checked)
         if outcome.status == "failed":
             console.error(outcome.explanation, outcome.error)
         elif not self._json and (self._dry_run or self._files.write is None):
@@ -218,17 +234,3 @@ def _tile(text: str) -> TileSize:
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise typer.BadParameter(f"'{text}' is neither 'auto', 'off' nor a number from 1", param_hint="--tile")
-
-
-def _check(outcome: Outcome, files: Streams) -> None:
-    from restore.faithfulness import compare
-    from restore.images import read
-
-    if outcome.destination is None:
-        return
-    # The file itself is looked at: what its format lost counts too.
-    found = compare(read(outcome.destination).color, read(outcome.source).color)
-    name = files.named(outcome).destination
-    console.message(f"check: {name}: {found.sentence}")
-    for warning in found.warnings:
-        console.message(f"warning: {name}: {warning}")

@@ -14,7 +14,6 @@ from restore.evaluation.datasets import Dataset
 from restore.evaluation.meters import Meter
 from restore.evaluation.results import Measured, Row
 from restore.inference import Restorer
-from restore.inference.hardware import DTYPES
 
 __all__ = ["evaluate"]
 
@@ -85,5 +84,5 @@ def _measured(restorer: Restorer, data: Dataset, pair: ImagePair, used: list[Met
 
 
 def _settings(restorer: Restorer) -> dict[str, str]:
-    precision = next(name for name, dtype in DTYPES.items() if dtype == restorer.dtype)
+    precision = restorer.precision
     return {"engine": restorer.engine, "precision": precision, "device": restorer.device.type}

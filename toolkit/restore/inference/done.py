@@ -11,14 +11,11 @@ from restore.checkpoint import LoadedModel
 from restore.errors import ImageError
 from restore.images import Provenance, read
 from restore.inference.batch import Existing, Job, Outcome
-from restore.inference.hardware import DTYPES
 from restore.inference.output import Output
 from restore.inference.record import Records, digest
 from restore.inference.restorer import Restorer
 
 __all__ = ["Done", "model_name"]
-
-_PRECISIONS = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class Done:
@@ -38,8 +35,9 @@ class Done:
         self._weights = restorer.model.digest
         self._settings = output.settings(restorer.scale) | {
             "scale": str(restorer.scale),
-            "precision": _PRECISIONS[restorer.dtype],
+            "precision": restorer.precision,
             "engine": restorer.engine,
+            "alpha": restorer.alpha,
         }
 
     def provenance(self, job: Job) -> Provenance:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from restore.checkpoint import LoadedModel
+from restore.inference.gpu import Network, Replayed, recorded, sent
 
 __all__ = ["Network", "torch_network"]
 
-Network = Callable[[Tensor], Tensor]
-"""``(B, 3, h, w)`` in [0, 1] on any device -> ``(B, 3, scale*h, scale*w)`` on the network's, both float32."""
-
 
 def torch_network(model: LoadedModel, device: torch.device, dtype: torch.dtype) -> Network:
-    """Fused where the model can be, else as written under autocast.
+    """Fused where the model can be, else as written under autocast; on a GPU of CUDA recorded and replayed.
 
     Args:
         model: its network is moved to `device` unless it can be fused, which makes a copy.
@@ -28,9 +26,9 @@ def torch_network(model: LoadedModel, device: torch.device, dtype: torch.dtype) 
     module = module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def run(tile: Tensor) -> Tensor:
-        tile = tile.to(device, memory_format=torch.channels_last)
+        tile = sent(tile, device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=dtype, enabled=not fused and dtype != torch.float32):
             restored: Tensor = module(tile)
         return restored.float()
 
-    return run
+    return Replayed(run, partial(recorded, device=device)) if device.type == "cuda" else run

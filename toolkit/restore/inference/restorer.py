@@ -11,11 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from restore.checkpoint import LoadedModel, load_model
-from restore.config import Engine, Precision
+from restore.config import Alpha, Engine, Precision
 from restore.errors import ImageError, UsageError
 from restore.images import Photo, conversion_of, from_pil, to_pil
 from restore.inference.color import as_values, in_srgb, without_bleeding
 from restore.inference.engines import engine_network, engine_precision
+from restore.inference.gpu import fetched
 from restore.inference.hardware import DTYPES, choose_device, choose_precision, tile_side
 from restore.inference.network import Network, torch_network
 from restore.registry import Registry, discover
@@ -44,6 +45,7 @@ class Restorer:
         precision: ``auto`` is bfloat16 where the hardware has it; ``int8`` with OpenVINO only.
         tile: see `TileSize`.
         engine: ``torch``, ``openvino`` or ``onnxruntime``; the others than torch run on the CPU.
+        alpha: what enlarges transparency: ``bicubic``, or the ``model`` as if it were a gray image.
 
     Raises:
         UsageError: no such device, a tile below 1 pixel, or an engine that is not installed or cannot run
@@ -58,12 +60,14 @@ class Restorer:
         precision: Precision = "auto",
         tile: TileSize = "auto",
         engine: Engine = "torch",
+        alpha: Alpha = "bicubic",
     ) -> None:
         if isinstance(tile, int) and tile < 1:
             raise UsageError(f"a tile of {tile} pixels is too small: use 'auto', 'off' or a number from 1")
         self.model = model
         self.tile = tile
         self.engine = engine
+        self.alpha = alpha
         if engine == "torch":
             self.device = choose_device(device)
             supported = DTYPES if model.opened is None else model.opened.precisions
@@ -78,6 +82,12 @@ class Restorer:
     def scale(self) -> int:
         """Output pixels per input pixel, along one side."""
         return self.model.scale
+
+    @property
+    def precision(self) -> str:
+        """What it multiplies in: ``fp32``, ``bf16``, ``fp16`` or ``int8``."""
+        names = {dtype: name for name, dtype in DTYPES.items()} | {torch.int8: "int8"}
+        return names[self.dtype]
 
     @property
     def margin(self) -> int | None:
@@ -117,8 +127,8 @@ class Restorer:
             progress: called with the share that is done.
 
         Returns:
-            The same kind of thing, `scale` times larger, in [0, 1]. Alpha is enlarged bicubically; gray
-            stays gray. A photo stays in the colours of its profile, which the model sees as sRGB.
+            The same kind of thing, `scale` times larger, in [0, 1]. Alpha is enlarged as the restorer was
+            told; gray stays gray. A photo stays in the colours of its profile, which the model sees as sRGB.
         """
         if isinstance(image, Image.Image):
             return to_pil(self._photo(from_pil(image), progress))
@@ -155,10 +165,17 @@ class Restorer:
         alpha = photo.alpha
         self._fill(color, without_bleeding(photo.color, alpha), progress, network)
         if alpha is not None:
-            alpha = _ready(imresize(as_values(alpha), size), dtype).to(dtype)
+            alpha = self._enlarged_alpha(alpha, size, dtype)
         dpi = photo.dpi and (photo.dpi[0] * self.scale, photo.dpi[1] * self.scale)  # a print keeps its size
         color = color.expand(1, 3, *size)
         return replace(photo, color=color, alpha=alpha, dpi=dpi, notes=photo.notes + notes)
+
+    def _enlarged_alpha(self, alpha: Tensor, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
+        if self.alpha == "bicubic":
+            return _ready(imresize(as_values(alpha), size), dtype).to(dtype)
+        enlarged = torch.empty(1, 1, *size, dtype=dtype)
+        self._fill(enlarged, alpha.expand(1, 3, -1, -1), None)
+        return enlarged
 
     def _network_for(self, photo: Photo) -> tuple[Network | None, tuple[str, ...]]:
         """The network for the colours of a photo, if it is not the one for sRGB, and what to say of them."""
@@ -182,7 +199,7 @@ class Restorer:
         for tile, inner in restored:
             done += inner.shape[-2] * inner.shape[-1]
             wanted = inner if result.shape[1] == 3 else inner.mean(1, keepdim=True)
-            tile.place(result, self.scale).copy_(_ready(wanted, result.dtype))
+            tile.place(result, self.scale).copy_(fetched(_ready(wanted, result.dtype), result.dtype))
             del inner, wanted  # before the next tile needs the room
             if progress:
                 progress(done / area)
@@ -220,7 +237,7 @@ def _ready(restored: Tensor, dtype: torch.dtype) -> Tensor:
         return restored.mul_(255).add_(0.5)  # what a conversion to integers rounds down
 
 
-def load(
+def load(  # noqa: PLR0913 - every choice that a user has
     reference: str = "enhancenet",
     *,
     scale: int | None = None,
@@ -228,6 +245,7 @@ def load(
     precision: Precision = "auto",
     tile: TileSize = "auto",
     engine: Engine = "torch",
+    alpha: Alpha = "bicubic",
     registry: Registry | None = None,
 ) -> Restorer:
     """Load a model by name, ready for use.
@@ -240,6 +258,7 @@ def load(
         precision: ``auto`` is bfloat16 where the hardware has it; ``fp32`` for purists.
         tile: longest side of a tile in input pixels, ``auto`` or ``off``.
         engine: ``torch``, ``openvino`` or ``onnxruntime``.
+        alpha: what enlarges transparency: ``bicubic`` or ``model``.
         registry: ``None`` discovers the installed plugins.
 
     Raises:
@@ -248,4 +267,4 @@ def load(
         WeightsError: a weights file is missing, damaged, or belongs to another model.
     """
     model = load_model(reference, registry or discover(), scale)
-    return Restorer(model, device=device, precision=precision, tile=tile, engine=engine)
+    return Restorer(model, device=device, precision=precision, tile=tile, engine=engine, alpha=alpha)

@@ -1,0 +1,151 @@
+"""How long the page of `restore compare` takes to open, and what it weighs.
+
+::
+
+    python benchmarks/page.py                                  # four results of 2 megapixels
+    python benchmarks/page.py photo.jpg --repeats 9 --json
+
+The page is opened as the file that it is, in headless Chromium (`apt-get install chromium`), each time in a
+new process. Times are the page's own marks, from the beginning of its loading.
+"""
+
+from __future__ import annotations
+
+import json as json_lib
+import platform
+import re
+import shutil
+from base64 import b64decode
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import torch
+import typer
+from PIL import Image, ImageFilter, ImageOps
+from playwright.sync_api import sync_playwright
+
+import restore
+from restore.compare import Comparison, compare, write_page
+from restore.images import to_pil
+from restore.report import plain_table
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
+MARKS = {"stage-drawn": "both pictures under the slider", "all-drawn": "everything"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one page takes."""
+
+    pictures: int
+    output_megapixels: float
+    milliseconds: dict[str, list[float]]
+    """Mark -> when it was reached, of each opening."""
+    page_bytes: int
+    picture_bytes: int
+    browser: str
+    machine: str
+
+
+def subject(image: Path | None, folder: Path) -> Path:
+    """The image given, or the example beside its mirror image, so that results at 4x have 2 megapixels."""
+    if image:
+        return image
+    with Image.open(EXAMPLE) as photo:
+        both = Image.new("RGB", (2 * photo.width, photo.height))
+        both.paste(photo, (0, 0))
+        both.paste(ImageOps.mirror(photo), (photo.width, 0))
+    both.save(folder / "subject.png")
+    return folder / "subject.png"
+
+
+def compared(image: Path, models: Sequence[str]) -> Comparison:
+    """Through `models`; three get a fourth result, the last one sharpened, which stands for a model."""
+    found = compare(image, [restore.load(name) for name in models])
+    if len(models) != 3:
+        return found
+    last = found.results[-1]
+    sharp = to_pil(last.photo).convert("RGB").filter(ImageFilter.UnsharpMask(2, 80, 0))
+    levels = torch.frombuffer(bytearray(sharp.tobytes()), dtype=torch.uint8)
+    color = levels.view(1, sharp.height, sharp.width, 3).permute(0, 3, 1, 2)
+    extra = replace(last, name="sharpened", photo=replace(last.photo, color=color))
+    return replace(found, pictures=(*found.pictures, extra))
+
+
+def openings(page: Path, repeats: int) -> tuple[dict[str, list[float]], str]:
+    """Milliseconds of each mark in each opening, and the browser's version."""
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        raise SystemExit("error: there is no Chromium on the path: apt-get install chromium")
+    times: dict[str, list[float]] = {mark: [] for mark in MARKS}
+    version = ""
+    with sync_playwright() as playwright:
+        for _ in range(repeats + 1):  # the first one, which reads the file from the disk, does not count
+            browser = playwright.chromium.launch(executable_path=executable)
+            version = browser.version
+            tab = browser.new_page(viewport={"width": 1280, "height": 900})
+            tab.goto(page.as_uri())
+            tab.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+            for mark, found in times.items():
+                found.append(tab.evaluate(f"performance.getEntriesByName('{mark}')[0].startTime"))
+            browser.close()
+    return {mark: found[1:] for mark, found in times.items()}, version
+
+
+def picture_bytes(page: Path) -> int:
+    """Of the embedded files, before base64."""
+    texts = re.findall(r'id="picture-[0-9]+">([^<]*)<', page.read_text("utf-8"))
+    return sum(len(b64decode(text)) for text in texts)
+
+
+def main(
+    *,
+    image: Annotated[Path | None, typer.Argument(help="Left out: the example, twice.")] = None,
+    model: Annotated[list[str], typer.Option(help="NAME[:WEIGHTS]; repeatable.")] = [  # noqa: B006
+        "bicubic",
+        "srcnn",
+        "enhancenet:e",
+    ],
+    repeats: Annotated[int, typer.Option(min=1, help="Openings that are counted.")] = 5,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Make the page, open it and print medians."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        found = compared(subject(image, folder), model)
+        page = folder / "page.html"
+        write_page(found, page)
+        times, version = openings(page, repeats)
+        report = Report(
+            len(found.results),
+            found.size[0] * found.size[1] / 1e6,
+            times,
+            page.stat().st_size,
+            picture_bytes(page),
+            version,
+            f"{platform.machine()}, {platform.system()}",
+        )
+    if json:
+        typer.echo(json_lib.dumps(asdict(report)))
+        return
+    typer.echo(
+        f"{report.pictures} results of {report.output_megapixels:.1f} megapixels and their input, "
+        f"Chromium {report.browser}, {report.machine}\n"
+    )
+    rows = [
+        [MARKS[mark], f"{median(found):.0f}", f"{min(found):.0f} to {max(found):.0f}"]
+        for mark, found in report.milliseconds.items()
+    ]
+    typer.echo(plain_table(["drawn", "ms", f"of {repeats} openings"], rows))
+    ratio = report.page_bytes / report.picture_bytes
+    pictures = report.picture_bytes / 1e6
+    typer.echo(f"\n{report.page_bytes / 1e6:.2f} MB, {ratio:.3f} times its pictures ({pictures:.2f} MB)")
+
+
+if __name__ == "__main__":
+    typer.run(main)

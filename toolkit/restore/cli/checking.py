@@ -1,0 +1,52 @@
+"""How true results are to their inputs, told and drawn: ``restore upscale --check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from restore.cli import console
+
+if TYPE_CHECKING:
+    from restore.inference import Outcome
+
+__all__ = ["check", "map_of"]
+
+_BRIGHTER = 8  # so that a difference of a few levels can be seen; 32 levels and more are white
+
+
+def map_of(result: Path) -> Path:
+    """Where it is drawn how a result differs from its input: beside it."""
+    return result.with_name(f"{result.name}.check.png")
+
+
+def check(outcome: Outcome, name: Path | None, *, drawn: bool) -> dict[str, Any]:
+    """Compare a result with its input, and tell it on stderr.
+
+    Args:
+        outcome: of an image that is done.
+        name: what to call the result.
+        drawn: write `map_of` the result, too.
+
+    Returns:
+        For machines: ``{"check": {"consistency": dB, "shift": {"red": levels, ...}, ...}}``.
+    """
+    from restore.faithfulness import compare, consistency_map
+    from restore.images import Photo, read, write
+
+    if outcome.destination is None:
+        return {}
+    # The file itself is looked at: what its format lost counts too. Its size was accepted before.
+    restored = read(outcome.destination, max_pixels=None).color
+    degraded = read(outcome.source, max_pixels=None).color
+    found = compare(restored, degraded)
+    console.message(f"check: {name}: {found.sentence}")
+    for warning in found.warnings:
+        console.message(f"warning: {name}: {warning}")
+    content = found.to_json()
+    if drawn:
+        place = map_of(outcome.destination)
+        differences = _BRIGHTER * consistency_map(restored, degraded).float()
+        write(Photo(differences.expand(-1, 3, -1, -1), gray=True), place)
+        content["map"] = str(place)
+    return {"check": content}
