@@ -99,14 +99,13 @@ class Shell:
         self.packages.add(package)
         for place in (site, project):
             self.monkeypatch.syspath_prepend(str(place))
+            self.monkeypatch.setenv("PYTHONPATH", str(place), prepend=os.pathsep)  # of processes it starts
         return code, output
 
     def _process(self, words: list[str]) -> tuple[int, str]:
-        path = os.pathsep.join(part for part in sys.path if part.startswith(str(self.folder)))
         done = subprocess.run(
             words,
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": path},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
