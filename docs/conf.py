@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: `sphinx-build -W --keep-going -n docs build/site`. No other host is asked."""
+"""How Sphinx builds the site: `sphinx-build -n -W --keep-going docs docs/_build`. No other host is asked."""
 
 from __future__ import annotations
 
@@ -36,10 +36,14 @@ default_role = "code"  # what single backticks mean in docstrings
 _ONLY_ANNOTATE = r"restore\.(data\.pairs\.ImagePair|interfaces\.options\.Parsed|registry\.entries\.Entry)"
 nitpick_ignore_regex = [("py:.*", rf"(?!restore\.).*|{_ONLY_ANNOTATE}")]
 
+smartquotes = False  # "--scale" stays what one types
+
 html_theme = "furo"
 html_title = "restore"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/favicon.svg"
+html_show_search_summary = False  # needs a server, and the site is to be read from its folder, too
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
@@ -51,3 +55,10 @@ pygments_dark_style = "monokai"
 def setup(app: Sphinx) -> None:
     """Fill the generated parts of pages as they are read."""
     app.connect("source-read", lambda _, __, source: source.__setitem__(0, fill(source[0])))
+    app.connect("autodoc-process-docstring", _without_type, priority=400)  # before napoleon
+
+
+def _without_type(_: Sphinx, what: str, __: str, ___: object, ____: object, lines: list[str]) -> None:
+    """``What: how`` says what a field is; napoleon would take the words before the colon for its type."""
+    if what in {"attribute", "data", "property"} and lines:
+        lines[0] = f": {lines[0]}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
@@ -21,7 +20,7 @@ from restore.cli import app
 from restore.config import TrainingConfig
 from restore.registry import KINDS
 
-__all__ = ["PARTS", "commands", "configuration", "entries", "fill", "hooks", "walk"]
+__all__ = ["PARTS", "commands", "configuration", "entries", "entry_names", "fill", "hooks", "walk"]
 
 _MARK = re.compile(r"<!-- generated: (\w+) -->")
 
@@ -108,7 +107,7 @@ def entries() -> dict[str, type[Any]]:
 
 
 def hooks() -> str:
-    """A section for each hook: what it brings, and the class of its entries."""
+    """A section for each hook: what it brings, and the class of its entries with all fields."""
     parts = []
     for name, entry in entries().items():
         function = getattr(hookspecs, name)
@@ -116,20 +115,19 @@ def hooks() -> str:
             f"## {name}",
             f"```python\n@hookimpl\ndef {name}() -> Sequence[{entry.__name__}]: ...\n```",
             inspect.cleandoc(function.__doc__ or ""),
-            f"Each entry is a {{py:class}}`~restore.interfaces.{entry.__name__}`:",
-            "\n".join(_attributes(entry)),
+            f"```{{eval-rst}}\n.. autoclass:: restore.interfaces.{entry.__name__}\n```",
         ]
     return "\n\n".join(parts)
 
 
-def _attributes(entry: type[Any]) -> Iterator[str]:
-    for name, parameter in inspect.signature(entry).parameters.items():
-        needed = "" if parameter.default is inspect.Parameter.empty else ", may be left out"
-        yield textwrap.dedent(f"- `{name}`{needed}")
+def entry_names() -> str:
+    """The classes that are described beside their hooks, and so nowhere else."""
+    return ", ".join(entry.__name__ for entry in entries().values())
 
 
 PARTS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "configuration": configuration,
+    "entry_names": entry_names,
     "hooks": hooks,
 }
