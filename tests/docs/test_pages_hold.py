@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import inspect
+import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import generated
 import pytest
+import torch
 from pages import PAGES, ROOT, Block, anchors, blocks, links
+from safetensors import safe_open
 
 from restore import hookspecs
 from restore.config import TrainingConfig
+from restore.registry import discover
+from restore.training import train
+
+Configure = Callable[..., TrainingConfig]
 
 REFERENCE = ROOT / "docs" / "reference"
 COMMANDS = dict(generated.walk())
@@ -84,7 +94,7 @@ def test_every_hook_is_in_the_reference_with_what_it_returns() -> None:
     assert len(hooks) >= 7
     for name in hooks:
         assert f"## {name}\n" in page
-        assert inspect.getdoc(getattr(hookspecs, name)) in page
+        assert (inspect.getdoc(getattr(hookspecs, name)) or "nothing") in page
         assert f".. autoclass:: restore.interfaces.{generated.entries()[name].__name__}\n" in page
 
 
@@ -108,3 +118,23 @@ def test_a_mark_that_nobody_fills_is_an_error() -> None:
 def test_an_option_that_the_program_has_not_is_found() -> None:
     with pytest.raises(Exception, match="--nonsense"):
         COMMANDS["restore train"].make_context("restore train", ["--nonsense"])
+
+
+def test_the_files_of_a_training_are_those_of_the_reference(configure: Configure, photos: Path) -> None:
+    run = photos.parent / "run"
+    train(configure(val=[photos], steps=2), discover(), run)
+    page = (REFERENCE / "file-formats.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- run -->")[2].partition("<!-- /run -->")[0]
+    patterns = re.findall(r"^\| `(.+?)` \|", table, re.MULTILINE)
+    files = {file.relative_to(run).as_posix() for file in run.rglob("*") if file.is_file()}
+    for pattern in patterns:
+        assert fnmatch.filter(files, pattern), f"there is no {pattern}"
+    assert [file for file in files if not any(fnmatch.fnmatch(file, pattern) for pattern in patterns)] == []
+    with safe_open(run / "generator.safetensors", "pt") as weights:
+        card = json.loads(weights.metadata()["restore"])
+        assert {weights.get_tensor(name).dtype for name in weights.keys()} == {torch.float32}  # noqa: SIM118
+    for key in card:
+        assert f"`{key}`" in page.partition("## Weights")[2]
+    for line in map(json.loads, (run / "log.jsonl").read_text(encoding="utf-8").splitlines()):
+        for key in line.keys() - {"l1"}:
+            assert f"`{key}`" in page, f"log.jsonl has '{key}'"

@@ -77,9 +77,10 @@ def test_each_page_fits_and_follows_the_setting_of_the_system(site: Path, visit:
         page.goto(f"{site.as_uri()}/{name}")
         assert page.evaluate(TOO_WIDE) <= 0, f"{name} is too wide for {width} pixels"
         assert page.evaluate(BROKEN) == [], name
-        for scheme, expected in (("light", lambda shade: shade > 200), ("dark", lambda shade: shade < 60)):
-            page.emulate_media(color_scheme=scheme)
-            assert all(map(expected, page.evaluate(BACKGROUND))), f"{name} is not {scheme}"
+        page.emulate_media(color_scheme="light")
+        assert min(page.evaluate(BACKGROUND)) > 200, name
+        page.emulate_media(color_scheme="dark")
+        assert max(page.evaluate(BACKGROUND)) < 60, name
 
 
 @pytest.mark.parametrize(
