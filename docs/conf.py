@@ -36,7 +36,6 @@ default_role = "code"  # what single backticks mean in docstrings
 _ONLY_ANNOTATE = r"restore\.(data\.pairs\.ImagePair|interfaces\.options\.Parsed|registry\.entries\.Entry)"
 nitpick_ignore_regex = [("py:.*", rf"(?!restore\.).*|{_ONLY_ANNOTATE}")]
 
-smartquotes = False  # "--scale" stays what one types
 
 html_theme = "furo"
 html_title = "restore"

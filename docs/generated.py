@@ -53,16 +53,20 @@ def commands() -> str:
 def _command(name: str, command: Any) -> str:
     context = typer.Context(command, info_name=name)
     usage = " ".join(command.collect_usage_pieces(context))
-    parts = [f"## {name}", f"```text\n{name} {usage}\n```", inspect.cleandoc(command.help or "")]
+    parts = [f"## {name}", f"```text\n{name} {usage}\n```", _told(command.help or "")]
     parts.append(f"```{{program}} {name}\n```")
     for parameter in command.params:
         record = parameter.get_help_record(context)
         if record:  # hidden ones have none
             left, meaning = record
-            # A default is text of the program, not Markdown.
-            meaning = re.sub(r"\[([^][]*)\]$", lambda note: f"*{note[1]}*", meaning.strip())
+            meaning = re.sub(r"\[([^][]*)\]$", r"*\1*", _told(meaning))  # its default or limits
             parts.append(f"````{{option}} {left}\n{meaning}\n````")
     return "\n\n".join(parts)
+
+
+def _told(text: str) -> str:
+    """What the program says in plain text, with its options as code."""
+    return re.sub(r"(?<![\w-])(--[a-z][\w-]*)", r"`\1`", inspect.cleandoc(text))
 
 
 def configuration() -> str:
