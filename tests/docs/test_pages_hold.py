@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import importlib
 import inspect
@@ -14,7 +15,7 @@ from typing import Any
 import generated
 import pytest
 import torch
-from pages import PAGES, ROOT, Block, anchors, blocks, links
+from pages import PAGES, ROOT, TUTORIALS, Block, anchors, blocks, links
 from safetensors import safe_open
 
 from restore import hookspecs
@@ -62,6 +63,23 @@ def test_a_command_of_any_page_is_one_that_the_program_has(block: Block, words: 
     for end in ("|", "<", ">"):  # what belongs to the shell
         arguments = arguments[: arguments.index(end)] if end in arguments else arguments
     COMMANDS[name].make_context(name, list(arguments))  # raises for what it does not know
+
+
+PYTHON = [
+    block
+    for page in PAGES
+    if page not in {ROOT / "README.md", *TUTORIALS}  # whose blocks are run
+    for block in blocks(page)
+    if block.language == "python"
+]
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=str)
+def test_a_block_of_python_that_is_not_run_imports_what_there_is(block: Block) -> None:
+    lines = ast.parse(block.text).body
+    imports: list[ast.stmt] = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
+    assert imports
+    exec(compile(ast.Module(imports, []), str(block), "exec"), {})  # noqa: S102
 
 
 def test_every_command_and_option_is_in_the_reference() -> None:
