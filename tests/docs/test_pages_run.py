@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from pages import ROOT, TUTORIALS, blocks
 from PIL import Image
 from shell import Shell
@@ -16,6 +17,16 @@ Draw = Callable[..., Path]
 
 INSTALLS = {"install-and-upscale", "install-and-test", "installs"}
 """Marks of the blocks that fetch packages from the index: `.ci/run` does that, no test."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Several threads make images so small slower, and much slower beside other tests."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of processes that a page starts
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

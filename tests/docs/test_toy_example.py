@@ -25,7 +25,9 @@ def toy() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, specification.name, module)  # its dataclass looks there
         specification.loader.exec_module(module)
+        threads = torch.get_num_threads()  # it takes one
         yield module
+        torch.set_num_threads(threads)
 
 
 class Answer(nn.Module):
@@ -53,10 +55,7 @@ def test_all_bars_of_a_cell_become_the_same_pixel(toy: ModuleType) -> None:
         assert toy.reduce(bar.expand(1, 3, 2, 2)).unique().tolist() == [0.5]
 
 
-def test_it_trains_and_draws(
-    toy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # the other tests keep theirs
+def test_it_trains_and_draws(toy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     toy.main(steps=1, out=tmp_path / "toy.svg")
     assert "MSE + adversary" in capsys.readouterr().out
     assert (tmp_path / "toy.svg").read_text(encoding="utf-8").startswith("<?xml")
