@@ -1,0 +1,63 @@
+"""How Sphinx builds the site: `sphinx-build -n -W --keep-going docs docs/_build`. No other host is asked."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from generated import fill  # beside this file
+
+project = "restore"
+author = "the restore project"
+copyright = "the restore project, Apache-2.0"  # noqa: A001
+release = version = installed_version("restorekit")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "pictures"]
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+default_role = "code"  # what single backticks mean in docstrings
+
+# Types in annotations that this site has no page for: those of other libraries, and some that only annotate.
+_ONLY_ANNOTATE = r"restore\.(data\.pairs\.ImagePair|interfaces\.options\.Parsed|registry\.entries\.Entry)"
+nitpick_ignore_regex = [("py:.*", rf"(?!restore\.).*|{_ONLY_ANNOTATE}")]
+
+
+html_theme = "furo"
+html_title = "restore"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_favicon = "_static/favicon.svg"
+html_show_search_summary = False  # needs a server, and the site is to be read from its folder, too
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {"navigation_with_keys": True}
+# The theme's own fonts are those of the system; code is shown light and dark.
+pygments_style = "friendly"
+pygments_dark_style = "monokai"
+
+
+def setup(app: Sphinx) -> None:
+    """Fill the generated parts of pages as they are read."""
+    app.connect("source-read", lambda _, __, source: source.__setitem__(0, fill(source[0])))
+    app.connect("autodoc-process-docstring", _without_type, priority=400)  # before napoleon
+
+
+def _without_type(_: Sphinx, what: str, __: str, ___: object, ____: object, lines: list[str]) -> None:
+    """``What: how`` says what a field is; napoleon would take the words before the colon for its type."""
+    if what in {"attribute", "data", "property"} and lines:
+        lines[0] = f": {lines[0]}"

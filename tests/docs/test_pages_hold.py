@@ -1,0 +1,158 @@
+"""Links lead somewhere, commands exist, everything that a user can say has its place in the reference."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import importlib
+import inspect
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import generated
+import pytest
+import torch
+from pages import PAGES, ROOT, TUTORIALS, Block, anchors, blocks, links
+from safetensors import safe_open
+
+from restore import hookspecs
+from restore.config import TrainingConfig
+from restore.registry import discover
+from restore.training import train
+
+Configure = Callable[..., TrainingConfig]
+
+REFERENCE = ROOT / "docs" / "reference"
+COMMANDS = dict(generated.walk())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_pictures_lead_somewhere(page: Any) -> None:
+    for link in links(page):
+        if re.match(r"[a-z]+:", link):
+            assert link.startswith("https://"), f"'{link}' is not https"
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), f"'{link}' leads nowhere"
+        if anchor:
+            text = generated.fill(target.read_text(encoding="utf-8"))
+            assert anchor in anchors(text), f"there is no heading for '{link}'"
+
+
+def told() -> list[tuple[Block, list[str]]]:
+    """Each call of the program in any block of any page."""
+    return [
+        (block, words[words.index("restore") :])
+        for page in PAGES
+        for block in blocks(page)
+        if block.language == "sh"
+        for words in block.commands
+        if "restore" in words
+    ]
+
+
+@pytest.mark.parametrize(("block", "words"), told(), ids=str)
+def test_a_command_of_any_page_is_one_that_the_program_has(block: Block, words: list[str]) -> None:
+    name = " ".join(words[:3]) if words[1] == "plugin" else " ".join(words[:2])
+    assert name in COMMANDS, f"{block}: there is no '{name}'"
+    arguments = words[len(name.split()) :]
+    for end in ("|", "<", ">"):  # what belongs to the shell
+        arguments = arguments[: arguments.index(end)] if end in arguments else arguments
+    COMMANDS[name].make_context(name, list(arguments))  # raises for what it does not know
+
+
+PYTHON = [
+    block
+    for page in PAGES
+    if page not in {ROOT / "README.md", *TUTORIALS}  # whose blocks are run
+    for block in blocks(page)
+    if block.language == "python"
+]
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=str)
+def test_a_block_of_python_that_is_not_run_imports_what_there_is(block: Block) -> None:
+    lines = ast.parse(block.text).body
+    imports: list[ast.stmt] = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
+    assert imports
+    exec(compile(ast.Module(imports, []), str(block), "exec"), {})  # noqa: S102
+
+
+def test_every_command_and_option_is_in_the_reference() -> None:
+    page = generated.fill((REFERENCE / "command-line.md").read_text(encoding="utf-8"))
+    for name, command in COMMANDS.items():
+        assert command.help, f"'{name}' says nothing about itself"
+        section = re.search(rf"^## {name}$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+        assert section, f"'{name}' has no section"
+        for parameter in command.params:
+            assert parameter.help, f"'{name}' has {parameter.opts} without a word"
+            for flag in (*parameter.opts, *parameter.secondary_opts):
+                assert re.search(rf"{{option}}.*(?<![\w-]){re.escape(flag)}(?![\w-])", section[1]), (
+                    name,
+                    flag,
+                )
+
+
+def test_every_field_of_the_configuration_is_in_the_reference() -> None:
+    page = generated.fill((REFERENCE / "configuration.md").read_text(encoding="utf-8"))
+    for name, field in TrainingConfig.model_fields.items():
+        assert field.description, f"'{name}' has no description"
+        entry = re.search(rf"{{confval}} {name}\n:type: (.+)\n:default: (.+)\n\n(.+)", page)
+        assert entry, f"'{name}' has no entry"
+        assert entry[3].lower().startswith(field.description.lower())
+
+
+def test_every_hook_is_in_the_reference_with_what_it_returns() -> None:
+    page = generated.fill((REFERENCE / "hooks.md").read_text(encoding="utf-8"))
+    hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "restore_spec")]
+    assert len(hooks) >= 7
+    for name in hooks:
+        assert f"## {name}\n" in page
+        assert (inspect.getdoc(getattr(hookspecs, name)) or "nothing") in page
+        assert f".. autoclass:: restore.interfaces.{generated.entries()[name].__name__}\n" in page
+
+
+def test_everything_public_on_the_page_of_the_python_interface_says_what_it_is() -> None:
+    page = (REFERENCE / "python.md").read_text(encoding="utf-8")
+    modules = re.findall(r"automodule:: (\S+)", page)
+    assert {"restore.interfaces", "restore.testing", "restore.compare", "restore.evaluation"} <= set(modules)
+    for name in modules:
+        module = importlib.import_module(name)
+        for public in module.__all__:
+            thing = getattr(module, public)
+            if inspect.isclass(thing) or inspect.isfunction(thing):
+                assert inspect.getdoc(thing), f"{name}.{public} has no docstring"
+
+
+def test_a_mark_that_nobody_fills_is_an_error() -> None:
+    with pytest.raises(KeyError, match="nonsense"):
+        generated.fill("<!-- generated: nonsense -->")
+
+
+def test_an_option_that_the_program_has_not_is_found() -> None:
+    with pytest.raises(Exception, match="--nonsense"):
+        COMMANDS["restore train"].make_context("restore train", ["--nonsense"])
+
+
+def test_the_files_of_a_training_are_those_of_the_reference(configure: Configure, photos: Path) -> None:
+    run = photos.parent / "run"
+    train(configure(val=[photos], steps=2), discover(), run)
+    page = (REFERENCE / "file-formats.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- run -->")[2].partition("<!-- /run -->")[0]
+    patterns = re.findall(r"^\| `(.+?)` \|", table, re.MULTILINE)
+    files = {file.relative_to(run).as_posix() for file in run.rglob("*") if file.is_file()}
+    for pattern in patterns:
+        assert fnmatch.filter(files, pattern), f"there is no {pattern}"
+    assert [file for file in files if not any(fnmatch.fnmatch(file, pattern) for pattern in patterns)] == []
+    with safe_open(run / "generator.safetensors", "pt") as weights:
+        card = json.loads(weights.metadata()["restore"])
+        assert {weights.get_tensor(name).dtype for name in weights.keys()} == {torch.float32}  # noqa: SIM118
+    for key in card:
+        assert f"`{key}`" in page.partition("## Weights")[2]
+    for line in map(json.loads, (run / "log.jsonl").read_text(encoding="utf-8").splitlines()):
+        for key in line.keys() - {"l1"}:
+            assert f"`{key}`" in page, f"log.jsonl has '{key}'"

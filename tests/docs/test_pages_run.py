@@ -1,0 +1,99 @@
+"""What the tutorials and the README tell a reader to do, done as it is written, on small photographs."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from pages import ROOT, TUTORIALS, blocks
+from PIL import Image
+from shell import Shell
+
+Draw = Callable[..., Path]
+
+INSTALLS = {"install-and-upscale", "install-and-test", "installs"}
+"""Marks of the blocks that fetch packages from the index: `.ci/run` does that, no test."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Several threads make images so small slower, and much slower beside other tests."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of processes that a page starts
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, draw: Draw) -> Path:
+    """The folder of a reader: the photographs that the pages name, drawn and small."""
+    draw(tmp_path / "photo.jpg", 48, 36)
+    draw(tmp_path / "scan.png", 24, 16)
+    draw(tmp_path / "scans" / "one.tif", 24, 16)
+    draw(tmp_path / "holiday" / "day" / "sea.jpg", 24, 16)
+    draw(tmp_path / "examples" / "astronaut.jpg", 24, 16)
+    for number in range(4):
+        draw(tmp_path / "photos" / f"{number}.jpg", 152, 140, number)
+    draw(tmp_path / "coco" / "large.jpg", 400, 390)
+    draw(tmp_path / "coco" / "other.jpg", 384, 420, 1)
+    draw(tmp_path / "held-out" / "one.png", 64, 80, 9)
+    for number, name in enumerate(("baby.png", "bird.png")):
+        pair(draw(tmp_path / "Set5" / "HR" / name, 64, 48, number), tmp_path / "Set5" / "LR" / name)
+    pair(draw(tmp_path / "original.png", 64, 48), tmp_path / "small.png")
+    return tmp_path
+
+
+def pair(target: Path, degraded: Path) -> None:
+    degraded.parent.mkdir(exist_ok=True)
+    with Image.open(target) as image:
+        image.reduce(4).save(degraded)
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_a_tutorial_runs_as_it_is_written(
+    page: Path, desk: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = Shell(desk, capfd, monkeypatch)
+    for block in blocks(page):
+        if block.mark not in INSTALLS:
+            shell.do(block)
+
+
+def short(words: list[str]) -> list[str]:
+    """The README shows trainings as they are meant; here they take two small steps."""
+    if words[:2] != ["restore", "train"]:
+        return words
+    if "--resume" in words:
+        return [*words, "--steps", "3"]
+    words = [
+        ("2" if before == "--steps" else word) for before, word in zip(["", *words], words, strict=False)
+    ]
+    steps = [] if "--steps" in words else ["--steps", "2"]
+    return [*words, *steps, "--batch-size", "2", "--patch-size", "32"]
+
+
+def test_the_readme_runs(
+    desk: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "examples" / "restore-espcn", desk / "examples" / "restore-espcn")
+    shell = Shell(desk, capfd, monkeypatch, short)
+    for block in blocks(ROOT / "README.md"):
+        if block.language == "toml":
+            tomllib.loads(block.text)
+        elif block.mark not in INSTALLS:
+            shell.do(block)
+
+
+def test_only_installing_is_left_out() -> None:
+    left_out = [
+        block for page in (ROOT / "README.md", *TUTORIALS) for block in blocks(page) if block.mark in INSTALLS
+    ]
+    for block in left_out:
+        first = block.text.split()[0]
+        assert first == "python3", f"{block} is marked as an installation but begins with {first}"
+    assert len(left_out) == 3

@@ -1,0 +1,94 @@
+"""The site is built strictly, and looked at in a browser that reaches nothing but the site."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import ROOT
+from playwright.sync_api import Browser, Page, expect
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built as CONTRIBUTING says, elsewhere: any warning is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-q", "-n", "-W", "--keep-going", "-d", str(folder / "trees")]
+    done = subprocess.run(
+        [*command, str(ROOT / "docs"), str(folder / "html")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "html"
+
+
+@pytest.fixture
+def visit(browser: Browser, site: Path) -> Iterator[Visit]:
+    """Opens a page from the folder; what is missing, complains or lies outside fails the test."""
+    contexts, complaints = [], []
+
+    def call(name: str, width: int = 1280) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"{page.url}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
+
+        def outside(route: Any) -> None:
+            complaints.append(f"{page.url} asked for {route.request.url}")
+            route.abort()
+
+        page.route(lambda url: not url.startswith((site.as_uri(), "data:")), outside)
+        page.goto(f"{site.as_uri()}/{name}")
+        return page
+
+    yield call
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def names(site: Path) -> list[str]:
+    return sorted(file.relative_to(site).as_posix() for file in site.rglob("*.html"))
+
+
+def test_each_page_is_built_and_led_to(site: Path) -> None:
+    written = {page.relative_to(ROOT / "docs").with_suffix(".html") for page in ROOT.glob("docs/**/*.md")}
+    assert {page.as_posix() for page in written} <= set(names(site))
+    home = (site / "index.html").read_text(encoding="utf-8")
+    for page in written:
+        assert page.name == "index.html" or f'href="{page.as_posix()}"' in home
+
+
+BACKGROUND = "() => getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
+TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+BROKEN = "() => [...document.images].filter(image => !image.naturalWidth).map(image => image.src)"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_each_page_fits_and_follows_the_setting_of_the_system(site: Path, visit: Visit, width: int) -> None:
+    page = visit("index.html", width)
+    for name in names(site):
+        page.goto(f"{site.as_uri()}/{name}")
+        assert page.evaluate(TOO_WIDE) <= 0, f"{name} is too wide for {width} pixels"
+        assert page.evaluate(BROKEN) == [], name
+        page.emulate_media(color_scheme="light")
+        assert min(page.evaluate(BACKGROUND)) > 200, name
+        page.emulate_media(color_scheme="dark")
+        assert max(page.evaluate(BACKGROUND)) < 60, name
+
+
+@pytest.mark.parametrize(
+    ("words", "title"),
+    [("halo overlap", "Exact tiling"), ("check-map", "Command line"), ("adversary gate", "The gate")],
+)
+def test_searching_finds_the_page(visit: Visit, words: str, title: str) -> None:
+    page = visit("tutorials/first-photo.html")
+    page.get_by_placeholder("Search").fill(words)
+    page.get_by_placeholder("Search").press("Enter")
+    expect(page.locator("#search-results li a").filter(has_text=title).first).to_be_visible()
