@@ -146,7 +146,7 @@ def _plot(panels: dict[str, Tensor], file: Path) -> None:
 
 
 def main(
-    steps: Annotated[int, typer.Option(help="With MSE, and four times as many with the adversary.")] = 500,
+    steps: Annotated[int, typer.Option(help="With MSE, and three times as many with the adversary.")] = 500,
     out: Annotated[Path, typer.Option(help="The picture.")] = PICTURE,
 ) -> None:
     """Train both, print the table and draw the picture."""
@@ -154,7 +154,7 @@ def main(
     begin = time.perf_counter()
     target = draw(256, torch.Generator().manual_seed(2))
     networks = {"MSE": train_mse(steps)}
-    networks["MSE + adversary"] = train_adversary(deepcopy(networks["MSE"]), 4 * steps)
+    networks["MSE + adversary"] = train_adversary(deepcopy(networks["MSE"]), 3 * steps)
     rows = []
     panels = {"target": target[0], "input": reduce(target)[0]}
     for name, generator in networks.items():
