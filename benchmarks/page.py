@@ -35,7 +35,7 @@ from restore.report import plain_table
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
-MARKS = {"stage-drawn": "both pictures under the slider", "all-drawn": "everything"}
+MARKS = {"stage-drawn": "previews of the two under the slider", "all-drawn": "every picture itself"}
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ CONTESTANTS: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "restore": ("ours", ()),
     "restore --precision fp32": ("ours", ()),
     "restore --engine openvino": ("ours", ("openvino", *_EXPORT)),
+    "restore --engine openvino --precision int8": ("ours", ("openvino", "nncf", *_EXPORT)),
     "restore --engine onnxruntime": ("ours", ("onnxruntime", *_EXPORT)),
 }
 """Name -> what it is, and the libraries that it needs."""

@@ -14,11 +14,20 @@
 
   /* Pictures */
 
-  async function decode(index) {
-    const text = $(`picture-${index}`).textContent;
-    const response = await fetch(`data:image/webp;base64,${text}`);
-    bitmaps[index] = await createImageBitmap(await response.blob());
-    $(`picture-${index}`).remove(); // its text is not needed any more
+  function bytes(text) {
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text); // browsers of 2025 and later
+    const binary = atob(text);
+    const found = new Uint8Array(binary.length);
+    for (let at = 0; at < found.length; at++) found[at] = binary.charCodeAt(at);
+    return found;
+  }
+
+  /* From the element `${kind}-${index}`, whose text is not needed any more. */
+  async function decode(kind, index) {
+    const element = $(`${kind}-${index}`);
+    const file = new Blob([bytes(element.textContent)], { type: "image/webp" });
+    element.remove();
+    bitmaps[index] = await createImageBitmap(file);
   }
 
   /* Drawing */
@@ -290,13 +299,13 @@
     buildRegions();
     buildFigures();
     wire();
-    const last = data.pictures.map(({ role }) => role).lastIndexOf("result");
-    show(data.pictures[1].role === "result" && last > 1 ? 1 : 0, last);
+    show(...data.stage);
     if (first) lookAt(0);
-    await Promise.all([decode(shown.left), decode(shown.right)]);
+    await Promise.all(data.stage.map((index) => decode("preview", index)));
     drawAll();
     performance.mark("stage-drawn");
-    await Promise.all(data.pictures.map((_, index) => bitmaps[index] ? null : decode(index)));
+    if (document.readyState === "loading") await new Promise((done) => addEventListener("DOMContentLoaded", done));
+    await Promise.all(data.pictures.map((_, index) => decode("picture", index)));
     drawAll();
     performance.mark("all-drawn");
     document.documentElement.dataset.ready = "";
