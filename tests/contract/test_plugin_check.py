@@ -220,9 +220,20 @@ def test_the_command_names_what_fails_with_advice_and_exits_with_1(check: Comman
     assert "  ok    loss fair: loss is a scalar" in lines
     failed = lines.index("  FAIL  loss wrong: loss is a scalar")
     assert "expected one scalar" in lines[failed + 1]
-    assert "  FAIL  plugin impatient: imports no torch" in lines
+    failed = lines.index("  FAIL  plugin impatient: imports no torch")
+    assert "importing impatient imports torch too" in lines[failed + 1]
     assert lines[-1].startswith("plugin impatient: ")
     assert lines[-1].endswith("checks hold")
+
+
+def test_a_module_that_no_new_process_finds_is_not_said_to_import_torch(
+    check: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH")
+    _, out, _ = check("impatient")
+    lines = out.splitlines()
+    failed = lines.index("  FAIL  plugin impatient: imports no torch")
+    assert "impatient cannot be imported by a new process: ModuleNotFoundError" in lines[failed + 1]
 
 
 def test_the_command_gives_json(check: Command) -> None:

@@ -18,6 +18,9 @@ from restore.testing.objectives import discriminator_checks, loss_checks, object
 
 __all__ = ["plugin_checks"]
 
+_WITH_TORCH = 77
+"""An exit code that Python itself has no use for."""
+
 
 def plugin_checks(name: str, registry: Registry, *, scale: int | None = None) -> list[Check]:
     """All claims about an installed plugin and its entries, with the defaults of their options.
@@ -53,13 +56,17 @@ def _imports_no_torch(name: str, registry: Registry) -> None:
     modules = [record.plugin.module for record in registry.records if record.plugin.name == name]
     for module in modules:
         if isinstance(module, ModuleType) and module.__spec__ is not None:
-            code = f"import sys, {module.__name__}; sys.exit('torch' in sys.modules)"
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)  # noqa: S603
+            code = f"import sys, {module.__name__}; sys.exit('torch' in sys.modules and {_WITH_TORCH})"
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
             expect(
-                done.returncode == 0,
+                done.returncode != _WITH_TORCH,
                 f"importing {module.__name__} imports torch too, and 'restore list' waits for it: name what "
                 f'builds with lazy("module:function")',
             )
+            reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+            told = f"{module.__name__} cannot be imported by a new process: {reason[0]}"
+            expect(done.returncode == 0, told)
 
 
 def _of_entry(kind: str, spec: Any, registry: Registry, scale: int | None) -> Iterator[Check]:
