@@ -1,7 +1,8 @@
 """The parts of the reference that the program itself says, as Markdown: commands, configuration, hooks.
 
-A page marks the place with a comment such as ``<!-- generated: commands -->``; `fill` puts the part there
-when the site is built, so that it cannot differ from the program.
+A page marks the place with ``<!-- generated: commands -->``; `fill` puts the part there when the site is
+built, so that it cannot differ from the program. What follows up to ``<!-- /generated -->`` is for readers of
+the page itself, and goes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from restore.registry import KINDS
 
 __all__ = ["PARTS", "commands", "configuration", "entries", "entry_names", "fill", "hooks", "walk"]
 
-_MARK = re.compile(r"<!-- generated: (\w+) -->")
+_MARK = re.compile(r"<!-- generated: (\w+) -->(?:.*?<!-- /generated -->)?", re.DOTALL)
 
 
 def fill(page: str) -> str:

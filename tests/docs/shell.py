@@ -64,6 +64,8 @@ class Shell:
             code, output = self._restore(self.shorten(words))
         elif words[:2] == ["pip", "install"]:
             code, output = self._install(self.folder / words[-1].split("[")[0])
+        elif words[:2] == ["pip", "wheel"]:  # with what is installed: isolation would ask the network
+            code, output = self._process([sys.executable, "-m", *words, "--no-build-isolation"])
         elif words[0] == "pytest":
             code, output = self._process([sys.executable, "-m", *words, "-q", "-p", "no:cacheprovider"])
         else:

@@ -34,8 +34,9 @@ def new(
     plugin = scaffold.name_of(name, discover())
     folder = scaffold.write(plugin, dir_)
     typer.echo(folder)
+    local = folder if folder.is_absolute() else f"./{folder}"  # or pip would look for the name on PyPI
     console.message(
-        f"next: pip install -e '{folder}[test]', then pytest {folder}, restore plugin check {plugin} and "
+        f"next: pip install -e '{local}[test]', then pytest {folder}, restore plugin check {plugin} and "
         f"restore train --model {plugin} --loss {plugin} --data photos/"
     )
 

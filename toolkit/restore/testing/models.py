@@ -189,7 +189,7 @@ def _halo_is_exact(spec: ModelSpec, scale: int, options: Options) -> None:
     measured = measured_halo(_build(spec, scale, options), scale, 2 * declared + 7)
     expect(
         measured <= declared,
-        f"an output depends on an input {measured} pixels away, but the halo says {declared}: "
+        f"an output depends on an input at least {measured} pixels away, but the halo says {declared}: "
         "tiles would show",
     )
     expect(

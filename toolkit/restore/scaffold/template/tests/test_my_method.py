@@ -6,15 +6,23 @@ import pytest
 import torch
 
 from restore.registry import discover
-from restore.testing import Check, plugin_checks
+from restore.testing import Check, model_checks, plugin_checks
 from restore_my_method.loss import Loss
 from restore_my_method.network import Network
+from restore_my_method.options import NetworkOptions
 
 REGISTRY = discover()
+OTHER = NetworkOptions(width=8, blocks=2)
+"""The checks of a plugin take the defaults; what follows from an option, such as the halo, needs others."""
 
 
 @pytest.mark.parametrize("check", plugin_checks("my-method", REGISTRY), ids=str)
 def test_contract(check: Check) -> None:
+    check()
+
+
+@pytest.mark.parametrize("check", model_checks(REGISTRY.models["my-method"], scale=2, options=OTHER), ids=str)
+def test_contract_with_other_options(check: Check) -> None:
     check()
 
 
