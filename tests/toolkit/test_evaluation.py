@@ -348,7 +348,7 @@ def test_a_paper_is_reproduced_and_what_is_missing_is_told(run: Run, targets: Pa
     assert "Lanczos" in found["protocol"]["inputs"]
     assert found["ours"] == cells["enhancenet.table4", "ENet-E", "Set5"]["ours"]
     assert "MATLAB" in cells["enhancenet.table3", "Bicubic", "Set5"]["protocol"]["inputs"]
-    assert "no weights 'pat'" in cells["enhancenet.table3", "ENet-PAT", "Set5"]["missing"]
+    assert "no weights 'eat'" in cells["enhancenet.table3", "ENet-EAT", "Set5"]["missing"]
     assert "--data BSD100=FOLDER" in cells["enhancenet.table3", "ENet-E", "BSD100"]["missing"]
     assert "no model stands for it" in cells["enhancenet.table4", "VDSR", "Set5"]["missing"]
 
