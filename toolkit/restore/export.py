@@ -11,7 +11,7 @@ from restore.config import GraphFormat
 from restore.errors import UsageError
 from restore.files import atomic_file
 from restore.graph import facts, library, to_onnx
-from restore.inference.engines import compared, run_onnx, run_openvino
+from restore.inference.engines import compared, openvino_core, run_onnx, run_openvino
 
 __all__ = ["SUFFIXES", "export", "graph_format"]
 
@@ -60,10 +60,10 @@ def export(model: LoadedModel, file: Path, form: GraphFormat) -> float:
             graph.write_bytes(content)
             return compared(model, run_onnx(graph), SIZES)
     openvino = library("openvino", "openvino")
-    network = openvino.Core().read_model(content)
+    network = openvino_core().read_model(content)
     for key, value in facts(model).items():
         network.set_rt_info(value, ["restore", key])
     with atomic_file(file) as graph, atomic_file(file.with_suffix(".bin")) as weights:
         openvino.serialize(network, graph, weights)
-        written = openvino.Core().read_model(graph, weights)
+        written = openvino_core().read_model(graph, weights)
         return compared(model, run_openvino(written, torch.float32), SIZES)

@@ -10,7 +10,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from restore.compare.assets import asset, filled
+from PIL import Image
+
+from restore.compare.assets import asset, filled, head
 from restore.compare.comparison import Comparison, Picture
 from restore.files import atomic_file
 from restore.images import to_pil
@@ -41,7 +43,7 @@ def page(comparison: Comparison) -> str:
     scripts = "\n".join(f"<script>{asset(name)}</script>" for name in (_SLIDER, "compare.js"))
     values = {
         "title": html.escape(comparison.title),
-        "style": f"<style>{asset('common.css')}{asset('compare.css')}</style>",
+        "head": head(html.escape(comparison.title), "compare", "compare.css"),
         "data": f'<script type="application/json" id="data">{_safe_json(_described(comparison))}</script>',
         # Before the script, so that they are drawn while the pictures are still being read.
         "previews": "\n".join(previews),
@@ -69,21 +71,22 @@ def _encoded(picture: Picture) -> bytes:
 
     Less effort makes it larger and slower to decode, which is what a reader waits for.
     """
-    buffer = BytesIO()
-    profile = picture.photo.icc_profile if not picture.photo.gray else None
-    drawn = to_pil(picture.photo)
-    drawn.save(buffer, "WEBP", lossless=True, quality=50, method=3, exact=True, icc_profile=profile, exif=b"")
-    return buffer.getvalue()
+    return _webp(picture, to_pil(picture.photo), lossless=True, quality=50, method=3, exact=True)
 
 
 def _preview(picture: Picture) -> bytes:
     """A small copy, a twentieth of its bytes, for the third of a second in which the picture is decoded."""
-    buffer = BytesIO()
-    profile = picture.photo.icc_profile if not picture.photo.gray else None
     drawn = to_pil(picture.photo)
     side = min(max(drawn.size) // 2, _PREVIEW) or 1
     drawn.thumbnail((side, side))
-    drawn.save(buffer, "WEBP", quality=80, icc_profile=profile, exif=b"")
+    return _webp(picture, drawn, quality=80)
+
+
+def _webp(picture: Picture, drawn: Image.Image, **options: Any) -> bytes:
+    """`drawn` with the colour profile of `picture` and nothing else."""
+    buffer = BytesIO()
+    profile = picture.photo.icc_profile if not picture.photo.gray else None
+    drawn.save(buffer, "WEBP", icc_profile=profile, exif=b"", **options)
     return buffer.getvalue()
 
 

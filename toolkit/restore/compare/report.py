@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from restore.compare.assets import asset, filled
+from restore.compare.assets import asset, filled, head
 from restore.compare.comparison import Comparison, compare
 from restore.compare.page import write_page
 from restore.compare.plots import distribution, scatter
@@ -141,7 +141,7 @@ def report(result: Mapping[str, Any], thumbnails: Sequence[Thumbnail] = ()) -> s
         "report.html",
         {
             "title": escape(title),
-            "style": f"<style>{asset('common.css')}{asset('report.css')}</style>",
+            "head": head(escape(title), "evaluate", "report.css"),
             "facts": escape(f"{len(models)} models: {', '.join(models)}"),
             "sections": "\n".join(sections),
             "made": f"Made by restore {version('restorekit')}.",

@@ -101,19 +101,20 @@ def read_levels(path: Path) -> Tensor:
     return planes[0].expand(3, -1, -1)
 
 
-def size_of(path: Path) -> tuple[int, int]:
+def size_of(path: Path, *, max_pixels: int | None = None) -> tuple[int, int]:
     """Width and height of an image file as it will be read, from its header alone.
 
     Raises:
-        ImageError: names the file and the reason: it is missing, a folder, empty or not an image.
+        ImageError: names the file and the reason: it is missing, a folder, empty, not an image, or larger
+            than `max_pixels`.
     """
     with opened_file(path) as file:
         try:
-            image = pillow_image(file, None)
+            image = pillow_image(file, max_pixels)
         except UnidentifiedImageError:
             if not _is_tiff(file):
                 raise
-            page = _unusual_tiff_page(file, None)
+            page = _unusual_tiff_page(file, max_pixels)
             swapped = orientation_in(_tiff_tags(file)) in _SWAPPED
             return (page.imagelength, page.imagewidth) if swapped else (page.imagewidth, page.imagelength)
         with image:

@@ -18,7 +18,7 @@ from restore.inference.hardware import choose_precision
 from restore.inference.network import Network
 from restore.inference.quantisation import check_rounding, quantised
 
-__all__ = ["compared", "engine_network", "engine_precision", "run_onnx", "run_openvino"]
+__all__ = ["compared", "engine_network", "engine_precision", "openvino_core", "run_onnx", "run_openvino"]
 
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1}
@@ -61,8 +61,7 @@ def engine_network(engine: Engine, model: LoadedModel, dtype: torch.dtype) -> Ne
         network = run_onnx(to_onnx(model))
         compared(model, network, [(33, 47)])
         return network
-    library("openvino", "openvino")
-    graph = _openvino().read_model(to_onnx(model))
+    graph = openvino_core().read_model(to_onnx(model))
     if dtype != torch.int8:
         network = run_openvino(graph, dtype)
         compared(model, network, [(33, 47)], dtype)
@@ -84,7 +83,7 @@ def run_openvino(graph: Any, dtype: torch.dtype) -> Network:
             bicubic enlargement, stays float32.
     """
     settings = {"INFERENCE_PRECISION_HINT": _HINTS[dtype], "PERFORMANCE_HINT": "LATENCY"}
-    compiled = _openvino().compile_model(graph, "CPU", settings)
+    compiled = openvino_core().compile_model(graph, "CPU", settings)
 
     def run(tile: Tensor) -> Tensor:
         request = compiled.create_infer_request()  # of its own: the result lives in it, uncopied
@@ -94,14 +93,21 @@ def run_openvino(graph: Any, dtype: torch.dtype) -> Network:
     return run
 
 
-@cache
-def _openvino() -> Any:
-    """One for the process.
+def openvino_core() -> Any:
+    """The ``openvino.Core`` of this process.
 
-    Each instance brings a stack for signals and unmaps it at its end, though that may be the one in use by
-    then: the next signal would end the process.
+    There is one: each instance brings a stack for signals and unmaps it at its end, though that may be the
+    one in use by then, and the next signal would end the process.
+
+    Raises:
+        UsageError: openvino is not installed.
     """
-    return library("openvino", "openvino").Core()
+    return _core_of(library("openvino", "openvino"))
+
+
+@cache
+def _core_of(openvino: Any) -> Any:
+    return openvino.Core()
 
 
 def run_onnx(graph: bytes | Path) -> Network:

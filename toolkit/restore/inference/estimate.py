@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import torch
 
-from restore.errors import ImageError, RestoreError
+from restore.errors import RestoreError
 from restore.images import MAX_PIXELS, size_of
 from restore.inference.batch import Existing, Job, Outcome
 from restore.inference.done import Done
@@ -44,12 +43,11 @@ def preview(
     done = Done(restorer, wanted, existing)
     seconds_a_pixel = _measured(restorer)
     base = _resident()
+    limit = MAX_PIXELS if max_pixels is None else max_pixels
     for job in jobs:
         try:
             settled = done.settled(job)
-            width, height = (
-                (0, 0) if settled else _size(job.source, MAX_PIXELS if max_pixels is None else max_pixels)
-            )
+            width, height = (0, 0) if settled else size_of(job.source, max_pixels=limit)
         except RestoreError as error:
             settled = Outcome(job.source, "failed", job.destination, str(error), error=error)
         yield settled or Outcome(
@@ -62,17 +60,6 @@ def preview(
             source_size=(width, height),
             memory=base + _memory(job, (width, height), restorer, wanted),
         )
-
-
-def _size(source: Path, limit: int) -> tuple[int, int]:
-    """Width and height of an image that may be read."""
-    width, height = size_of(source)
-    if width * height > limit:
-        raise ImageError(
-            f"cannot read '{source}': it has more than {limit} pixels ({width} x {height}); give "
-            f"--max-pixels {width * height} if you trust it"
-        )
-    return width, height
 
 
 def _memory(job: Job, size: tuple[int, int], restorer: Restorer, output: Output) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 
-__all__ = ["asset", "filled"]
+__all__ = ["asset", "filled", "head"]
 
 
 def asset(name: str) -> str:
@@ -21,3 +21,15 @@ def filled(template: str, values: Mapping[str, str]) -> str:
         name, text = part.split("}}", 1)
         parts += [values[name], text]
     return "".join(parts)
+
+
+def head(title: str, command: str, style: str) -> str:
+    """How each page begins: it asks nothing elsewhere, and its security policy sees to that.
+
+    Args:
+        title: as HTML.
+        command: that made the page.
+        style: name of the asset, besides what all pages share.
+    """
+    rules = f"<style>{asset('common.css')}{asset(style)}</style>"
+    return filled("head.html", {"title": title, "command": command, "style": rules}).rstrip()
