@@ -3,6 +3,7 @@
 Both are safetensors and JSON, never pickles.
 """
 
+from restore.checkpoint.blending import blend
 from restore.checkpoint.run import Checkpoint, latest_checkpoint, save_checkpoint
 from restore.checkpoint.tensors import sha256
 from restore.checkpoint.weights import LoadedModel, WeightsCard, load_model, read_card, save_weights
@@ -11,6 +12,7 @@ __all__ = [
     "Checkpoint",
     "LoadedModel",
     "WeightsCard",
+    "blend",
     "latest_checkpoint",
     "load_model",
     "read_card",

@@ -22,7 +22,7 @@ from restore.files import cache_folder
 from restore.interfaces import ModelSpec, OpenedModel, Options, Weights, parse
 from restore.registry import Registry
 
-__all__ = ["LoadedModel", "WeightsCard", "load_model", "read_card", "save_weights"]
+__all__ = ["LoadedModel", "WeightsCard", "as_metadata", "load_model", "read_card", "save_weights"]
 
 _KEY = "restore"  # the one metadata key: safetensors writes several in random order
 
@@ -41,6 +41,8 @@ class WeightsCard(BaseModel):
     """Fingerprint of the training data."""
     figures: dict[str, float] = {}
     versions: dict[str, str] = {}
+    blend: dict[str, float] = {}
+    """Shares of the files whose weighted mean this is, by their SHA-256; empty for weights from training."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,12 @@ def read_card(file: Path) -> WeightsCard:
 
 def save_weights(file: Path, module: nn.Module, card: WeightsCard) -> None:
     """Write the parameters and buffers of `module`, with `card`; equal weights give equal bytes."""
-    save_tensors(file, module.state_dict(), {_KEY: to_json(card.model_dump())})
+    save_tensors(file, module.state_dict(), as_metadata(card))
+
+
+def as_metadata(card: WeightsCard) -> dict[str, str]:
+    """`card` as it lies in a file."""
+    return {_KEY: to_json(card.model_dump())}
 
 
 def _is_path(weights: str, spec: ModelSpec) -> bool:

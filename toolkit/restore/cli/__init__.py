@@ -10,6 +10,7 @@ from importlib.metadata import version as installed_version
 import typer
 
 from restore.cli import (
+    blend,
     compare,
     console,
     doctor,
@@ -58,6 +59,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("reproduce")(reproduce.reproduce)
 app.command("compare")(compare.compare)
+app.command("blend")(blend.blend)
 app.command("export")(export.export)
 app.command("list")(show.list_entries)
 app.command("info")(show.info)
