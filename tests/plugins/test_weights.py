@@ -57,8 +57,22 @@ def test_each_file_has_a_card_with_the_declared_figures(model: ModelSpec, weight
     for heading in ("## Data", "## Training", "## Figures", "## Limits", "Licence"):
         assert heading in card
     assert weights.figures
-    for figure in weights.figures.values():
-        assert f"{figure:.2f}" in card
+    for name, figure in weights.figures.items():
+        assert (f"{figure:.2f}" if "PSNR" in name else f"{figure:.4f}") in card
+
+
+@pytest.mark.parametrize("objective", ["p", "ea", "pa", "eat"])
+def test_the_other_objectives_are_kept_beside_the_package(objective: str) -> None:
+    file = ROOT / "plugins" / "enhancenet" / "weights" / f"enhancenet_{objective}_x4.safetensors"
+    card = read_card(file)
+    assert (card.scale, card.objective) == (4, objective)
+    assert file.stat().st_size < 1.75e6  # half precision
+    loaded = load_model(f"enhancenet:{file}", REGISTRY)
+    assert all(parameter.isfinite().all() for parameter in loaded.module.parameters())
+
+
+def test_what_ships_is_small() -> None:
+    assert sum(file_of(weights).stat().st_size for _, weights in SHIPPED) < 14e6
 
 
 def test_each_network_is_better_than_the_one_before() -> None:
@@ -91,4 +105,5 @@ def test_the_wheel_holds_all_packages_with_their_weights_and_types(tmp_path: Pat
         package = "restore_enhancenet" if model.name == "enhancenet" else "restore_baselines"
         assert f"{package}/weights/{file_of(weights).name}" in names
         assert f"{package}/weights/{file_of(weights).with_suffix('.md').name}" in names
-    assert not [name for name in names if name.startswith(("tests/", "examples/", "docs/"))]
+    assert not [name for name in names if name.startswith(("tests/", "examples/", "docs/", "plugins/"))]
+    assert sum(name.endswith("_x4.safetensors") for name in names) == len(SHIPPED)

@@ -13,7 +13,7 @@ __all__ = ["blend"]
 
 
 def blend(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="NAME:WEIGHTS, of one network.")],
+    models: Annotated[list[str], typer.Argument(help="NAME:WEIGHTS, of one network.")],
     *,
     out: Annotated[Path, typer.Option("-o", "--out", help="The .safetensors file to write.")],
     share: Annotated[
