@@ -15,6 +15,7 @@ from torch import Tensor
 
 import restore
 from restore.degradation import bicubic
+from restore.images import Photo, to_pil
 
 SIDE, GAP, TITLE = 140, 4, 16
 DETAILS = {"chelsea": (60, 84), "grass": (180, 180), "coffee": (168, 260), "gravel": (200, 200)}
@@ -42,9 +43,8 @@ def main(out: str, *columns: str) -> None:
         target = photograph(name)
         degraded = bicubic(target, 4)
         for column, image in enumerate([*(model.restore(degraded) for model in models), target]):
-            detail = image[0, :, top : top + SIDE, left : left + SIDE].clamp(0, 1)
-            levels = (255 * detail).round().byte().permute(1, 2, 0).numpy()
-            picture.paste(Image.fromarray(levels), (column * (SIDE + GAP), TITLE + row * (SIDE + GAP)))
+            detail = to_pil(Photo(image)).crop((left, top, left + SIDE, top + SIDE))
+            picture.paste(detail, (column * (SIDE + GAP), TITLE + row * (SIDE + GAP)))
     picture.save(out, optimize=True)
 
 
