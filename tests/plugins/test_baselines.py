@@ -40,6 +40,24 @@ def test_srcnn_reads_luma_only() -> None:
     torch.testing.assert_close(change, change_of_gray)
 
 
+@pytest.mark.parametrize("middle", [1, 3, 5])
+def test_srcnn_begins_close_to_bicubic_and_every_filter_answers(middle: Literal[1, 3, 5]) -> None:
+    torch.manual_seed(0)
+    coarse = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    image = 0.2 + 0.6 * imresize(coarse, (64, 64))  # changes as slowly as a photograph
+    network = Srcnn(4, middle)
+    answers = list[torch.Tensor]()
+    for layer in (network.extract, network.map):
+        layer.register_forward_hook(lambda *given: answers.append((given[2] > 0).float().mean((0, 2, 3))))
+    change = network(image) - imresize(image, (256, 256))
+    assert 0 < change.abs().mean() < 0.02
+    assert [len(share) for share in answers] == [64, 32]
+    for share in answers:
+        assert share[0] == 1, "the luma passes"
+        assert share.min() > 0.01
+        assert share[1:].max() < 0.99
+
+
 def test_the_paper_initialisation_has_its_deviation() -> None:
     torch.manual_seed(0)
     weights = Srcnn(4, paper_initialisation=True).map.weight

@@ -174,6 +174,7 @@ METHODS = [
     pytest.param({"loss": "l1-toy", "accumulate": 2}, id="batches in parts"),
     pytest.param({"loss": "l1-toy", "precision": "fp16"}, id="float16"),
     pytest.param({"loss": "l1-toy", "compile": True}, id="compiled networks"),
+    pytest.param({"loss": "l1-toy", "optimizer": "soap"}, id="another optimiser"),
 ]
 
 

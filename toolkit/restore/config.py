@@ -76,7 +76,12 @@ class TrainingConfig(BaseModel):
     patch_size: int | None = Field(
         None, ge=1, description="side of the square target in pixels; none: what the objective asks for"
     )
-    lr: float = Field(1e-4, gt=0, description="learning rate of Adam at its highest")
+    optimizer: Literal["adam", "soap"] = Field(
+        "adam",
+        description="what turns gradients into updates; 'soap' is Adam in the eigenbasis of each layer's "
+        "gradients: costlier steps, fewer of them",
+    )
+    lr: float = Field(1e-4, gt=0, description="learning rate at its highest")
     lr_discriminator: float | None = Field(
         None, gt=0, description="the same of the discriminator; none: `lr`"
     )
@@ -87,7 +92,7 @@ class TrainingConfig(BaseModel):
         description="steps over which the learning rate rises from zero; left out: 100, but at most a tenth "
         "of `steps`",
     )
-    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of Adam's two averages")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the optimiser's two averages")
     ema: Decay = Field(0.999, description="decay of the generator's moving average; 0: none")
     clip: float = Field(1.0, ge=0, description="largest norm of the gradient of each network; 0: no limit")
     seed: int = Field(0, ge=0, lt=2**63, description="of initialisation, crops and augmentation")

@@ -14,6 +14,10 @@ from restore_baselines.options import SrcnnOptions
 __all__ = ["Bicubic", "Srcnn", "build_bicubic", "build_srcnn", "halo_bicubic", "halo_srcnn"]
 
 
+_SHARE = 0.1
+"""Of the last layer's start that is kept beside the luma that passes through."""
+
+
 class Bicubic(nn.Module):
     """Bicubic enlargement with a = -0.5, as MATLAB's `imresize`. Nothing to learn."""
 
@@ -36,7 +40,7 @@ class Srcnn(nn.Module):
     Args:
         scale: any integer >= 1.
         middle: side of the second layer's filters.
-        paper_initialisation: N(0, 0.001) instead of a start that keeps the variance.
+        paper_initialisation: N(0, 0.001) instead of a start that hands the luma on.
     """
 
     def __init__(self, scale: int, middle: int = 5, *, paper_initialisation: bool = False) -> None:
@@ -46,12 +50,23 @@ class Srcnn(nn.Module):
         self.map = nn.Conv2d(64, 32, middle, padding=middle // 2, padding_mode="replicate")
         self.reconstruct = nn.Conv2d(32, 1, 5, padding=2, padding_mode="replicate")
         for layer in (self.extract, self.map, self.reconstruct):
-            if paper_initialisation:
-                nn.init.normal_(layer.weight, std=0.001)
-            else:
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.normal_(layer.weight, std=0.001)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+        if not paper_initialisation:
+            self._begin_as_bicubic()
+
+    @torch.no_grad()
+    def _begin_as_bicubic(self) -> None:
+        """Let the first filter of each layer hand the luma on, and the others look at differences."""
+        for layer in (self.extract, self.map, self.reconstruct):
+            _vary(layer)
+        self.reconstruct.weight.mul_(_SHARE)
+        self.extract.weight[0] = self.map.weight[0] = self.map.weight[:, 0] = 0
+        for layer in (self.extract, self.map, self.reconstruct):
+            middle = layer.kernel_size[0] // 2
+            layer.weight[0, 0] = 0
+            layer.weight[0, 0, middle, middle] = 1
 
     def forward(self, degraded: Tensor) -> Tensor:
         """``(B, 3, H, W)`` -> ``(B, 3, scale*H, scale*W)``, not clamped."""
@@ -65,6 +80,17 @@ class Srcnn(nn.Module):
             after: Tensor = self.reconstruct(x.to(self.reconstruct.weight.dtype)).to(before.dtype)
         # Adding one difference to R, G and B changes the luma by it and leaves the chroma.
         return bicubic + (after - before)
+
+
+def _vary(layer: nn.Conv2d) -> None:
+    """Filters of sum zero.
+
+    Photographs are all but constant within a filter's reach. A filter of another sum answers to everything
+    or, behind the ReLU, to nothing, and then never learns: of Kaiming's start two thirds of the second layer
+    stay dead.
+    """
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    layer.weight.sub_(layer.weight.mean((1, 2, 3), keepdim=True))
 
 
 def build_bicubic(scale: int, options: Options) -> nn.Module:  # noqa: ARG001

@@ -15,8 +15,10 @@ class SrcnnOptions(Options):
     """Size and initialisation of SRCNN; the defaults are the largest network of the paper, 9-5-5."""
 
     middle: Literal[1, 3, 5] = Field(5, description="side of the second layer's filters in pixels: 9-N-5")
-    initialisation: Literal["kaiming", "paper"] = Field(
-        "kaiming", description="'paper' is N(0, 0.001), which needs 1e8 updates to leave the start"
+    initialisation: Literal["identity", "paper"] = Field(
+        "identity",
+        description="'identity' begins close to bicubic; 'paper' is N(0, 0.001), which needs 1e8 updates to "
+        "leave the start",
     )
 
 

@@ -8,7 +8,7 @@ The evaluation is plain data, as `restore evaluate` writes it to a .json file::
         "rows": [
             {
                 "model": "srcnn", "data": "Set5", "scale": 4, "seconds": 0.2, "megapixels_per_second": 1.1,
-                "figures": {"psnr": 30.26, ...},
+                "figures": {"psnr": 30.66, ...},
                 "differences": {"psnr": {"mean": 1.84, "low": 1.2, "high": 2.5}, ...},
                 "protocol": {"inputs": "...", "psnr": "...", ...},
                 "images": [{"name": "baby.png", "figures": {"psnr": 33.1, ...}}, ...],

@@ -25,6 +25,7 @@ from restore.training.opponent import NoOpponent, Opponent, Rival
 from restore.training.optimisation import Average, seed_everything
 from restore.training.processes import Team
 from restore.training.setup import Plan
+from restore.training.soap import Soap
 from restore.versions import versions
 
 __all__ = ["CHECKPOINTS", "WEIGHTS_FILE", "Session", "begin", "create", "make_ready", "restore", "save"]
@@ -175,7 +176,8 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
 def _learner(network: nn.Module, plan: Plan, team: Team, peak: float) -> Learner:
     """`network` on its device, compiled if the user wants it, with its optimiser."""
     config, device = plan.config, team.fabric.device
-    optimizer = torch.optim.Adam(network.parameters(), lr=peak, betas=config.betas)
+    kind = {"adam": torch.optim.Adam, "soap": Soap}[config.optimizer]
+    optimizer = kind(network.parameters(), lr=peak, betas=config.betas)
     # Fabric compiles what it wraps, and keeps the names that the network has without it.
     module, wrapped = team.fabric.setup(compiled(network) if config.compile else network, optimizer)
     scaled = choose_precision(config.precision, device) == torch.float16
