@@ -60,6 +60,8 @@ def test_list_shows_each_entry_under_its_kind_with_its_plugin(restore: Restore) 
     models = {line.split()[0]: line.split()[-1] for line in blocks["models"]}
     assert models["enhancenet"] == "enhancenet"
     assert models["bicubic"] == "baselines"
+    (line,) = [line for line in blocks["models"] if line.startswith("enhancenet")]
+    assert line.split()[-5:] == ["pat", "(4x),", "e", "(4x)", "enhancenet"]
     assert "mse" in {line.split()[0] for line in blocks["losses"]}
     assert "psnr" in {line.split()[0] for line in blocks["metrics"]}
 
@@ -73,6 +75,8 @@ def test_list_as_json_has_a_row_for_each_entry_and_plugin(restore: Restore) -> N
     assert named == expected | {("plugin", record.plugin.name) for record in found.records}
     (row,) = [row for row in listed.rows if (row["kind"], row["name"]) == ("model", "enhancenet")]
     assert (row["plugin"], row["distribution"]) == ("enhancenet", "restorekit")
+    assert row["weights"][0] == {"name": "pat", "scale": 4}, "the default comes first"
+    assert all(("weights" in row) == (row["kind"] == "model") for row in listed.rows)
     assert row["summary"] == found.models["enhancenet"].summary
 
 

@@ -9,7 +9,7 @@ import typer
 
 from restore.cli import console
 from restore.errors import UnknownNameError, nearest
-from restore.interfaces import Gate, ObjectiveSpec, Options
+from restore.interfaces import Gate, ModelSpec, ObjectiveSpec, Options
 from restore.registry import KINDS, Catalogue, Kind, Record, Registry, discover
 from restore.report import plain_table
 
@@ -62,21 +62,30 @@ def info(
 
 def _block(registry: Registry, kind: Kind) -> str:
     catalogue = registry.catalogue(kind)
-    rows = [[name, entry.summary, catalogue.owner(name).name] for name, entry in sorted(catalogue.items())]
-    return plain_table([kind.catalogue, "", "plugin"], rows)
+    titles, rows = [kind.catalogue, "", "plugin"], list[list[str]]()
+    for name, entry in sorted(catalogue.items()):
+        rows.append([name, entry.summary, catalogue.owner(name).name])
+        if isinstance(entry, ModelSpec):
+            rows[-1].insert(2, ", ".join(f"{weights.name} ({weights.scale}x)" for weights in entry.weights))
+    if kind.entry is ModelSpec:
+        titles.insert(2, "weights")
+    return plain_table(titles, rows)
 
 
 def _brief(registry: Registry, kind: Kind, name: str) -> dict[str, Any]:
     catalogue = registry.catalogue(kind)
-    owner = catalogue.owner(name)
-    return {
+    owner, entry = catalogue.owner(name), catalogue[name]
+    brief = {
         "kind": kind.name,
         "name": name,
-        "summary": catalogue[name].summary,
+        "summary": entry.summary,
         "plugin": owner.name,
         "distribution": owner.distribution,
         "version": owner.version,
     }
+    if isinstance(entry, ModelSpec):
+        brief["weights"] = [{"name": weights.name, "scale": weights.scale} for weights in entry.weights]
+    return brief
 
 
 def _plugin(record: Record) -> dict[str, Any]:
