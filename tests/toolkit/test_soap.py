@@ -34,7 +34,7 @@ def test_inputs_that_resemble_each_other_are_learnt_from_faster_than_by_adam() -
     covariance, _ = steep_and_flat(16, least=1e-4)
     inputs = torch.linalg.cholesky(covariance)
 
-    def left(kind: type[torch.optim.Optimizer], rate: float) -> float:
+    def left(kind: Callable[..., torch.optim.Optimizer], rate: float) -> float:
         """Mean squared error of a layer that has to learn to give 0."""
         generator = torch.Generator().manual_seed(0)
         weight = nn.Parameter(torch.randn(4, 16, generator=generator, dtype=torch.float64))
@@ -44,7 +44,7 @@ def test_inputs_that_resemble_each_other_are_learnt_from_faster_than_by_adam() -
             gradient: Tensor = weight @ batch @ batch.T / 64
             return gradient
 
-        end = descend(kind([weight], lr=rate), weight, slope, 200)  # type: ignore[call-arg]
+        end = descend(kind([weight], lr=rate), weight, slope, 200)
         return float((end @ covariance * end).sum())
 
     rates = (3e-3, 1e-2, 3e-2, 1e-1)
