@@ -25,10 +25,11 @@ import typer
 
 from drawn import draw
 from restore.allocator import keep_memory
+from restore.batch import Job, Outcome, Output, run_all
 from restore.config import Precision
 from restore.errors import DataError, RestoreError
 from restore.images import is_image_name, read
-from restore.inference import Job, Outcome, Output, Restorer, load, run_all
+from restore.inference import Restorer, load
 from restore.report import plain_table
 
 NETWORK = "network alone"

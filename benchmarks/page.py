@@ -29,8 +29,9 @@ from PIL import Image, ImageFilter, ImageOps
 from playwright.sync_api import sync_playwright
 
 import restore
-from restore.compare import Comparison, compare, write_page
+from restore.evaluation import Comparison, compare
 from restore.images import to_pil
+from restore.pages import write_page
 from restore.report import plain_table
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

@@ -38,8 +38,8 @@ from restore.inference import choose_device, choose_precision
 from restore.registry import Registry, discover
 from restore.report import plain_table
 from restore.training import Monitor, loop, train
+from restore.training.adversarial import Opponent
 from restore.training.loop import update
-from restore.training.opponent import Opponent
 from restore.training.session import Session
 from restore.training.setup import Plan, make_plan
 

@@ -119,7 +119,7 @@ def test_every_hook_is_in_the_reference_with_what_it_returns() -> None:
 def test_everything_public_on_the_page_of_the_python_interface_says_what_it_is() -> None:
     page = (REFERENCE / "python.md").read_text(encoding="utf-8")
     modules = re.findall(r"automodule:: (\S+)", page)
-    assert {"restore.interfaces", "restore.testing", "restore.compare", "restore.evaluation"} <= set(modules)
+    assert {"restore.interfaces", "restore.testing", "restore.pages", "restore.evaluation"} <= set(modules)
     for name in modules:
         module = importlib.import_module(name)
         for public in module.__all__:

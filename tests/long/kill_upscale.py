@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from restore.batch.records import RECORD
 from restore.cli import main as command_line
 from restore.inference import load
-from restore.inference.record import RECORD
 
 IMAGES = 10
 

@@ -17,12 +17,12 @@ import pytest
 import torch
 from PIL import Image
 
+from restore.batch.locking import claim, sweep
+from restore.batch.records import RECORD, Records, remember
+from restore.batch.skipping import model_name
 from restore.checkpoint import read_card, save_weights
 from restore.images import Provenance, read_provenance
 from restore.inference import load
-from restore.inference.claims import claim, sweep
-from restore.inference.done import model_name
-from restore.inference.record import RECORD, Records, remember
 
 Upscale = Callable[..., Any]
 

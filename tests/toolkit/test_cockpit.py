@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from torch import Tensor, nn
 
-from restore.cli.cockpit import Lines
+from restore.cli.training_display import Lines
 from restore.config import TrainingConfig
 from restore.images import read
 from restore.inference import load

@@ -20,12 +20,12 @@ from PIL import Image
 
 import restore
 from restore.cli import main
-from restore.compare import Crop, Picture, compare, worst_regions, write_page, write_sheet
-from restore.compare.page import page
-from restore.compare.sheet import sheet
 from restore.errors import UsageError
-from restore.evaluation import meters
+from restore.evaluation import Crop, Picture, compare, meters, worst_regions
 from restore.images import read
+from restore.pages import write_page, write_sheet
+from restore.pages.page import page
+from restore.pages.sheet import sheet
 from restore.registry import discover
 
 Draw = Callable[..., Path]

@@ -19,7 +19,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 import restore
-from restore.compare import compare, write_page
+from restore.evaluation import compare
+from restore.pages import write_page
 from restore.registry import discover
 
 Open = Callable[..., Page]

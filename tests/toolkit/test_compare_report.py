@@ -13,9 +13,9 @@ import pytest
 from playwright.sync_api import Page
 
 import restore
-from restore.compare import report, write_evaluation
-from restore.compare.plots import distribution, scatter, ticks
 from restore.images import Photo, read
+from restore.pages import report, write_evaluation
+from restore.pages.plots import distribution, scatter, ticks
 
 Open = Callable[..., Page]
 

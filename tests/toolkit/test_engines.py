@@ -21,10 +21,10 @@ from restore.cli import main
 from restore.config import Engine, GraphFormat
 from restore.errors import RestoreError, UsageError
 from restore.export import export, graph_format
-from restore.graph import to_onnx
 from restore.inference import Restorer
 from restore.inference.engines import run_onnx, run_openvino
-from restore.inference.quantisation import calibration, check_rounding
+from restore.inference.onnx_graph import to_onnx
+from restore.inference.quantization import calibration, check_rounding
 from restore.registry import discover
 from restore.resizing import imresize
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from restore.inference.gpu import Network, Replayed
+from restore.inference.cuda_graphs import Network, Replayed
 
 
 def twice(tile: Tensor) -> Tensor:

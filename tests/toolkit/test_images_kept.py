@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
 import restore
+from restore.batch import Job, run_all
 from restore.errors import ImageError
 from restore.images import (
     Animation,
@@ -35,7 +36,7 @@ from restore.images import (
     write,
     write_animation,
 )
-from restore.inference import Job, Restorer, run_all
+from restore.inference import Restorer
 
 Levels = NDArray[Any]
 

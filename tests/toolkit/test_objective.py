@@ -14,9 +14,9 @@ from restore.config import resolve
 from restore.errors import OptionsError, UnknownNameError
 from restore.interfaces import FeatureLoss, Gate, ObjectiveSpec, Scores, Term, prepare
 from restore.registry import Registry
+from restore.training.adversarial import NoOpponent, Rival
 from restore.training.learner import Learner
 from restore.training.objective import Objective
-from restore.training.opponent import NoOpponent, Rival
 from restore.training.processes import Team
 from restore.training.recipe import recipe
 

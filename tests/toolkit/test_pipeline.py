@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from restore.batch import Job, Outcome, Output, run_all, stages
+from restore.batch.locking import claim
 from restore.errors import ImageError
 from restore.images import Photo, read, write
-from restore.inference import Job, Outcome, Output, Restorer, run_all, work
-from restore.inference.claims import claim
+from restore.inference import Restorer
 from restore.inference.restorer import Progress
 
 
@@ -85,8 +86,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         events.append(f"wrote {photo.color.shape[-1]}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(work, "read", reading)
-        patch.setattr(work, "write", writing)
+        patch.setattr(stages, "read", reading)
+        patch.setattr(stages, "write", writing)
         yield events
 
 
@@ -228,7 +229,7 @@ def test_what_is_raised_in_the_network_comes_after_the_images_before_it(
 def test_lack_of_memory_in_a_thread_is_raised_at_its_place(
     jobs: list[Job], monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    original = getattr(work, stage)
+    original = getattr(stages, stage)
 
     def exhausted(*arguments: Any, **options: Any) -> Any:
         what = arguments[0]
@@ -236,7 +237,7 @@ def test_lack_of_memory_in_a_thread_is_raised_at_its_place(
             raise MemoryError
         return original(*arguments, **options)
 
-    monkeypatch.setattr(work, stage, exhausted)
+    monkeypatch.setattr(stages, stage, exhausted)
     outcomes = run(jobs)
     assert [next(outcomes).status, next(outcomes).status] == ["done", "done"]
     with pytest.raises(MemoryError):
@@ -253,7 +254,7 @@ def test_an_input_that_changes_while_it_is_read_fails(
             path.write_bytes(path.read_bytes() + b"more")
         return photo
 
-    monkeypatch.setattr(work, "read", changing)
+    monkeypatch.setattr(stages, "read", changing)
     outcomes = list(run(jobs[:3]))
     assert [outcome.status for outcome in outcomes] == ["done", "failed", "done"]
     assert "changed while it was read" in outcomes[1].reason

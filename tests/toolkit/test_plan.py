@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from restore.batch import Naming, plan
 from restore.errors import UsageError
-from restore.inference import Naming, plan
 
 
 def picture(path: Path, width: int = 9, height: int = 7) -> Path:

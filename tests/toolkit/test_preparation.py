@@ -16,9 +16,9 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
+from restore.data.preparation import RECORD, Outcome, Settings, Tally, make_plan, run
 from restore.errors import DataError, ImageError, UsageError
 from restore.images import read
-from restore.preparation import RECORD, Outcome, Settings, Tally, make_plan, run
 from restore.resizing import imresize, quantize
 
 Draw = Callable[..., Path]

@@ -14,7 +14,7 @@ import restore
 from restore.checkpoint import LoadedModel, WeightsCard, load_model, save_weights
 from restore.errors import ImageError, UnknownNameError, UsageError, WeightsError
 from restore.images import Photo, read
-from restore.inference import Restorer, hardware
+from restore.inference import Restorer, devices
 from restore.inference.restorer import TileSize
 from restore.registry import Registry, discover
 
@@ -195,10 +195,10 @@ def test_tiles_grow_with_the_memory(monkeypatch: pytest.MonkeyPatch, registry: R
     cpu = torch.device("cpu")
     sides = []
     for free in (2**28, 2**30, 2**40):
-        monkeypatch.setattr(hardware, "_free_memory", lambda _, free=free: free)
-        sides.append(hardware.tile_side(cpu, 384))
+        monkeypatch.setattr(devices, "_free_memory", lambda _, free=free: free)
+        sides.append(devices.tile_side(cpu, 384))
     assert sides == sorted(sides)
     assert 384 * sides[0] ** 2 <= 32 * 2**20
     assert 384 * sides[-1] ** 2 <= 96 * 2**20
     # A network that needs more for each pixel gets smaller tiles.
-    assert hardware.tile_side(cpu, 10**12) == 1
+    assert devices.tile_side(cpu, 10**12) == 1

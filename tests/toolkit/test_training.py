@@ -26,7 +26,7 @@ from restore.registry import Registry
 from restore.training import Monitor, Outcome, compiler, session, train
 from restore.training.interruption import Interruption
 from restore.training.log import forget_after
-from restore.training.optimisation import Average, learning_rate
+from restore.training.optimization import Average, learning_rate
 from restore.training.setup import make_plan
 
 Configure = Callable[..., TrainingConfig]

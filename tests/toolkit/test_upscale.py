@@ -20,9 +20,9 @@ import pytest
 import torch
 from PIL import Image
 
+from restore.batch.output import resized
 from restore.images import Photo, read
 from restore.inference import load
-from restore.inference.output import resized
 from restore.resizing import imresize
 
 Upscale = Callable[..., Any]

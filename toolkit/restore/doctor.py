@@ -175,7 +175,7 @@ def _mismatch() -> str:
 def _devices(report: Report) -> None:
     import torch
 
-    from restore.inference.hardware import choose_device, choose_precision, native_bfloat16
+    from restore.inference.devices import choose_device, choose_precision, native_bfloat16
 
     add = report.facts.append
     found = sorted(key for key, value in torch.cpu.get_capabilities().items() if value is True)

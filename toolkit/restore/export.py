@@ -10,8 +10,8 @@ from restore.checkpoint import LoadedModel
 from restore.config import GraphFormat
 from restore.errors import UsageError
 from restore.files import atomic_file
-from restore.graph import facts, library, to_onnx
 from restore.inference.engines import compared, openvino_core, run_onnx, run_openvino
+from restore.inference.onnx_graph import facts, library, to_onnx
 
 __all__ = ["SUFFIXES", "export", "graph_format"]
 

@@ -1,22 +1,27 @@
-"""Writing files so that a kill at any moment leaves the old file or the new one, never a part."""
+"""Atomic writes, cache folders and JSON Lines."""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "PREFIX",
     "atomic_file",
     "atomic_folder",
     "cache_folder",
+    "finite",
     "move_into_place",
     "remove_leftovers",
+    "to_line",
 ]
 
 PREFIX = ".restore-"
@@ -95,6 +100,20 @@ def remove_leftovers(folder: Path) -> None:
     for file in folder.rglob(f"{PREFIX}*"):
         if file.is_file():
             file.unlink(missing_ok=True)
+
+
+def to_line(content: Mapping[str, Any]) -> str:
+    """`content` as one line that ends with a line break; what is not `finite` becomes null."""
+    return json.dumps(finite(dict(content)), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def finite(value: Any) -> Any:
+    """`value` as JSON can hold it: infinity, which is the PSNR of equal images, and NaN become ``None``."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _sync(path: Path) -> None:

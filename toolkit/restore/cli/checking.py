@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from restore.cli import console
 
 if TYPE_CHECKING:
-    from restore.inference import Outcome
+    from restore.batch import Outcome
 
 __all__ = ["check", "map_of"]
 

@@ -51,9 +51,10 @@ def compare(
     _check_places(page, sheet, [image] + ([target] if target else []))
 
     from restore.allocator import keep_memory
-    from restore.compare import Crop, write_page, write_sheet
-    from restore.compare import compare as compared
+    from restore.evaluation import Crop
+    from restore.evaluation import compare as compared
     from restore.inference import load
+    from restore.pages import write_page, write_sheet
     from restore.registry import discover
 
     part = Crop.parse(crop) if crop else None

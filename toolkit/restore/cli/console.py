@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from restore.jsonl import to_line
+from restore.files import to_line
 from restore.registry import Registry
 
 if TYPE_CHECKING:

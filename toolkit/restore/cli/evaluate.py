@@ -176,7 +176,7 @@ def _write_report(
     metrics: list[MetricSpec],
 ) -> None:
     """The page and the comparisons of the images that every model did, with a progress bar."""
-    from restore.compare import write_evaluation
+    from restore.pages import write_evaluation
 
     with console.progress() as bar, console.task(bar, report.name, total=sum(map(len, sets))) as update:
         images = _measured_pairs(result, sets, update)

@@ -11,7 +11,7 @@ import typer
 from restore.cli import console
 
 if TYPE_CHECKING:
-    from restore.preparation import Outcome
+    from restore.data.preparation import Outcome
 
 __all__ = ["prepare"]
 
@@ -47,7 +47,7 @@ def prepare(
     """
     import torch
 
-    from restore.preparation import Settings, Tally, make_plan, run
+    from restore.data.preparation import Settings, Tally, make_plan, run
 
     settings = Settings(min_side, size, square, keep_gray, file_format)
     plan = make_plan(source, dest, settings)

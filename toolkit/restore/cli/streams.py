@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
-    from restore.inference import Outcome
+    from restore.batch import Outcome
 
 __all__ = ["STREAM", "Streams", "streams"]
 

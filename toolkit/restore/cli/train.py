@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from restore.cli import console
-from restore.cli.cockpit import cockpit
+from restore.cli.training_display import cockpit
 from restore.config import TrainingConfig, TrainingPrecision
 from restore.errors import UsageError
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from restore.batch import Job, Outcome
+    from restore.batch.jobs import Status
     from restore.cli.streams import Streams
-    from restore.inference import Job, Outcome
-    from restore.inference.batch import Status
     from restore.inference.restorer import Progress, TileSize
 
 __all__ = ["upscale"]
@@ -99,7 +99,8 @@ def upscale(
     again does what is missing or has changed.
     """
     from restore.allocator import keep_memory
-    from restore.inference import Naming, Output, load, native_scale, plan, preview, run_all
+    from restore.batch import Naming, Output, native_scale, plan, preview, run_all
+    from restore.inference import load
     from restore.registry import discover
 
     keep_memory()

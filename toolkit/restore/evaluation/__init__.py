@@ -11,23 +11,32 @@
 """
 
 from restore.evaluation.bootstrap import Difference, paired
+from restore.evaluation.comparison import Comparison, Figure, Picture, compare
 from restore.evaluation.cost import cost, multiply_adds, parameters, peak_memory
+from restore.evaluation.crop import Crop
 from restore.evaluation.datasets import Dataset, dataset, named_folder
 from restore.evaluation.meters import Meter, meters
 from restore.evaluation.published import Cell, Reproduction, find_tables
+from restore.evaluation.regions import Region, worst_regions
 from restore.evaluation.results import Cost, Measured, Result, Row
 from restore.evaluation.running import evaluate
 
 __all__ = [
     "Cell",
+    "Comparison",
     "Cost",
+    "Crop",
     "Dataset",
     "Difference",
+    "Figure",
     "Measured",
     "Meter",
+    "Picture",
+    "Region",
     "Reproduction",
     "Result",
     "Row",
+    "compare",
     "cost",
     "dataset",
     "evaluate",
@@ -38,4 +47,5 @@ __all__ = [
     "paired",
     "parameters",
     "peak_memory",
+    "worst_regions",
 ]

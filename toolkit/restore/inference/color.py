@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restore.images import Conversion
-from restore.inference.network import Network
+from restore.inference.torch_network import Network
 from restore.resizing import imresize
 
 __all__ = ["as_values", "in_srgb", "without_bleeding"]

@@ -1,4 +1,4 @@
-"""Other engines than PyTorch, on the CPU: what runs is the graph of `restore.graph`."""
+"""Other engines than PyTorch, on the CPU: what runs is the graph of `restore.inference.onnx_graph`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor
 from restore.checkpoint import LoadedModel
 from restore.config import Engine, Precision
 from restore.errors import RestoreError, UsageError
-from restore.graph import library, to_onnx
-from restore.inference.hardware import choose_precision
-from restore.inference.network import Network
-from restore.inference.quantisation import check_rounding, quantised
+from restore.inference.devices import choose_precision
+from restore.inference.onnx_graph import library, to_onnx
+from restore.inference.quantization import check_rounding, quantised
+from restore.inference.torch_network import Network
 
 __all__ = ["compared", "engine_network", "engine_precision", "openvino_core", "run_onnx", "run_openvino"]
 

@@ -15,10 +15,10 @@ from restore.config import Alpha, Engine, Precision
 from restore.errors import ImageError, UsageError
 from restore.images import Photo, conversion_of, from_pil, to_pil
 from restore.inference.color import as_values, in_srgb, without_bleeding
+from restore.inference.cuda_graphs import fetched
+from restore.inference.devices import DTYPES, choose_device, choose_precision, tile_side
 from restore.inference.engines import engine_network, engine_precision
-from restore.inference.gpu import fetched
-from restore.inference.hardware import DTYPES, choose_device, choose_precision, tile_side
-from restore.inference.network import Network, torch_network
+from restore.inference.torch_network import Network, torch_network
 from restore.registry import Registry, discover
 from restore.resizing import cubic_reach, imresize
 from restore.tiling import map_tiles

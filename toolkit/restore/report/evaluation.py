@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore.errors import UsageError
-from restore.files import atomic_file
-from restore.jsonl import finite
+from restore.files import atomic_file, finite
 from restore.report.tables import plain_table
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from restore.training.optimisation import set_learning_rate
+from restore.training.optimization import set_learning_rate
 from restore.training.processes import Team
 
 __all__ = ["Learner"]

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from restore.files import atomic_file
-from restore.jsonl import to_line
+from restore.files import atomic_file, to_line
 from restore.training.events import Events
 from restore.training.processes import Team
 from restore.training.watch import Watch

@@ -20,7 +20,7 @@ from restore.training.events import forget_events
 from restore.training.interruption import Interruption
 from restore.training.log import LOG_FILE, Monitor, RunLog, forget_after
 from restore.training.measures import observe
-from restore.training.optimisation import learning_rate, seed_everything
+from restore.training.optimization import learning_rate, seed_everything
 from restore.training.processes import connect, helpers_end_here
 from restore.training.session import (
     CHECKPOINTS,

@@ -18,11 +18,11 @@ from restore.files import atomic_folder
 from restore.inference import choose_precision
 from restore.interfaces import Adversary, parse, prepare
 from restore.registry import Registry
+from restore.training.adversarial import NoOpponent, Opponent, Rival
 from restore.training.compiler import check_compiler, compiled
 from restore.training.learner import Learner
 from restore.training.objective import Objective
-from restore.training.opponent import NoOpponent, Opponent, Rival
-from restore.training.optimisation import Average, seed_everything
+from restore.training.optimization import Average, seed_everything
 from restore.training.processes import Team
 from restore.training.setup import Plan
 from restore.training.soap import Soap

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from restore.compare.comparison import Comparison, Picture
-from restore.compare.regions import Region
+from restore.evaluation.comparison import Comparison, Picture
+from restore.evaluation.regions import Region
 from restore.files import atomic_file
 from restore.images import to_pil
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 
-from restore.inference.batch import Existing, Job, Outcome
-from restore.inference.output import Output
+from restore.batch.jobs import Existing, Job, Outcome
+from restore.batch.output import Output
+from restore.batch.stages import Task, Watch, Work
 from restore.inference.restorer import Restorer
-from restore.inference.work import Task, Watch, Work
 
 __all__ = ["run_all"]
 

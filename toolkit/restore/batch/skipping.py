@@ -7,12 +7,12 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from restore.batch.jobs import Existing, Job, Outcome
+from restore.batch.output import Output
+from restore.batch.records import Records, digest
 from restore.checkpoint import LoadedModel
 from restore.errors import ImageError
 from restore.images import Provenance, read
-from restore.inference.batch import Existing, Job, Outcome
-from restore.inference.output import Output
-from restore.inference.record import Records, digest
 from restore.inference.restorer import Restorer
 
 __all__ = ["Done", "model_name"]

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from restore.errors import RestoreError
-from restore.graph import library
 from restore.images import read_levels
+from restore.inference.onnx_graph import library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-    from restore.inference.network import Network
+    from restore.inference.torch_network import Network
 
 __all__ = ["calibration", "check_rounding", "quantised"]
 
@@ -55,7 +55,7 @@ def quantised(graph: Any) -> Any:
     network adds its small corrections there.
 
     Args:
-        graph: one input, ``(batch, 3, height, width)``, as `restore.graph.to_onnx` makes it.
+        graph: one input, ``(batch, 3, height, width)``, as `restore.inference.onnx_graph.to_onnx` makes it.
 
     Raises:
         UsageError: nncf is not installed.

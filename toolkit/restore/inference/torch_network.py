@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from restore.checkpoint import LoadedModel
-from restore.inference.gpu import Network, Replayed, recorded, sent
+from restore.inference.cuda_graphs import Network, Replayed, recorded, sent
 
 __all__ = ["Network", "torch_network"]
 

@@ -9,6 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from restore.batch.jobs import Existing, Job, Outcome
+from restore.batch.locking import Claim, claim, sweep
+from restore.batch.output import Output, resized
+from restore.batch.records import remember
+from restore.batch.skipping import Done
 from restore.errors import ImageError, RestoreError
 from restore.images import (
     Animation,
@@ -22,11 +27,6 @@ from restore.images import (
     write,
     write_animation,
 )
-from restore.inference.batch import Existing, Job, Outcome
-from restore.inference.claims import Claim, claim, sweep
-from restore.inference.done import Done
-from restore.inference.output import Output, resized
-from restore.inference.record import remember
 from restore.inference.restorer import Progress, Restorer
 
 __all__ = ["Task", "Watch", "Work"]
@@ -58,7 +58,7 @@ class Task:
         return read_all(job.source, **self._limit) if moving else first
 
     def claim(self, destination: Path) -> Claim | None:
-        """As `restore.inference.claims.claim`."""
+        """As `restore.batch.locking.claim`."""
         with _cannot_write(destination):
             found = claim(destination)
         if found:

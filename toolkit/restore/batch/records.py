@@ -12,8 +12,8 @@ import json
 import os
 from pathlib import Path
 
+from restore.files import to_line
 from restore.images import Provenance, read_provenance
-from restore.jsonl import to_line
 
 __all__ = ["RECORD", "Records", "digest", "remember"]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from PIL import Image
 
-from restore.compare.assets import asset, filled, head
-from restore.compare.comparison import Comparison, Picture
+from restore.evaluation.comparison import Comparison, Picture
 from restore.files import atomic_file
 from restore.images import to_pil
+from restore.pages.assets import asset, filled, head
 
 __all__ = ["page", "write_page"]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
+from restore.batch.jobs import Existing, Job, Outcome
+from restore.batch.output import Output
+from restore.batch.skipping import Done
 from restore.errors import RestoreError
 from restore.images import MAX_PIXELS, size_of
-from restore.inference.batch import Existing, Job, Outcome
-from restore.inference.done import Done
-from restore.inference.output import Output
 from restore.inference.restorer import Restorer
 
 __all__ = ["preview"]

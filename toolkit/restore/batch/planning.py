@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from restore.batch.jobs import Job, Outcome
+from restore.batch.locking import folded
+from restore.batch.naming import Naming
+from restore.batch.records import Records, digest
 from restore.errors import ImageError, UsageError
 from restore.images import Provenance, is_image_name
-from restore.inference.batch import Job, Outcome
-from restore.inference.claims import folded
-from restore.inference.naming import Naming
-from restore.inference.record import Records, digest
 
 __all__ = ["Plan", "plan"]
 

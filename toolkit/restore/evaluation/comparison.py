@@ -12,9 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from restore.compare.crop import Crop
-from restore.compare.regions import Region, worst_regions
 from restore.errors import UsageError
+from restore.evaluation.crop import Crop
+from restore.evaluation.regions import Region, worst_regions
 from restore.images import Photo, read
 from restore.inference import Restorer
 from restore.interfaces import Metric, MetricSpec, parse

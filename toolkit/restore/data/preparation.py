@@ -24,7 +24,7 @@ from typing import Any, Literal
 import tomli_w
 import torch
 
-from restore.data import find_images
+from restore.data.folders import find_images
 from restore.errors import DataError, ImageError, UsageError
 from restore.files import atomic_file, remove_leftovers
 from restore.images import Photo, check, read, size_of, write

@@ -34,15 +34,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from restore.compare.assets import asset, filled, head
-from restore.compare.comparison import Comparison, compare
-from restore.compare.page import write_page
-from restore.compare.plots import distribution, scatter
 from restore.errors import RestoreError
+from restore.evaluation.comparison import Comparison, compare
 from restore.files import atomic_file
 from restore.images import Photo, to_pil
 from restore.inference import Restorer
 from restore.interfaces import MetricSpec
+from restore.pages.assets import asset, filled, head
+from restore.pages.page import write_page
+from restore.pages.plots import distribution, scatter
 
 __all__ = ["Thumbnail", "report", "write_comparison", "write_evaluation", "write_report"]
 
