@@ -18,14 +18,25 @@
     ├── WeightsError              a weights file is damaged or belongs to something else
     └── TrainingError             a run cannot start, go on or be resumed
 
-A message is one sentence for the person at the keyboard: what was wrong, with which value, and what
-to do next.
+Every error carries its parts: `problem` (what went wrong, with the value), `path` (the file or folder
+concerned, if any) and `hint` (what to do next). ``str(error)`` joins them into one sentence.
+
+Core and plugins do not know the command line. They name a parameter of the Python interface in backticks,
+as in ``hint="set `existing` to 'overwrite'"``, and the command line shows the option of that name.
+
+    >>> error = ImageError("not an image", path="holiday/notes.txt", hint="leave it out")
+    >>> str(error)
+    'holiday/notes.txt: not an image; leave it out'
+    >>> error.problem, error.hint
+    ('not an image', 'leave it out')
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "ContractVersionError",
@@ -43,6 +54,7 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "WeightsError",
+    "escaped",
     "first_line",
     "in_one_line",
     "nearest",
@@ -50,9 +62,29 @@ __all__ = [
 
 
 class RestoreError(Exception):
-    """The root: catch this to catch everything that `restore` raises on purpose."""
+    """The root: catch this to catch everything that `restore` raises on purpose.
+
+    Args:
+        problem: what went wrong, with the value concerned; no capital letter, no period at the end.
+        path: the file or folder concerned.
+        hint: what to do next, as an imperative.
+    """
 
     exit_code = 1
+
+    def __init__(self, problem: str, *, path: os.PathLike[str] | str | None = None, hint: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.path = path
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = "" if self.path is None else f"{escaped(os.fspath(self.path))}: "
+        return f"{where}{self.problem}{'; ' if self.hint else ''}{self.hint}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Keyword arguments are not part of `args`: without this an error loses its path between processes.
+        return _rebuilt, (type(self), self.problem, self.path, self.hint)
 
 
 class UsageError(RestoreError):
@@ -63,8 +95,6 @@ class UsageError(RestoreError):
 
 class UnknownNameError(UsageError, KeyError):
     """No plugin provides that name."""
-
-    __str__ = Exception.__str__  # KeyError would print the sentence in quotation marks
 
 
 class OptionsError(UsageError):
@@ -115,6 +145,23 @@ class TrainingError(RestoreError):
     """A run cannot start, go on or be resumed."""
 
 
+def escaped(text: str) -> str:
+    """`text` with control characters, bidirectional overrides and undecodable bytes as backslash escapes.
+
+    File names are foreign input: written to a terminal, a page or a log as they are, they could move the
+    cursor, forge lines or fail to encode.
+
+        >>> escaped("a\\nb\\x1b[31m.png")
+        'a\\\\nb\\\\x1b[31m.png'
+        >>> escaped("Straße 東京.png")
+        'Straße 東京.png'
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The sentence `Did you mean 'x'?` with a leading space, or nothing when no known word is close."""
     guess = difflib.get_close_matches(word, list(known), n=1)
@@ -130,3 +177,7 @@ def first_line(error: Exception) -> str:
 def in_one_line(error: BaseException) -> str:
     """All that an error says, on one line."""
     return " ".join(str(error).split())
+
+
+def _rebuilt(kind: type[RestoreError], problem: str, path: Any, hint: str) -> RestoreError:
+    return kind(problem, path=path, hint=hint)
