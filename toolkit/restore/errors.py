@@ -146,13 +146,13 @@ class TrainingError(RestoreError):
 
 
 def escaped(text: str) -> str:
-    """`text` with control characters, bidirectional overrides and undecodable bytes as backslash escapes.
+    r"""`text` with control characters, bidirectional overrides and undecodable bytes as backslash escapes.
 
     File names are foreign input: written to a terminal, a page or a log as they are, they could move the
     cursor, forge lines or fail to encode.
 
-        >>> escaped("a\\nb\\x1b[31m.png")
-        'a\\\\nb\\\\x1b[31m.png'
+        >>> escaped("a\nb\x1b[31m.png")
+        'a\\nb\\x1b[31m.png'
         >>> escaped("Straße 東京.png")
         'Straße 東京.png'
     """
