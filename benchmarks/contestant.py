@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from restore.allocator import keep_memory
 from restore.checkpoint import load_model
-from restore.config import Precision
+from restore.choices import Precision
 from restore.inference import load
 from restore.registry import discover
 

@@ -26,7 +26,7 @@ import typer
 from drawn import draw
 from restore.allocator import keep_memory
 from restore.batch import Job, Outcome, Output, run_all
-from restore.config import Precision
+from restore.choices import Precision
 from restore.errors import DataError, RestoreError
 from restore.images import is_image_name, read
 from restore.inference import Restorer, load

@@ -234,7 +234,4 @@ def test_what_nobody_expected_leads_to_the_doctor(
         main()
     (sentence,) = capsys.readouterr().err.splitlines()
     assert caught.value.code == 1
-    assert (
-        "torchvision::nms does not exist; 'restore doctor' tells whether the installation is sound"
-        in sentence
-    )
+    assert "torchvision::nms does not exist; check the installation with 'restore doctor'" in sentence

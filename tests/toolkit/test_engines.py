@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 import restore
 from restore.checkpoint import LoadedModel, load_model
+from restore.choices import Engine, GraphFormat
 from restore.cli import main
-from restore.config import Engine, GraphFormat
 from restore.errors import RestoreError, UsageError
 from restore.export import export, graph_format
 from restore.inference import Restorer

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 import restore
-from restore.config import Alpha
+from restore.choices import Alpha
 from restore.images import Photo, conversion_of, from_pil, read, write
 from restore.images.color import Conversion, gray_profile, matrix_profile
 from restore.inference import Restorer

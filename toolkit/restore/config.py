@@ -20,10 +20,6 @@ from restore.interfaces import parse
 
 __all__ = [
     "CONFIG_FILE",
-    "Alpha",
-    "Engine",
-    "GraphFormat",
-    "Precision",
     "TrainingConfig",
     "TrainingPrecision",
     "assignments",
@@ -37,18 +33,6 @@ CONFIG_FILE = "config.toml"
 """In the folder of a run: its configuration."""
 
 TrainingPrecision = Literal["auto", "fp32", "bf16", "fp16"]
-
-Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
-"""What a trained network may multiply in; int8 is OpenVINO's."""
-
-Engine = Literal["torch", "openvino", "onnxruntime"]
-"""What runs a trained network."""
-
-Alpha = Literal["bicubic", "model"]
-"""What enlarges the transparency of a photo."""
-
-GraphFormat = Literal["onnx", "openvino"]
-"""Of files that other programs run."""
 
 _FREE = {"log_every", "shares_every", "validate_every", "checkpoint_every", "workers", "cache_gib"}
 """Fields that a resumed run may change, because they cannot change what is learnt."""

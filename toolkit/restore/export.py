@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from restore.checkpoint import LoadedModel
-from restore.config import GraphFormat
+from restore.choices import GraphFormat
 from restore.errors import UsageError
 from restore.files import atomic_file
 from restore.inference.engines import compared, openvino_core, run_onnx, run_openvino

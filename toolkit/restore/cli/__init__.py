@@ -14,6 +14,7 @@ from restore.cli import (
     compare,
     console,
     doctor,
+    errors,
     evaluate,
     export,
     plugin,
@@ -23,7 +24,6 @@ from restore.cli import (
     train,
     upscale,
 )
-from restore.errors import RestoreError, in_one_line
 
 __all__ = ["app", "main"]
 
@@ -53,17 +53,17 @@ def _root(
     console.state.debug = debug
 
 
-app.command("upscale")(upscale.upscale)
-app.command("prepare")(prepare.prepare)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("reproduce")(reproduce.reproduce)
-app.command("compare")(compare.compare)
-app.command("blend")(blend.blend)
-app.command("export")(export.export)
-app.command("list")(show.list_entries)
-app.command("info")(show.info)
-app.command("doctor")(doctor.doctor)
+app.command("upscale", cls=errors.Command)(upscale.upscale)
+app.command("prepare", cls=errors.Command)(prepare.prepare)
+app.command("train", cls=errors.Command)(train.train)
+app.command("evaluate", cls=errors.Command)(evaluate.evaluate)
+app.command("reproduce", cls=errors.Command)(reproduce.reproduce)
+app.command("compare", cls=errors.Command)(compare.compare)
+app.command("blend", cls=errors.Command)(blend.blend)
+app.command("export", cls=errors.Command)(export.export)
+app.command("list", cls=errors.Command)(show.list_entries)
+app.command("info", cls=errors.Command)(show.info)
+app.command("doctor", cls=errors.Command)(doctor.doctor)
 app.add_typer(plugin.app, name="plugin")
 
 
@@ -74,25 +74,12 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except RestoreError as error:
-        _fail(error, str(error), error.exit_code)
     except BrokenPipeError:
         # The reader of a pipe went away: no message, and none from Python's own flush at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        name = f" '{error.filename}'" if error.filename else ""
-        _fail(error, f"{error.strerror or error}{name}: make room, or choose another place", 1)
-    except Exception as error:  # the last door: nobody is shown a bare traceback
-        sentence = (
-            f"unexpected {type(error).__name__}: {in_one_line(error)}; 'restore doctor' tells whether the "
-            f"installation is sound; if it is, run again with 'restore --debug' and report it"
-        )
-        _fail(error, sentence, 1)
-
-
-def _fail(error: Exception, sentence: str, code: int) -> None:
-    if console.state.debug:
-        raise error
-    console.error(sentence)
-    sys.exit(code)
+    except Exception as error:  # nobody is shown a bare traceback
+        if console.state.debug:
+            raise
+        console.error(error)
+        sys.exit(errors.exit_code(error))

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from restore.choices import Precision
 from restore.cli import console
-from restore.config import Precision
 from restore.errors import UsageError
 
 __all__ = ["compare"]

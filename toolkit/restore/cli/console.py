@@ -1,4 +1,4 @@
-"""Where words go: results to stdout, progress and messages to stderr."""
+"""Output of the commands: results to stdout, progress and messages to stderr."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from restore.cli.errors import in_options, sentence
 from restore.files import to_line
-from restore.registry import Registry
 
 if TYPE_CHECKING:
     from restore.inference import Restorer
+    from restore.registry import Registry
 
 __all__ = ["emit", "error", "message", "progress", "state", "task", "tell_notes", "tell_problems"]
 
@@ -29,40 +30,46 @@ class _State:
 state = _State()
 
 
-def message(sentence: str) -> None:
-    """A sentence for people, on stderr."""
-    sys.stderr.write(f"{sentence}\n")
+def message(text: str) -> None:
+    """Print one line for people to stderr; see `restore.cli.errors.in_options` for what becomes of `text`."""
+    sys.stderr.write(f"{in_options(text)}\n")
     sys.stderr.flush()
 
 
-def error(sentence: str, cause: Exception | None = None) -> None:
-    """A failure, on stderr; with --debug, the traceback of `cause` comes first."""
+def error(problem: str | Exception, cause: Exception | None = None) -> None:
+    """Print a failure to stderr, after the traceback of its cause with ``--debug``.
+
+    Args:
+        problem: an error, or a sentence.
+        cause: the error that `problem` describes.
+    """
+    cause = problem if isinstance(problem, Exception) else cause
     if cause is not None and state.debug:
-        message("".join(traceback.format_exception(cause)).rstrip())
-    message(f"error: {sentence}")
+        sys.stderr.write("".join(traceback.format_exception(cause)))
+    message(f"error: {sentence(problem) if isinstance(problem, Exception) else problem}")
 
 
 def emit(row: dict[str, Any]) -> None:
-    """A result for machines: one JSON object on one line of stdout; what is not finite becomes null."""
+    """Print a result for programs to stdout: one JSON object on one line; what is not finite becomes null."""
     sys.stdout.write(to_line(row))
     sys.stdout.flush()
 
 
 def tell_problems(registry: Registry) -> None:
-    """Name each broken plugin; the others go on."""
+    """Print a warning for each broken plugin."""
     for problem in registry.problems:
         message(f"warning: {problem}")
 
 
 def tell_notes(restorer: Restorer) -> None:
-    """Say what is not exact about the results of a model."""
+    """Print a note for each way in which the results of a model are not exact."""
     for note in restorer.notes:
         message(f"note: {note}")
 
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A progress bar on a terminal; silent when stderr is a file or a pipe."""
+    """Show a progress bar on a terminal; nothing when stderr is a file or a pipe."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(
@@ -78,7 +85,7 @@ def progress() -> Iterator[Progress]:
 
 @contextmanager
 def task(bar: Progress, title: str, total: float | None = 1.0) -> Iterator[Callable[[float], None]]:
-    """A line of the progress bar for as long as the block runs; call what it gives with what is done."""
+    """Add a line to the progress bar while the block runs, which gets the function that sets what is done."""
     line = bar.add_task(title, total=total)
 
     def update(done: float) -> None:

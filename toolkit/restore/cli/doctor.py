@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from restore.cli import console
+from restore.cli import console, options
 from restore.registry import discover
 
 __all__ = ["doctor"]
@@ -14,9 +12,9 @@ __all__ = ["doctor"]
 
 def doctor(
     *,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    json: options.Json = False,
 ) -> None:
-    """Tell versions, devices, precision, plugins and caches, and what is wrong with them.
+    """Show versions, devices, precision, plugins and caches, and any problems.
 
     The exit code is 1 when something does not work.
     """

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from restore.choices import Engine, Precision
 from restore.cli import console
-from restore.config import Engine, Precision, assignments
+from restore.config import assignments
 from restore.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,31 +7,29 @@ from typing import Annotated
 
 import typer
 
-from restore.cli import console
-from restore.config import GraphFormat
+from restore.choices import GraphFormat
+from restore.cli import console, options
 
 __all__ = ["export"]
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="NAME[:WEIGHTS], see 'restore list'.")],
+    model: options.ModelArgument,
     *,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="A .onnx or .xml file. Left out: NAME_xSCALE.onnx.")
+        Path | None, options.out("Write to this .onnx or .xml file.", show_default="NAME_xSCALE.onnx")
     ] = None,
     form: Annotated[
-        GraphFormat | None, typer.Option("--format", help="Left out: what the file's suffix says, or onnx.")
+        GraphFormat | None,
+        typer.Option("--format", help="Set the format.", show_default="that of the file's suffix, or onnx"),
     ] = None,
-    scale: Annotated[
-        int | None,
-        typer.Option(help="Output pixels per input pixel. Left out: the model's own, mostly 4."),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    scale: options.Scale = None,
+    json: options.Json = False,
 ) -> None:
-    """Write a model as a graph for other programs, in float32, for images of any size.
+    """Export a model as a graph for other programs, in float32, for images of any size.
 
-    The graph takes and gives RGB in [0, 1], (batch, 3, height, width), and does all that the model does. It
-    is compared with PyTorch before it gets its name.
+    The graph maps RGB in [0, 1] of shape (batch, 3, height, width) to the restored images, with all that the
+    model does. Its results are compared with those of PyTorch before the file is written.
     """
     from restore import export as exporting
     from restore.checkpoint import load_model

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restore.cli import console
+from restore.cli import console, options
+from restore.cli.errors import Command
 from restore.errors import UnknownNameError, nearest
 from restore.registry import OWN, Registry, discover
 
@@ -19,7 +20,7 @@ __all__ = ["app"]
 app = typer.Typer(help="Write a plugin, and check one.", no_args_is_help=True)
 
 
-@app.command("new")
+@app.command("new", cls=Command)
 def new(
     name: Annotated[str, typer.Argument(help="Of the plugin and of what it brings, such as my-method.")],
     *,
@@ -41,7 +42,7 @@ def new(
     )
 
 
-@app.command("check")
+@app.command("check", cls=Command)
 def check(
     name: Annotated[
         str | None, typer.Argument(help="Of a plugin. Left out: all that did not come with restore.")
@@ -50,7 +51,7 @@ def check(
     scale: Annotated[
         int | None, typer.Option(min=1, help="The only scale to check. Left out: all that a model declares.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a check on stdout.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Check that a plugin keeps the contract, and tell what to do where it does not.
 

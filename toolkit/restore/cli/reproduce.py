@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from restore.choices import Engine, Precision
 from restore.cli import console
-from restore.config import Engine, Precision
 from restore.errors import UsageError
 
 if TYPE_CHECKING:

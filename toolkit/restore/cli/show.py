@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from restore.cli import console
+from restore.cli import console, options
 from restore.errors import UnknownNameError, nearest
 from restore.interfaces import Gate, ModelSpec, ObjectiveSpec, Options
 from restore.registry import KINDS, Catalogue, Kind, Record, Registry, discover
@@ -18,7 +18,7 @@ __all__ = ["info", "list_entries"]
 
 def list_entries(
     *,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object for each entry and plugin.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Show everything that plugins brought: models, losses, objectives, discriminators, metrics and more."""
     registry = discover()
@@ -40,9 +40,7 @@ def list_entries(
 def info(
     name: Annotated[str, typer.Argument(help="Name of an entry.")],
     *,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object for each entry of this name.")
-    ] = False,
+    json: options.Json = False,
 ) -> None:
     """Show all about an entry: options, scales, weights with their figures, source."""
     registry = discover()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from restore.choices import Alpha, Engine, Precision
 from restore.cli import checking, console
 from restore.cli.streams import streams
-from restore.config import Alpha, Engine, Precision
 from restore.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import torch
 
-from restore.config import Precision
+from restore.choices import Precision
 from restore.errors import UsageError
 
 __all__ = ["DTYPES", "choose_device", "choose_precision", "native_bfloat16", "tile_side"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from restore.checkpoint import LoadedModel
-from restore.config import Engine, Precision
+from restore.choices import Engine, Precision
 from restore.errors import RestoreError, UsageError
 from restore.inference.devices import choose_precision
 from restore.inference.onnx_graph import library, to_onnx

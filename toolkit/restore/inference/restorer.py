@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from restore.checkpoint import LoadedModel, load_model
-from restore.config import Alpha, Engine, Precision
+from restore.choices import Alpha, Engine, Precision
 from restore.errors import ImageError, UsageError
 from restore.images import Photo, conversion_of, from_pil, to_pil
 from restore.inference.color import as_values, in_srgb, without_bleeding
