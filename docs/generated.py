@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from restore import hookspecs
 from restore.cli import app
+from restore.cli.commands import Deferred
 from restore.config import TrainingConfig
 from restore.registry import KINDS
 
@@ -41,6 +42,7 @@ def walk() -> Iterator[tuple[str, Any]]:
 
 
 def _walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+    command = command.load() if isinstance(command, Deferred) else command
     yield name, command
     for short, each in getattr(command, "commands", {}).items():
         yield from _walk(f"{name} {short}", each)

@@ -44,7 +44,7 @@ def test_a_running_command_lends_its_options_to_the_messages_of_the_core() -> No
         console.message("`image` is over `limit`; see `assign`, `set`, `sets` and `other`")
 
     result = CliRunner().invoke(app, ["a.png", "--limit", "2", "--set", "a=1"])
-    assert result.stderr == "IMAGE is over --limit; see --set, --set, --set and `other`\n"
+    assert result.stderr == "image is over --limit; see --set, --set, --set and `other`\n"
 
 
 def test_a_missing_file_is_named_with_exit_code_and_without_traceback(

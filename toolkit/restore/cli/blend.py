@@ -26,7 +26,7 @@ def blend(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Write the mean of several weights of one network.
+    """Average weights of one network.
 
     Of enhancenet:e and enhancenet:pat it makes pictures between true and lively; of runs that began with the
     same weights it is mostly better than each. With one model it copies, with --half to half the size.

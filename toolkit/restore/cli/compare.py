@@ -36,7 +36,7 @@ def compare(
     precision: Annotated[Precision, typer.Option(help="auto: bf16 where the processor has it.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
-    """Put one image through several models and look at the results side by side.
+    """Show the results of several models on one image.
 
     The page needs nothing but a browser: it holds its pictures and loads nothing. It shows two models under a
     slider, the same detail of all, where they differ most, their times, and figures if there is a target.

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
 from restore.cli.errors import in_options, sentence
 from restore.files import to_line
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from restore.inference import Restorer
     from restore.registry import Registry
 
@@ -70,6 +69,9 @@ def tell_notes(restorer: Restorer) -> None:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Show a progress bar on a terminal; nothing when stderr is a file or a pipe."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(

@@ -14,7 +14,7 @@ def doctor(
     *,
     json: options.Json = False,
 ) -> None:
-    """Show versions, devices, precision, plugins and caches, and any problems.
+    """Show versions, devices, plugins, caches and any problems.
 
     The exit code is 1 when something does not work.
     """

@@ -88,7 +88,7 @@ def _names(parameters: Sequence[Any]) -> dict[str, str]:
     names = {}
     for parameter in parameters:
         if not isinstance(parameter, TyperOption):
-            names[parameter.name] = parameter.name.upper()
+            names[parameter.name] = parameter.metavar or parameter.name
             continue
         flag = max(parameter.opts, key=len)
         name = flag.removeprefix("--").replace("-", "_")

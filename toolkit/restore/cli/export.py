@@ -26,7 +26,7 @@ def export(
     scale: options.Scale = None,
     json: options.Json = False,
 ) -> None:
-    """Export a model as a graph for other programs, in float32, for images of any size.
+    """Export a model as a graph for other programs.
 
     The graph maps RGB in [0, 1] of shape (batch, 3, height, width) to the restored images, with all that the
     model does. Its results are compared with those of PyTorch before the file is written.

@@ -47,8 +47,7 @@ Models = Annotated[
 """At least one model."""
 
 ModelArgument = Annotated[
-    str,
-    typer.Argument(metavar="NAME[:WEIGHTS]", help="Model to use; see 'restore list'.", show_default=False),
+    str, typer.Argument(help="Model to use, NAME or NAME:WEIGHTS; see 'restore list'.", show_default=False)
 ]
 """One model, as the subject of a command."""
 
@@ -90,9 +89,7 @@ Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Include subf
 
 Files = Annotated[
     list[str],
-    typer.Argument(
-        metavar="FILE...", help="Image files, folders or globs; - is standard input.", show_default=False
-    ),
+    typer.Argument(help="Image files, folders or globs; - is standard input.", show_default=False),
 ]
 """Images to process."""
 

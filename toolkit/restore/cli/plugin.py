@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Write a plugin, and check one.", no_args_is_help=True)
+app = typer.Typer(
+    help="Create or check a plugin.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 
 
 @app.command("new", cls=Command)

@@ -39,7 +39,9 @@ def prepare(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout.")] = False,
 ) -> None:
-    """Make clean training images from photographs: cropped, reduced, free of noise and artefacts.
+    """Make clean training images from photos.
+
+    Photos are cropped and reduced, which removes noise and compression artifacts.
 
     EnhanceNet's data: restore prepare coco/ clean/ --min-side 384 --square --size 256. Nothing is enlarged.
     What is done is kept: the same command again goes on. A file that cannot be read is named with its reason,

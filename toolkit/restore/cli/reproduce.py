@@ -42,7 +42,7 @@ def reproduce(
     ] = "torch",
     json: Annotated[bool, typer.Option("--json", help="One JSON object for each figure.")] = False,
 ) -> None:
-    """Print a paper's tables with our figures beside the published ones.
+    """Print the tables of a paper with measured values.
 
     What cannot be measured, because weights or images are not given, is shown as missing with what to do.
     """

@@ -20,7 +20,7 @@ def list_entries(
     *,
     json: options.Json = False,
 ) -> None:
-    """Show everything that plugins brought: models, losses, objectives, discriminators, metrics and more."""
+    """List models, losses, metrics and all other entries."""
     registry = discover()
     if json:
         for kind in KINDS:
@@ -42,7 +42,7 @@ def info(
     *,
     json: options.Json = False,
 ) -> None:
-    """Show all about an entry: options, scales, weights with their figures, source."""
+    """Show one entry: options, scales, weights, source."""
     registry = discover()
     console.tell_problems(registry)
     name = name.partition(":")[0]  # NAME:WEIGHTS is what the other commands take

@@ -92,7 +92,7 @@ def upscale(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout.")] = False,
 ) -> None:
-    """Enlarge photographs.
+    """Enlarge photos.
 
     photo.jpg becomes photo_x4.jpg beside it, and a folder becomes FOLDER_x4/ with the same tree. A file that
     cannot be done is named with its reason, the others are done, and the exit code is 1. The same command

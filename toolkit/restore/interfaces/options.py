@@ -19,7 +19,7 @@ class Options(BaseModel):
     Unknown keys are refused. An entry without options uses this class as it is.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def lazy(target: str) -> Callable[..., Any]:

@@ -24,8 +24,9 @@ def discover() -> Registry:
     plugins: dict[str, Plugin] = {}
     records = []
     disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",") if name.strip()}
-    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=_rank):
-        plugin = Plugin(point.name, None, *_distribution(point))
+    points = [(point, *_distribution(point)) for point in importlib.metadata.entry_points(group=GROUP)]
+    for point, distribution, version in sorted(points, key=_rank):
+        plugin = Plugin(point.name, None, distribution, version)
         if point.name in disabled:
             records.append(Record(plugin, "disabled", f"named in {DISABLE}"))
             continue
@@ -45,16 +46,17 @@ def discover() -> Registry:
     return build(plugins.values(), records)
 
 
-def _rank(point: importlib.metadata.EntryPoint) -> tuple[bool, str, str]:
-    distribution, _ = _distribution(point)
+def _rank(found: tuple[importlib.metadata.EntryPoint, str, str]) -> tuple[bool, str, str]:
+    point, distribution, _ = found
     return distribution != OWN, distribution, point.name
 
 
 def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
     """Name and version; an interrupted uninstall can leave entry points without either."""
-    if point.dist is None or "Name" not in point.dist.metadata:
+    metadata = None if point.dist is None else point.dist.metadata  # read from its file at each access
+    if metadata is None or "Name" not in metadata:
         return "unknown distribution", ""
-    return point.dist.name, point.dist.version
+    return metadata["Name"], metadata["Version"]
 
 
 def _load(point: importlib.metadata.EntryPoint, plugin: Plugin) -> Plugin:

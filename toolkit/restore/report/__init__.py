@@ -10,7 +10,7 @@ from restore.report.evaluation import (
     write_result,
 )
 from restore.report.progress import Progress, training_line
-from restore.report.tables import plain_table, render
+from restore.report.tables import plain_table
 
 __all__ = [
     "Block",
@@ -20,7 +20,6 @@ __all__ = [
     "markdown",
     "plain",
     "plain_table",
-    "render",
     "reproduction",
     "training_line",
     "write_result",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["Progress", "training_line"]
 
@@ -48,6 +48,9 @@ class Progress:
 
     def table(self) -> Table:
         """Some ten rows that fit a terminal of 80 columns."""
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(box=None, pad_edge=False, show_header=False)
         for justify in ("left", "right", "left"):
             table.add_column(justify=justify, overflow="fold")
