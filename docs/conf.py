@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: `sphinx-build -n -W --keep-going docs docs/_build`. No other host is asked."""
+"""Sphinx configuration: `sphinx-build -n -W --keep-going docs docs/_build`. The build needs no network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from generated import fill  # beside this file
+from generated import fill  # in this folder
 
 project = "restore"
 author = "the restore project"
@@ -30,11 +30,11 @@ autodoc_typehints = "signature"
 autodoc_default_options = {"members": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-default_role = "code"  # what single backticks mean in docstrings
+default_role = "code"  # single backticks in docstrings are code
 
-# Types in annotations that this site has no page for: those of other libraries, and some that only annotate.
-_ONLY_ANNOTATE = r"restore\.(data\.pairs\.ImagePair|interfaces\.options\.Parsed|registry\.entries\.Entry)"
-nitpick_ignore_regex = [("py:.*", rf"(?!restore\.).*|{_ONLY_ANNOTATE}")]
+# Types in annotations that have no page on this site: those of other libraries, and some internal ones.
+_WITHOUT_PAGE = r"restore\.(data\.pairs\.ImagePair|interfaces\.options\.Parsed|registry\.entries\.Entry)"
+nitpick_ignore_regex = [("py:.*", rf"(?!restore\.).*|{_WITHOUT_PAGE}")]
 
 
 html_theme = "furo"
@@ -42,22 +42,21 @@ html_title = "restore"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_favicon = "_static/favicon.svg"
-html_show_search_summary = False  # needs a server, and the site is to be read from its folder, too
+html_show_search_summary = False  # needs a server, but the site also works from a folder
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
-# The theme's own fonts are those of the system; code is shown light and dark.
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
 
 def setup(app: Sphinx) -> None:
-    """Fill the generated parts of pages as they are read."""
+    """Insert the generated parts when a page is read."""
     app.connect("source-read", lambda _, __, source: source.__setitem__(0, fill(source[0])))
     app.connect("autodoc-process-docstring", _without_type, priority=400)  # before napoleon
 
 
 def _without_type(_: Sphinx, what: str, __: str, ___: object, ____: object, lines: list[str]) -> None:
-    """``What: how`` says what a field is; napoleon would take the words before the colon for its type."""
+    """Protect the first colon of a field's docstring: napoleon would read the words before it as a type."""
     if what in {"attribute", "data", "property"} and lines:
         lines[0] = f": {lines[0]}"

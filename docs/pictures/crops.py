@@ -1,7 +1,7 @@
-"""Draw the same details as several models restore them, side by side with the target.
+"""Draw the same details of several models next to the target.
 
 ``python docs/pictures/crops.py OUT.png TITLE=MODEL...``, for example ``E=enhancenet:e PAT=enhancenet:pat``.
-The photographs come with scikit-image (CC0); the models see them reduced by 4 with MATLAB's bicubic.
+The photos come with scikit-image (CC0). The inputs are made by downscaling them by 4 with MATLAB's bicubic.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from restore.images import Photo, to_pil
 
 SIDE, GAP, TITLE = 140, 4, 16
 DETAILS = {"chelsea": (60, 84), "grass": (180, 180), "coffee": (168, 260), "gravel": (200, 200)}
-"""Top and left of the square of each photograph that is shown."""
+"""Top and left of the detail of each photo."""
 
 
-def photograph(name: str) -> Tensor:
-    """``(1, 3, H, W)`` in [0, 1], H and W multiples of 4."""
+def photo(name: str) -> Tensor:
+    """Return ``(1, 3, H, W)`` in [0, 1]; H and W are multiples of 4."""
     levels = torch.tensor(getattr(skimage.data, name)())
     planes = levels.permute(2, 0, 1)[:3] if levels.dim() == 3 else levels.expand(3, -1, -1)
     height, width = (side // 4 * 4 for side in planes.shape[-2:])
@@ -31,7 +31,7 @@ def photograph(name: str) -> Tensor:
 
 
 def main(out: str, *columns: str) -> None:
-    """A row for each photograph, a column for each model, the target last."""
+    """Draw one row per photo and one column per model; the last column is the target."""
     titles = [column.partition("=")[0] for column in columns]
     models = [restore.load(column.partition("=")[2], scale=4, precision="fp32") for column in columns]
     size = ((len(models) + 1) * (SIDE + GAP), TITLE + len(DETAILS) * (SIDE + GAP))
@@ -40,7 +40,7 @@ def main(out: str, *columns: str) -> None:
     for column, title in enumerate([*titles, "target"]):
         draw.text((column * (SIDE + GAP) + 4, 2), title, fill="black")
     for row, (name, (top, left)) in enumerate(DETAILS.items()):
-        target = photograph(name)
+        target = photo(name)
         degraded = bicubic(target, 4)
         for column, image in enumerate([*(model.restore(degraded) for model in models), target]):
             detail = to_pil(Photo(image)).crop((left, top, left + SIDE, top + SIDE))

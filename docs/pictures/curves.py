@@ -1,7 +1,7 @@
-"""Draw the lab book's curves: ``python docs/pictures/curves.py``.
+"""Draw the curves of the training notes: ``python docs/pictures/curves.py``.
 
-Reads what the runs of `docs/explanation/training-enhancenet.md` wrote to their logs, kept beside that page,
-and writes ``training-enhancenet.svg`` beside this file.
+Reads the logged values of the runs of `docs/explanation/training-enhancenet.md` from the CSV file next to
+that page, and writes ``training-enhancenet.svg`` next to this file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
 LOG = HERE.parent / "explanation" / "training-enhancenet.csv"
-BEGAN = {
+FIRST_STEP = {
     "1-l1": 0,
     "2-l1": 3600,
     "3-l1": 7424,
@@ -26,19 +26,19 @@ BEGAN = {
     "9-e": 41590,
     "15-e": 44590,
 }
-"""Steps that the network had seen when each run began: 4 and 5 where 3 ended; 7, 9 and 15 at means."""
+"""Total training steps before each run: 4 and 5 start where 3 ended; 7, 9 and 15 start from means."""
 
 
 def main() -> None:
-    """One line for each run, over the steps of all of them."""
-    mpl.rcParams |= {"svg.hashsalt": "restore", "svg.fonttype": "none"}  # equal figures give equal files
+    """Draw one line per run over the total training steps."""
+    mpl.rcParams |= {"svg.hashsalt": "restore", "svg.fonttype": "none"}  # reproducible files
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     axes = figure.subplots()
     with LOG.open(encoding="utf-8") as file:
         for run, rows in groupby(csv.DictReader(file), key=lambda row: row["run"]):
-            points = [(BEGAN[run] + int(row["step"]), float(row["psnr"])) for row in rows]
+            points = [(FIRST_STEP[run] + int(row["step"]), float(row["psnr"])) for row in rows]
             axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=run)
-    axes.set_xlabel("steps that the network has seen")
+    axes.set_xlabel("total training steps")
     axes.set_ylabel("PSNR on the held-out images (dB)")
     axes.legend(title="run")
     axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""Make the README's picture: a detail of the example photograph, enlarged 4x, before and after.
+"""Make the image of the README: a detail of the example photo, upscaled 4x with bicubic and EnhanceNet.
 
 Run it from anywhere: ``python docs/pictures/make.py``.
 """
@@ -12,16 +12,16 @@ from PIL import Image
 import restore
 
 HERE = Path(__file__).parent
-DETAIL = (72, 4, 172, 84)  # left, top, right, bottom in the photograph
+DETAIL = (72, 4, 172, 84)  # left, top, right, bottom in the photo
 GAP = 8
 
 
 def main() -> None:
-    """Write ``before-after.png`` beside this file: bicubic on the left, EnhanceNet on the right."""
-    photograph = Image.open(HERE.parent.parent / "examples" / "astronaut.jpg")
+    """Write ``before-after.png`` next to this file: bicubic on the left, EnhanceNet on the right."""
+    photo = Image.open(HERE.parent.parent / "examples" / "astronaut.jpg")
     left, top, right, bottom = (4 * side for side in DETAIL)
     sides = [
-        restore.load(model, scale=4, precision="fp32").upscale(photograph).crop((left, top, right, bottom))
+        restore.load(model, scale=4, precision="fp32").upscale(photo).crop((left, top, right, bottom))
         for model in ("bicubic", "enhancenet")
     ]
     width, height = sides[0].size

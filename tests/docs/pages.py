@@ -1,4 +1,4 @@
-"""Pages of the documentation, taken apart: blocks, links, the commands in them."""
+"""Parse pages of the documentation: fenced blocks, their commands, links and headings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LINK = re.compile(r"(?<!`)!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block, and the comment right above it, which tells what a test has to know."""
+    """A fenced block, with the comment above it that says how a test runs it."""
 
     page: Path
     line: int
@@ -30,7 +30,7 @@ class Block:
 
     @property
     def commands(self) -> list[list[str]]:
-        """The words of each command; lines that end with a backslash go on, comments are left away."""
+        """The words of each command, with continuation lines joined and comments removed."""
         joined = self.text.replace("\\\n", " ")
         return [words for line in joined.splitlines() if (words := shlex.split(line, comments=True))]
 
@@ -53,12 +53,12 @@ def blocks(page: Path) -> list[Block]:
 
 
 def links(page: Path) -> list[str]:
-    """Where the links and images of a page lead, without what is in blocks."""
+    """Return the targets of the links and images of a page, except those in fenced blocks."""
     text = _FENCED.sub("", page.read_text(encoding="utf-8"))
     return [found["target"] for found in _LINK.finditer(text)]
 
 
 def anchors(text: str) -> set[str]:
-    """The names by which the headings of a page are linked."""
+    """Return the anchors of the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", _FENCED.sub("", text), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

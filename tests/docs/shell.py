@@ -1,4 +1,4 @@
-"""Runs what a page tells its reader to do: commands in this process, blocks of Python, changes of files."""
+"""Run the blocks of a page: commands in this process, Python code, changes to files."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pages import Block
 
 from restore.cli import main
 
-OTHERS = {"mkdir", "cp"}
-"""Commands that are run as they are."""
+PLAIN_COMMANDS = {"mkdir", "cp"}
+"""Commands that are run as a subprocess without changes."""
 
 
 class Shell:
-    """A reader in a folder.
+    """Follow a page in a folder, as a reader would.
 
     Args:
-        folder: where everything happens.
-        capfd: tells what commands print.
-        monkeypatch: brings back the folder, arguments and path of the process.
-        shorten: changes the words of a command of the page, for what would take days.
+        folder: the working directory.
+        capfd: captures what commands print.
+        monkeypatch: restores the working directory, arguments and path of the process.
+        shorten: changes the words of a command that would take too long.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Shell:
         monkeypatch.chdir(folder)
 
     def do(self, block: Block) -> None:
-        """One block, as its language and mark say."""
+        """Run one block according to its language and mark."""
         kind, _, rest = block.mark.partition(": ")
         if block.language == "sh":
             for words in block.commands:
@@ -53,35 +53,35 @@ class Shell:
             elif kind == "change":
                 name, _, old = rest.partition(": ")
                 text = (self.folder / name).read_text(encoding="utf-8")
-                assert text.count(old) == 1, f"{block}: '{old}' is {text.count(old)} times in {name}"
+                assert text.count(old) == 1, f"{block}: '{old}' occurs {text.count(old)} times in {name}"
                 (self.folder / name).write_text(text.replace(old, block.text.strip()), encoding="utf-8")
             else:
                 exec(compile(block.text, str(block), "exec"), self.names)  # noqa: S102
 
     def run(self, words: list[str], expected: str | None = None) -> None:
-        """A command, which has to end well, or badly with what is `expected` in its output."""
+        """Run a command that must succeed or, with `expected`, fail with that text in its output."""
         if words[0] == "restore":
             code, output = self._restore(self.shorten(words))
         elif words[:2] == ["pip", "install"]:
             code, output = self._install(self.folder / words[-1].split("[")[0])
-        elif words[:2] == ["pip", "wheel"]:  # with what is installed: isolation would ask the network
+        elif words[:2] == ["pip", "wheel"]:  # build isolation would need the network
             code, output = self._process([sys.executable, "-m", *words, "--no-build-isolation"])
         elif words[0] == "pytest":
             code, output = self._process([sys.executable, "-m", *words, "-q", "-p", "no:cacheprovider"])
         else:
-            assert words[0] in OTHERS, f"the tests do not know how to run {words}"
+            assert words[0] in PLAIN_COMMANDS, f"cannot run {words}"
             code, output = self._process(words)
-        told = f"{' '.join(words)} ended with {code}:\n{output}"
+        report = f"{' '.join(words)} exited with {code}:\n{output}"
         if expected is None:
-            assert code == 0, told
+            assert code == 0, report
         else:
-            assert code != 0, told
-            assert expected in output, told
+            assert code != 0, report
+            assert expected in output, report
 
     def _restore(self, words: list[str]) -> tuple[int, str]:
         importlib.invalidate_caches()
         for name in [name for name in sys.modules if name.partition(".")[0] in self.packages]:
-            del sys.modules[name]  # each command of a reader is a new process
+            del sys.modules[name]  # for a reader, each command is a new process
         self.monkeypatch.setattr(sys, "argv", words)
         self.capfd.readouterr()
         code: Any = 0
@@ -93,7 +93,7 @@ class Shell:
         return int(code), printed.out + printed.err
 
     def _install(self, project: Path) -> tuple[int, str]:
-        """As pip does with -e: entry points from a wheel, code from the folder itself."""
+        """Install like ``pip install -e``: entry points from a wheel, code from the folder itself."""
         site = self.folder / ".site"
         options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(site)]
         code, output = self._process([sys.executable, "-m", "pip", "install", *options, str(project)])
@@ -101,7 +101,7 @@ class Shell:
         self.packages.add(package)
         for place in (site, project):
             self.monkeypatch.syspath_prepend(str(place))
-            self.monkeypatch.setenv("PYTHONPATH", str(place), prepend=os.pathsep)  # of processes it starts
+            self.monkeypatch.setenv("PYTHONPATH", str(place), prepend=os.pathsep)  # for subprocesses
         return code, output
 
     def _process(self, words: list[str]) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""What the tutorials and the README tell a reader to do, done as it is written, on small photographs."""
+"""The README and the tutorials run as written, on small images."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from shell import Shell
 Draw = Callable[..., Path]
 
 INSTALLS = {"install-and-upscale", "install-and-test", "installs"}
-"""Marks of the blocks that fetch packages from the index: `.ci/run` does that, no test."""
+"""Marks of the blocks that install packages from the index; `.ci/run` runs one of them, tests do not."""
 
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Several threads make images so small slower, and much slower beside other tests."""
+    """Small images are slower with several threads, and much slower when tests run in parallel."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of processes that a page starts
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for subprocesses
     yield
     torch.set_num_threads(before)
 
 
 @pytest.fixture
 def desk(tmp_path: Path, draw: Draw) -> Path:
-    """The folder of a reader: the photographs that the pages name, drawn and small."""
+    """A folder with the files that the pages name, as small generated images."""
     draw(tmp_path / "photo.jpg", 48, 36)
     draw(tmp_path / "scan.png", 24, 16)
     draw(tmp_path / "scans" / "one.tif", 24, 16)
@@ -55,7 +55,7 @@ def pair(target: Path, degraded: Path) -> None:
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
-def test_a_tutorial_runs_as_it_is_written(
+def test_a_tutorial_runs_as_written(
     page: Path, desk: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shell = Shell(desk, capfd, monkeypatch)
@@ -65,7 +65,7 @@ def test_a_tutorial_runs_as_it_is_written(
 
 
 def short(words: list[str]) -> list[str]:
-    """The README shows trainings as they are meant; here they take two small steps."""
+    """Reduce the trainings of the README to two small steps."""
     if words[:2] != ["restore", "train"]:
         return words
     if "--resume" in words:
@@ -89,11 +89,11 @@ def test_the_readme_runs(
             shell.do(block)
 
 
-def test_only_installing_is_left_out() -> None:
-    left_out = [
+def test_only_installation_blocks_are_skipped() -> None:
+    skipped = [
         block for page in (ROOT / "README.md", *TUTORIALS) for block in blocks(page) if block.mark in INSTALLS
     ]
-    for block in left_out:
+    for block in skipped:
         first = block.text.split()[0]
-        assert first == "python3", f"{block} is marked as an installation but begins with {first}"
-    assert len(left_out) == 3
+        assert first == "python3", f"{block} is marked as an installation but starts with {first}"
+    assert len(skipped) == 3

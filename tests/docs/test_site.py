@@ -1,4 +1,4 @@
-"""The site is built strictly, and looked at in a browser that reaches nothing but the site."""
+"""The site builds without warnings, and its pages are valid in a browser without network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Visit = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built as CONTRIBUTING says, elsewhere: any warning is an error."""
+    """Build the site as CONTRIBUTING says, in a temporary folder; warnings are errors."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-q", "-n", "-W", "--keep-going", "-d", str(folder / "trees")]
     done = subprocess.run(
@@ -29,39 +29,39 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def visit(browser: Browser, site: Path) -> Iterator[Visit]:
-    """Opens a page from the folder; what is missing, complains or lies outside fails the test."""
-    contexts, complaints = [], []
+    """Open a page; fail on console messages, script errors and requests that leave the site."""
+    contexts, problems = [], []
 
     def call(name: str, width: int = 1280) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900})
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: complaints.append(f"{page.url}: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
+        page.on("console", lambda message: problems.append(f"{page.url}: {message.text}"))
+        page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
 
-        def outside(route: Any) -> None:
-            complaints.append(f"{page.url} asked for {route.request.url}")
+        def refuse(route: Any) -> None:
+            problems.append(f"{page.url} requested {route.request.url}")
             route.abort()
 
-        page.route(lambda url: not url.startswith((site.as_uri(), "data:")), outside)
+        page.route(lambda url: not url.startswith((site.as_uri(), "data:")), refuse)
         page.goto(f"{site.as_uri()}/{name}")
         return page
 
     yield call
     for context in contexts:
         context.close()
-    assert complaints == []
+    assert problems == []
 
 
 def names(site: Path) -> list[str]:
     return sorted(file.relative_to(site).as_posix() for file in site.rglob("*.html"))
 
 
-def test_each_page_is_built_and_led_to(site: Path) -> None:
-    written = {page.relative_to(ROOT / "docs").with_suffix(".html") for page in ROOT.glob("docs/**/*.md")}
-    assert {page.as_posix() for page in written} <= set(names(site))
+def test_each_page_is_built_and_linked_from_the_home_page(site: Path) -> None:
+    expected = {page.relative_to(ROOT / "docs").with_suffix(".html") for page in ROOT.glob("docs/**/*.md")}
+    assert {page.as_posix() for page in expected} <= set(names(site))
     home = (site / "index.html").read_text(encoding="utf-8")
-    for page in written:
+    for page in expected:
         assert page.name == "index.html" or f'href="{page.as_posix()}"' in home
 
 
@@ -71,11 +71,11 @@ BROKEN = "() => [...document.images].filter(image => !image.naturalWidth).map(im
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_each_page_fits_and_follows_the_setting_of_the_system(site: Path, visit: Visit, width: int) -> None:
+def test_each_page_fits_the_window_and_follows_the_color_scheme(site: Path, visit: Visit, width: int) -> None:
     page = visit("index.html", width)
     for name in names(site):
         page.goto(f"{site.as_uri()}/{name}")
-        assert page.evaluate(TOO_WIDE) <= 0, f"{name} is too wide for {width} pixels"
+        assert page.evaluate(TOO_WIDE) <= 0, f"{name} is wider than {width} pixels"
         assert page.evaluate(BROKEN) == [], name
         page.emulate_media(color_scheme="light")
         assert min(page.evaluate(BACKGROUND)) > 200, name

@@ -1,4 +1,4 @@
-"""The toy of the page about adversaries: what it measures, and that it runs."""
+"""The toy example of the page about adversarial losses: its measurements, and that it runs."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def toy() -> Iterator[ModuleType]:
     assert specification.loader
     module = importlib.util.module_from_spec(specification)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, specification.name, module)  # its dataclass looks there
+        patch.setitem(sys.modules, specification.name, module)  # its dataclass needs the module there
         specification.loader.exec_module(module)
-        threads = torch.get_num_threads()  # it takes one
+        threads = torch.get_num_threads()  # the example sets one thread
         yield module
         torch.set_num_threads(threads)
 
 
-class Answer(nn.Module):
-    """Gives one image whatever it is asked."""
+class Constant(nn.Module):
+    """A network that returns one image for every input."""
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()
@@ -41,16 +41,16 @@ class Answer(nn.Module):
         return self.image
 
 
-def test_bars_are_told_from_their_mean(toy: ModuleType) -> None:
+def test_bars_are_distinguished_from_their_mean(toy: ModuleType) -> None:
     target = toy.draw(8, torch.Generator().manual_seed(0))
     mean = toy.reduce(target).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    blurred = toy.look(Answer(mean), target)
+    blurred = toy.measure(Constant(mean), target)
     assert (blurred.from_mean, blurred.from_solution, blurred.bars) == (0, 0.5, 0)
-    sharp = toy.look(Answer(target), target)
+    sharp = toy.measure(Constant(target), target)
     assert (sharp.from_mean, sharp.from_solution, sharp.bars) == (0.5, 0, 1)
 
 
-def test_all_bars_of_a_cell_become_the_same_pixel(toy: ModuleType) -> None:
+def test_all_bars_of_a_cell_are_downscaled_to_the_same_pixel(toy: ModuleType) -> None:
     for bar in toy.SOLUTIONS:
         assert toy.reduce(bar.expand(1, 3, 2, 2)).unique().tolist() == [0.5]
 

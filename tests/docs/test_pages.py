@@ -1,4 +1,4 @@
-"""Links lead somewhere, commands exist, everything that a user can say has its place in the reference."""
+"""Links resolve, commands parse, and the reference documents every command, option, field and hook."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ COMMANDS = dict(generated.walk())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_and_pictures_lead_somewhere(page: Any) -> None:
+def test_links_and_images_resolve(page: Any) -> None:
     for link in links(page):
         if re.match(r"[a-z]+:", link):
             assert link.startswith("https://"), f"'{link}' is not https"
             continue
         file, _, anchor = link.partition("#")
         target = (page.parent / file).resolve() if file else page
-        assert target.exists(), f"'{link}' leads nowhere"
+        assert target.exists(), f"'{link}' does not exist"
         if anchor:
             text = generated.fill(target.read_text(encoding="utf-8"))
-            assert anchor in anchors(text), f"there is no heading for '{link}'"
+            assert anchor in anchors(text), f"'{link}' has no such heading"
 
 
-def told() -> list[tuple[Block, list[str]]]:
-    """Each call of the program in any block of any page."""
+def commands() -> list[tuple[Block, list[str]]]:
+    """Return each call of the program in all blocks of all pages."""
     return [
         (block, words[words.index("restore") :])
         for page in PAGES
@@ -55,14 +55,14 @@ def told() -> list[tuple[Block, list[str]]]:
     ]
 
 
-@pytest.mark.parametrize(("block", "words"), told(), ids=str)
-def test_a_command_of_any_page_is_one_that_the_program_has(block: Block, words: list[str]) -> None:
+@pytest.mark.parametrize(("block", "words"), commands(), ids=str)
+def test_a_command_on_a_page_parses(block: Block, words: list[str]) -> None:
     name = " ".join(words[:3]) if words[1] == "plugin" else " ".join(words[:2])
-    assert name in COMMANDS, f"{block}: there is no '{name}'"
+    assert name in COMMANDS, f"{block}: no command '{name}'"
     arguments = words[len(name.split()) :]
-    for end in ("|", "<", ">"):  # what belongs to the shell
+    for end in ("|", "<", ">"):  # shell syntax
         arguments = arguments[: arguments.index(end)] if end in arguments else arguments
-    COMMANDS[name].make_context(name, list(arguments))  # raises for what it does not know
+    COMMANDS[name].make_context(name, list(arguments))  # raises for unknown options
 
 
 PYTHON = [
@@ -75,7 +75,7 @@ PYTHON = [
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=str)
-def test_a_block_of_python_that_is_not_run_imports_what_there_is(block: Block) -> None:
+def test_the_imports_of_a_python_block_that_is_not_run_work(block: Block) -> None:
     lines = ast.parse(block.text).body
     imports: list[ast.stmt] = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
     assert imports
@@ -85,11 +85,11 @@ def test_a_block_of_python_that_is_not_run_imports_what_there_is(block: Block) -
 def test_every_command_and_option_is_in_the_reference() -> None:
     page = generated.fill((REFERENCE / "command-line.md").read_text(encoding="utf-8"))
     for name, command in COMMANDS.items():
-        assert command.help, f"'{name}' says nothing about itself"
+        assert command.help, f"'{name}' has no help"
         section = re.search(rf"^## {name}$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
         assert section, f"'{name}' has no section"
         for parameter in command.params:
-            assert parameter.help, f"'{name}' has {parameter.opts} without a word"
+            assert parameter.help, f"'{name}' has {parameter.opts} without help"
             for flag in (*parameter.opts, *parameter.secondary_opts):
                 assert re.search(rf"{{option}}.*(?<![\w-]){re.escape(flag)}(?![\w-])", section[1]), (
                     name,
@@ -106,7 +106,7 @@ def test_every_field_of_the_configuration_is_in_the_reference() -> None:
         assert entry[3].lower().startswith(field.description.lower())
 
 
-def test_every_hook_is_in_the_reference_with_what_it_returns() -> None:
+def test_every_hook_is_in_the_reference_with_its_return_type() -> None:
     page = generated.fill((REFERENCE / "hooks.md").read_text(encoding="utf-8"))
     hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "restore_spec")]
     assert len(hooks) >= 7
@@ -116,7 +116,7 @@ def test_every_hook_is_in_the_reference_with_what_it_returns() -> None:
         assert f".. autoclass:: restore.interfaces.{generated.entries()[name].__name__}\n" in page
 
 
-def test_everything_public_on_the_page_of_the_python_interface_says_what_it_is() -> None:
+def test_every_public_name_on_the_python_page_has_a_docstring() -> None:
     page = (REFERENCE / "python.md").read_text(encoding="utf-8")
     modules = re.findall(r"automodule:: (\S+)", page)
     assert {"restore.interfaces", "restore.testing", "restore.pages", "restore.evaluation"} <= set(modules)
@@ -128,17 +128,17 @@ def test_everything_public_on_the_page_of_the_python_interface_says_what_it_is()
                 assert inspect.getdoc(thing), f"{name}.{public} has no docstring"
 
 
-def test_a_mark_that_nobody_fills_is_an_error() -> None:
+def test_a_mark_with_an_unknown_name_is_an_error() -> None:
     with pytest.raises(KeyError, match="nonsense"):
         generated.fill("<!-- generated: nonsense -->")
 
 
-def test_an_option_that_the_program_has_not_is_found() -> None:
+def test_an_unknown_option_is_an_error() -> None:
     with pytest.raises(Exception, match="--nonsense"):
         COMMANDS["restore train"].make_context("restore train", ["--nonsense"])
 
 
-def test_the_files_of_a_training_are_those_of_the_reference(configure: Configure, photos: Path) -> None:
+def test_the_files_of_a_run_are_those_in_the_reference(configure: Configure, photos: Path) -> None:
     run = photos.parent / "run"
     train(configure(val=[photos], steps=2), discover(), run)
     page = (REFERENCE / "file-formats.md").read_text(encoding="utf-8")
@@ -146,7 +146,7 @@ def test_the_files_of_a_training_are_those_of_the_reference(configure: Configure
     patterns = re.findall(r"^\| `(.+?)` \|", table, re.MULTILINE)
     files = {file.relative_to(run).as_posix() for file in run.rglob("*") if file.is_file()}
     for pattern in patterns:
-        assert fnmatch.filter(files, pattern), f"there is no {pattern}"
+        assert fnmatch.filter(files, pattern), f"no file matches {pattern}"
     assert [file for file in files if not any(fnmatch.fnmatch(file, pattern) for pattern in patterns)] == []
     with safe_open(run / "generator.safetensors", "pt") as weights:
         card = json.loads(weights.metadata()["restore"])
