@@ -54,7 +54,7 @@ def test_each_file_is_the_one_that_was_declared(model: ModelSpec, weights: Weigh
 @pytest.mark.parametrize(("model", "weights"), SHIPPED)
 def test_each_file_has_a_card_with_the_declared_figures(model: ModelSpec, weights: Weights) -> None:
     card = file_of(weights).with_suffix(".md").read_text(encoding="utf-8")
-    for heading in ("## Data", "## Training", "## Figures", "## Limits", "Licence"):
+    for heading in ("## Data", "## Training", "## Results", "## Limits", "License"):
         assert heading in card
     assert weights.figures
     for name, figure in weights.figures.items():
