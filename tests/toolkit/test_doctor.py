@@ -1,4 +1,4 @@
-"""`restore doctor` tells what is there and what is wrong, whatever is broken."""
+"""`restore doctor` reports the installation and its problems, whatever is broken."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Pretend = Callable[..., None]
 
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
-    """Other versions than those that are installed, and what they ask for; None is not installed."""
+    """Pretend that distributions have other versions and requirements; None means not installed."""
     versions: dict[str, str | None] = {}
     asked: dict[str, list[str]] = {}
     version, requires = importlib.metadata.version, importlib.metadata.requires
@@ -49,7 +49,7 @@ def facts(report: Report, topic: str) -> dict[str, tuple[str, str]]:
     return {fact.name: (fact.value, fact.note) for fact in report.facts if fact.topic == topic}
 
 
-def test_a_sound_installation_has_every_topic_and_no_problem(toys: Registry) -> None:
+def test_a_working_installation_has_every_topic_and_no_problem(toys: Registry) -> None:
     report = examine(toys)
     assert [problem for problem in report.problems if problem.broken] == []
     assert not report.broken
@@ -71,7 +71,7 @@ def test_a_sound_installation_has_every_topic_and_no_problem(toys: Registry) -> 
         ({"avx2": True}, "float32", "has no native bfloat16"),
     ],
 )
-def test_the_precision_is_told_with_its_reason(
+def test_the_chosen_precision_is_reported_with_its_reason(
     features: dict[str, bool], precision: str, why: str, toys: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -95,7 +95,7 @@ def test_the_precision_is_told_with_its_reason(
         ("2.15.0+cpu", "0.29.2+cu130", "torch==2.15.0", "are different builds"),
     ],
 )
-def test_a_torchvision_of_another_torch_is_told_in_one_sentence(
+def test_a_torchvision_of_another_torch_is_one_problem(
     torch_version: str, vision: str, wants: str, reason: str, toys: Registry, pretend: Pretend
 ) -> None:
     pretend("torch", torch_version)
@@ -112,8 +112,15 @@ def test_the_cpu_build_of_both_fits(toys: Registry, pretend: Pretend) -> None:
     assert not examine(toys).broken
 
 
+def test_torchvision_is_optional(toys: Registry, pretend: Pretend) -> None:
+    pretend("torchvision", None)
+    report = examine(toys)
+    assert not report.problems
+    assert facts(report, "versions")["torchvision"] == ("not installed", "optional: metrics")
+
+
 @pytest.mark.parametrize("module", ["torch", "torchvision"])
-def test_a_library_that_does_not_import_is_told_and_the_rest_goes_on(
+def test_a_library_that_cannot_be_imported_is_a_problem_and_the_rest_is_reported(
     module: str, toys: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = importlib.import_module
@@ -127,7 +134,7 @@ def test_a_library_that_does_not_import_is_told_and_the_rest_goes_on(
     report = examine(toys)
     (sentence,) = [problem.sentence for problem in report.problems if problem.broken]
     assert "RuntimeError: operator torchvision::nms does not exist" in sentence
-    assert "pip install --upgrade torch torchvision" in sentence
+    assert "pip install --upgrade torch" in sentence
     assert "toy" in facts(report, "plugins")
 
 
@@ -138,7 +145,7 @@ def test_a_library_that_does_not_import_is_told_and_the_rest_goes_on(
         ("9.5", "pillow 9.5 does not fit (>="),
     ],
 )
-def test_a_library_that_lacks_or_is_too_old_is_broken(
+def test_a_required_library_that_is_missing_or_too_old_is_a_problem(
     found: str | None, sentence: str, toys: Registry, pretend: Pretend
 ) -> None:
     pretend("pillow", found)
@@ -147,7 +154,7 @@ def test_a_library_that_lacks_or_is_too_old_is_broken(
     assert any(problem.sentence.startswith(sentence) for problem in report.problems)
 
 
-def test_an_optional_library_may_lack_but_is_named(toys: Registry, pretend: Pretend) -> None:
+def test_an_optional_library_may_be_missing_but_is_listed(toys: Registry, pretend: Pretend) -> None:
     pretend("openvino", None)
     pretend("spandrel", "0.1")
     report = examine(toys)
@@ -166,7 +173,7 @@ def test_a_broken_plugin_is_a_problem_with_its_owner() -> None:
     assert "CONTRACT = 1" in report.problems[-1].sentence
 
 
-def test_caches_are_told_with_their_size(
+def test_caches_are_listed_with_their_size(
     toys: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -174,9 +181,9 @@ def test_caches_are_told_with_their_size(
     (tmp_path / "restore" / "weights").mkdir(parents=True)
     (tmp_path / "restore" / "weights" / "a").write_bytes(bytes(2_500_000))
     folders = facts(examine(toys), "folders")
-    assert folders["cache"] == (str(tmp_path / "restore"), "2.5 MB; models' weights that were downloaded")
+    assert folders["cache"] == (str(tmp_path / "restore"), "2.5 MB; downloaded model weights")
     assert folders["torch hub"][0] == str(tmp_path / "torch" / "hub")
-    assert folders["torch hub"][1].startswith("not there yet")
+    assert folders["torch hub"][1].startswith("does not exist yet")
 
 
 def test_a_cache_that_cannot_be_written_is_advice(
@@ -206,7 +213,7 @@ def test_the_command_prints_json_and_exits_with_1_for_a_broken_plugin(
     assert any("could not be imported from 'nowhere.at_all'" in each["sentence"] for each in row["problems"])
 
 
-def test_the_command_tells_people_what_to_do(
+def test_the_command_prints_tables_and_problems(
     toys: Registry, pretend: Pretend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretend("torchvision", "0.28.0", ["torch==2.14.0"])
@@ -222,7 +229,7 @@ def test_the_command_tells_people_what_to_do(
     )
 
 
-def test_what_nobody_expected_leads_to_the_doctor(
+def test_an_unexpected_error_refers_to_the_doctor(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail() -> Registry:

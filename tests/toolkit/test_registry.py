@@ -115,12 +115,12 @@ MISTAKES = {
     "a misspelt hook": (
         plugin("p", restore_modles=hook([])),
         HookError,
-        "implements 'restore_modles', which is no hook. Did you mean 'restore_models'?",
+        "implements 'restore_modles', which is not a hook. Did you mean 'restore_models'?",
     ),
     "a misspelt hook beside a right one": (
         plugin("p", restore_models=hook([model("sharp")]), restore_loss=hook([])),
         HookError,
-        "implements 'restore_loss', which is no hook. Did you mean 'restore_losses'?",
+        "implements 'restore_loss', which is not a hook. Did you mean 'restore_losses'?",
     ),
     "a hook without its mark": (
         plugin("p", restore_models=unmarked),

@@ -6,9 +6,11 @@ import inspect
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer.main
+from PIL import Image
 
 from restore.cli import app
 from restore.cli.commands import COMMANDS, Deferred
@@ -75,6 +77,25 @@ def test_list_imports_the_plugins_and_what_describes_entries() -> None:
         "typer",
         "typing_extensions",
         "typing_inspection",
+    }
+
+
+def test_upscaling_imports_nothing_that_serves_training_evaluation_or_pages(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    modules = imported("upscale", str(tmp_path / "a.png"), "--model", "bicubic")
+    assert (tmp_path / "a_x4.png").exists()
+    packages = {".".join(name.split(".")[:2]) for name in modules}
+    assert {"restore.batch", "restore.inference"} <= packages
+    parts = ("data", "doctor", "evaluation", "export", "pages", "scaffold", "testing", "training")
+    assert not packages & {f"restore.{part}" for part in parts}
+    assert not others(modules) & {
+        "jinja2",
+        "lightning_fabric",
+        "matplotlib",
+        "spandrel",
+        "tensorboard",
+        "torchmetrics",
+        "torchvision",
     }
 
 

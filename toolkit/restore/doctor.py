@@ -1,6 +1,6 @@
-"""What is installed, what the machine can do, and what is wrong with either.
+"""Diagnosis of an installation: versions, devices, plugins, folders, and their problems.
 
-Nothing here may fail because something is broken: a part that cannot be asked says why, and the others go on.
+A broken part does not stop the others: it is reported as a problem.
 """
 
 from __future__ import annotations
@@ -24,16 +24,15 @@ from restore.registry import OWN, Registry
 
 __all__ = ["Fact", "Problem", "Report", "examine"]
 
-_TESTED_BY_IMPORT = ("torch", "torchvision")
 _ARITHMETIC = ("amx", "avx", "bf16", "dot", "fma", "fp16", "i8mm", "neon", "sme", "sve")
-"""How the features of a processor begin that networks are multiplied with."""
+"""Prefixes of the processor features that matrix products use."""
 
 _TOGETHER = "install both together, from one index: pip install --upgrade torch torchvision"
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One line of the report."""
+    """A value of the report, such as a version, with a note."""
 
     topic: Literal["versions", "devices", "plugins", "folders"]
     name: str
@@ -43,16 +42,16 @@ class Fact:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, and what to do about it, in one sentence."""
+    """A problem with its solution, in one sentence."""
 
     sentence: str
     broken: bool = True
-    """Whether something does not work; else it is advice."""
+    """Whether something does not work; otherwise it is advice."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that was found."""
+    """The facts and the problems of an installation."""
 
     facts: list[Fact] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -63,19 +62,19 @@ class Report:
         return any(problem.broken for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, for machines."""
+        """Return a JSON-serializable dict."""
         return {**asdict(self), "broken": self.broken}
 
 
 def examine(registry: Registry) -> Report:
-    """Look at everything.
+    """Examine the installation.
 
     Args:
-        registry: of the installed plugins.
+        registry: the installed plugins.
     """
     report = Report()
     _versions(report)
-    if _libraries_import(report):
+    if _torch_works(report):
         _devices(report)
     _plugins(report, registry)
     _folders(report)
@@ -134,14 +133,13 @@ def _requirements(distribution: str) -> list[str]:
         return []
 
 
-def _libraries_import(report: Report) -> bool:
-    """Import PyTorch and torchvision; says whether PyTorch could be."""
-    torch, torchvision = (_failure(name) for name in _TESTED_BY_IMPORT)
+def _torch_works(report: Report) -> bool:
+    """Import PyTorch, and torchvision if it is installed; return whether PyTorch could be imported."""
+    torch = _failure("torch")
+    torchvision = _failure("torchvision") if _version("torchvision") else ""
     mismatch = _mismatch()
     if torch:
-        report.problems.append(
-            Problem(f"torch cannot be imported ({torch}): pip install --upgrade torch torchvision")
-        )
+        report.problems.append(Problem(f"torch cannot be imported ({torch}): pip install --upgrade torch"))
     elif torchvision or mismatch:
         reason = mismatch or f"torchvision cannot be imported ({torchvision})"
         report.problems.append(Problem(f"torch and torchvision do not fit: {reason}; {_TOGETHER}"))
@@ -149,7 +147,7 @@ def _libraries_import(report: Report) -> bool:
 
 
 def _failure(module: str) -> str:
-    """Why `module` cannot be imported; empty when it can."""
+    """The reason why `module` cannot be imported, or an empty text."""
     try:
         importlib.import_module(module)
     except (Exception, SystemExit) as error:  # what is broken can raise anything
@@ -158,7 +156,7 @@ def _failure(module: str) -> str:
 
 
 def _mismatch() -> str:
-    """In which way torchvision was built for another torch; empty when it was not."""
+    """How the installed torchvision and torch differ in their builds, or an empty text."""
     torch, torchvision = _version("torch"), _version("torchvision")
     if torch is None or torchvision is None:
         return ""
@@ -181,7 +179,7 @@ def _devices(report: Report) -> None:
     found = sorted(key for key, value in torch.cpu.get_capabilities().items() if value is True)
     features = ", ".join(key for key in found if key.startswith(_ARITHMETIC))
     add(Fact("devices", "cpu", _processor(), f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"))
-    add(Fact("devices", "features", features or "none that PyTorch knows"))
+    add(Fact("devices", "features", features or "none known to PyTorch"))
     for index in range(torch.cuda.device_count()):
         card = torch.cuda.get_device_properties(index)
         add(
@@ -206,7 +204,7 @@ def _devices(report: Report) -> None:
 
 
 def _processor() -> str:
-    """The model of the processor, as the system calls it."""
+    """The processor's model name, as the system reports it."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -227,12 +225,12 @@ def _plugins(report: Report, registry: Registry) -> None:
 
 
 def _folders(report: Report) -> None:
-    _folder(report, "cache", cache_folder, "models' weights that were downloaded")
+    _folder(report, "cache", cache_folder, "downloaded model weights")
     _folder(report, "torch hub", _hub, "VGG-19, for the perceptual and the texture loss")
 
 
 def _hub() -> Path:
-    """Where torchvision keeps what it downloads, told without importing torch, which may be broken."""
+    """The folder of `torch.hub`, found without importing torch, which may be broken."""
     home = os.environ.get("TORCH_HOME")
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return (Path(home) if home else Path(cache) / "torch") / "hub"
@@ -243,20 +241,20 @@ def _folder(report: Report, name: str, where: Callable[[], Path], meaning: str) 
         folder = where()
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
-        report.problems.append(Problem(f"the {name} folder cannot be looked into: {error}", broken=False))
+        report.problems.append(Problem(f"the {name} folder cannot be read: {error}", broken=False))
         return
-    state = _size(size) if folder.exists() else "not there yet"
+    state = _size(size) if folder.exists() else "does not exist yet"
     report.facts.append(Fact("folders", name, str(folder), f"{state}; {meaning}"))
     parent = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(parent, os.W_OK):
         advice = "set XDG_CACHE_HOME to a folder that can be written"
         report.problems.append(
-            Problem(f"'{parent}' cannot be written, so nothing is kept: {advice}", broken=False)
+            Problem(f"'{parent}' cannot be written, so no download is kept: {advice}", broken=False)
         )
 
 
 def _size(count: float) -> str:
-    """Bytes for people."""
+    """A number of bytes with a readable unit."""
     for unit in ("B", "KB", "MB"):
         if count < 1000:
             return f"{count:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""Where the weights of VGG-19 come from: a file of the user's, or torchvision."""
+"""Load the weights of VGG-19 from a file, or from those that torchvision publishes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ __all__ = ["CONVOLUTIONS", "FILE_VARIABLE", "Convolutions", "channels", "load_co
 
 FILE_VARIABLE = "RESTORE_VGG19"
 """Environment variable: a local file with the weights, for machines without a network."""
+
+URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+"""torchvision's ``VGG19_Weights.IMAGENET1K_V1``; `torch.hub` checks the hash in the name."""
 
 Convolutions = dict[str, tuple[Tensor, Tensor]]
 """Layer -> weight ``(out, in, 3, 3)`` and bias ``(out,)``."""
@@ -91,14 +94,13 @@ def _read(file: Path) -> dict[str, Tensor]:
 
 
 def _download() -> dict[str, Tensor]:
-    from torchvision.models import VGG19_Weights  # late: importing torchvision takes seconds
-
-    weights = VGG19_Weights.IMAGENET1K_V1
     try:
-        tensors: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
+        tensors: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
+            URL, map_location="cpu", check_hash=True, weights_only=True
+        )
     except (OSError, RuntimeError) as error:
         raise WeightsError(
-            f"cannot download VGG-19's weights from {weights.url}: {error}; fetch that file elsewhere and "
-            f"name it by {FILE_VARIABLE}=FILE"
+            f"cannot download VGG-19's weights from {URL}: {error}; fetch that file elsewhere and name it by "
+            f"{FILE_VARIABLE}=FILE"
         ) from error
     return tensors

@@ -125,29 +125,26 @@ def _register(plugin: Plugin) -> pluggy.PluginManager:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     known = [kind.hook for kind in KINDS]
+    marked = [
+        name for name in dir(plugin.module) if manager.parse_hookimpl_opts(plugin.module, name) is not None
+    ]
     for hook in known:
-        function = getattr(plugin.module, hook, None)
-        if callable(function) and not hasattr(function, f"{hookspecs.PROJECT}_impl"):
+        if hook not in marked and callable(getattr(plugin.module, hook, None)):
             raise HookError(f"plugin {plugin.owner} defines {hook} without @hookimpl: mark it")
+    misspelt = next((name for name in marked if name not in known), None)
+    if misspelt:
+        raise HookError(
+            f"plugin {plugin.owner} implements '{misspelt}', which is not a hook."
+            f"{nearest(misspelt, known)} Known hooks: {', '.join(known)}"
+        )
+    if not marked:
+        raise HookError(f"plugin {plugin.owner} implements no hook. Known hooks: {', '.join(known)}")
     try:
         manager.register(plugin.module, plugin.name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        misspelt = [name for name in _hooks_of(plugin.module) if name not in known]
-        guess = f"{nearest(misspelt[0], known)} Known hooks: {', '.join(known)}" if misspelt else ""
-        raise HookError(
-            f"plugin {plugin.owner}: {in_one_line(error)}.{guess}"
-            if not misspelt
-            else f"plugin {plugin.owner} implements '{misspelt[0]}', which is no hook.{guess}"
-        ) from error
-    if not _hooks_of(plugin.module):
-        raise HookError(f"plugin {plugin.owner} implements no hook. Known hooks: {', '.join(known)}")
+        raise HookError(f"plugin {plugin.owner}: {in_one_line(error)}") from error
     return manager
-
-
-def _hooks_of(module: object) -> list[str]:
-    marker = f"{hookspecs.PROJECT}_impl"
-    return [name for name in dir(module) if hasattr(getattr(module, name, None), marker)]
 
 
 def _call(manager: pluggy.PluginManager, kind: Kind, plugin: Plugin) -> list[Any]:
