@@ -1,10 +1,10 @@
-"""One way to run a network, in a process of its own: what `upscale.py` starts and asks in turns.
+"""One way to run a network, in a process of its own that `upscale.py` starts.
 
 ::
 
     python benchmarks/contestant.py NAME MODEL SIZE
 
-It prints a line when it is ready, and for each line that it reads one with the seconds that one image took.
+It prints one line when it is ready. For each line that it reads, it runs one image and prints the seconds.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Run = Callable[[], object]
 WARMUP = 4
 
 
-def photograph(size: int) -> Tensor:
-    """``(1, 3, size, size)``: smooth noise. How long a network takes does not depend on what it sees."""
+def noise_image(size: int) -> Tensor:
+    """Return smooth noise, ``(1, 3, size, size)``. The time of a network does not depend on the content."""
     noise = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     return F.avg_pool2d(noise, 5, 1, 2, count_include_pad=False)
 
 
 class AsExported(nn.Module):
-    """The network with the bicubic enlargement that exporters know, as one would write it for them."""
+    """The network with PyTorch's bicubic interpolation, which exporters support."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class AsExported(nn.Module):
 
 
 def eager(model: str, image: Tensor, *, dtype: torch.dtype = torch.float32, compiled: bool = False) -> Run:
-    """PyTorch; in half precision with channels last."""
+    """Run PyTorch; other precisions than float32 with channels last."""
     network = load_model(model, discover()).module.eval()
     if dtype != torch.float32:
         network = network.to(memory_format=torch.channels_last)
@@ -68,17 +68,17 @@ def eager(model: str, image: Tensor, *, dtype: torch.dtype = torch.float32, comp
 
 
 def exported(model: str, image: Tensor) -> bytes:
-    """An ONNX file of fixed size, as `torch.onnx.export` writes it."""
+    """Return an ONNX file for a fixed size, as `torch.onnx.export` writes it."""
     network = AsExported(load_model(model, discover()).module.eval())
     program = torch.onnx.export(network, (image,), dynamo=True, verbose=False)
     if program is None:
-        raise RuntimeError("torch.onnx.export gave nothing")
+        raise RuntimeError("torch.onnx.export returned nothing")
     content: bytes = program.model_proto.SerializeToString()
     return content
 
 
 def onnxruntime(model: str, image: Tensor) -> Run:
-    """In float32."""
+    """Run ONNX Runtime in float32."""
     import onnxruntime as ort
 
     session = ort.InferenceSession(exported(model, image), providers=["CPUExecutionProvider"])
@@ -87,7 +87,7 @@ def onnxruntime(model: str, image: Tensor) -> Run:
 
 
 def openvino(model: str, image: Tensor, *, precision: str) -> Run:
-    """With the hint for latency."""
+    """Run OpenVINO with the latency hint."""
     import openvino as ov
 
     core = ov.Core()
@@ -97,15 +97,15 @@ def openvino(model: str, image: Tensor, *, precision: str) -> Run:
     return lambda: compiled(pixels)[0]
 
 
-def ours(model: str, image: Tensor, *, precision: Precision = "auto", **options: Any) -> Run:
-    """What `restore upscale` runs, from pixels to pixels."""
+def restore_engine(model: str, image: Tensor, *, precision: Precision = "auto", **options: Any) -> Run:
+    """Run what `restore upscale` runs, from pixels to pixels."""
     keep_memory()
     restorer = load(model, device="cpu", precision=precision, **options)
     return lambda: restorer.restore(image)
 
 
 def matrices(dtype: torch.dtype) -> Run:
-    """A product of two matrices of 4096 x 4096: 2 * 4096^3 operations."""
+    """Multiply two matrices of 4096 x 4096: 2 * 4096^3 operations."""
     one, other = (torch.randn(4096, 4096).to(dtype) for _ in range(2))
     return lambda: one @ other
 
@@ -119,30 +119,30 @@ CONTESTANTS: dict[str, Callable[[str, Tensor], Run]] = {
     "onnxruntime fp32": onnxruntime,
     "OpenVINO fp32": lambda model, image: openvino(model, image, precision="f32"),
     "OpenVINO bf16": lambda model, image: openvino(model, image, precision="bf16"),
-    "restore": ours,
-    "restore --precision fp32": lambda model, image: ours(model, image, precision="fp32"),
-    "restore --engine openvino": lambda model, image: ours(model, image, engine="openvino"),
-    "restore --engine openvino --precision int8": lambda model, image: ours(
+    "restore": restore_engine,
+    "restore --precision fp32": lambda model, image: restore_engine(model, image, precision="fp32"),
+    "restore --engine openvino": lambda model, image: restore_engine(model, image, engine="openvino"),
+    "restore --engine openvino --precision int8": lambda model, image: restore_engine(
         model, image, precision="int8", engine="openvino"
     ),
-    "restore --engine onnxruntime": lambda model, image: ours(model, image, engine="onnxruntime"),
+    "restore --engine onnxruntime": lambda model, image: restore_engine(model, image, engine="onnxruntime"),
 }
 
 
 def operations(model: str) -> int:
-    """Floating-point operations of the network as written, per input pixel."""
+    """Return the floating-point operations of the network as published, per input pixel."""
     from torch.utils.flop_counter import FlopCounterMode
 
     side = 32
     convolutions = torch.ops.aten.convolution
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        load_model(model, discover()).module(photograph(side))
+        load_model(model, discover()).module(noise_image(side))
     return int(counter.get_flop_counts()["Global"][convolutions]) // side**2
 
 
 def main(name: str, model: str, size: int) -> None:
-    """Answer each line that comes with the seconds that one image takes."""
-    run = CONTESTANTS[name](model, photograph(size))
+    """Run one image for each line on standard input and print the seconds."""
+    run = CONTESTANTS[name](model, noise_image(size))
     for _ in range(WARMUP):
         run()
     ready = {"operations": operations(model), "scale": load_model(model, discover()).scale}

@@ -1,4 +1,4 @@
-"""Images for who has none at hand."""
+"""Generated images, for benchmarks that run without photos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["draw"]
 
 
 def draw(folder: Path, count: int, side: int = 0) -> Path:
-    """JPEGs of blocks and noise, of the size of common photographs and no smaller than a patch."""
+    """Write JPEG files of blocks and noise, of 481x321 pixels but at least `side` on each side."""
     random = np.random.default_rng(0)
     height, width = max(321, side), max(481, side)
     for index in range(count):

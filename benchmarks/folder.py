@@ -1,11 +1,11 @@
-"""What is left of a network's own rate when a folder of photographs goes from files to files.
+"""Compare the speed of `restore upscale` on a folder with that of the network alone.
 
 ::
 
     python benchmarks/folder.py photos/
     python benchmarks/folder.py photos/ --model srcnn --json
 
-The ways run in turns, so that whatever else the machine does falls on all of them.
+The variants run interleaved, so that other load on the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ SMALL = "pipeline, --small"
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured."""
+    """The measured configuration."""
 
     restorer: Restorer
     jobs: list[Job]
-    """Images and where their PNGs go."""
+    """Inputs and their output files."""
     small_jobs: list[Job]
-    """Those of them that are also written with --small, which takes long."""
+    """The jobs that are also written with --small, which is slow."""
 
     def ways(self) -> dict[str, Callable[[], Speed]]:
-        """How the photographs are enlarged: the names of the table's rows."""
+        """Return the variants by the names of the table's rows."""
         ways = {NETWORK: self.network(), PIPELINE: self.pipeline, SEQUENTIAL: self.one_after_another}
         return ways | {SMALL: self.small} if self.small_jobs else ways
 
     def network(self) -> Callable[[], Speed]:
-        """Photographs in memory to photographs in memory."""
+        """Prepare a run from decoded images in memory to restored images in memory."""
         photos = [read(job.source) for job in self.jobs]
 
         def restored() -> Iterator[int]:
@@ -65,26 +65,26 @@ class Case:
         return lambda: _timed(restored())
 
     def pipeline(self) -> Speed:
-        """As `restore upscale` does."""
+        """Run like `restore upscale`."""
         return _written(run_all(self.jobs, self.restorer))
 
     def one_after_another(self) -> Speed:
-        """Each file whole before the next one is begun."""
+        """Finish each file before starting the next."""
         return _written(outcome for job in self.jobs for outcome in run_all([job], self.restorer))
 
     def small(self) -> Speed:
-        """As `restore upscale --small` does."""
+        """Run like `restore upscale --small`."""
         return _written(run_all(self.small_jobs, self.restorer, output=Output(small=True)))
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one run over the folder."""
+    """The speed of one run over the folder."""
 
     rate: float
-    """Megapixels of output a second."""
+    """Megapixels of output per second."""
     density: float | None = None
-    """Bytes of the files a pixel."""
+    """File size in bytes per pixel."""
 
 
 def _timed(sizes: Iterator[int]) -> Speed:
@@ -93,7 +93,7 @@ def _timed(sizes: Iterator[int]) -> Speed:
 
 
 def _written(outcomes: Iterator[Outcome]) -> Speed:
-    """From what comes out: each outcome is done, or the figures mean nothing."""
+    """Measure outcomes; a failed one is an error, because it would distort the result."""
     pixels = content = 0
     begin = time.perf_counter()
     for outcome in outcomes:
@@ -105,9 +105,9 @@ def _written(outcomes: Iterator[Outcome]) -> Speed:
 
 
 def measure(case: Case, repeats: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """All ways in turns: a row for each, with the median, the range and the share of the network's rate."""
+    """Run all variants interleaved; return one row each: median, range and share of the network's rate."""
     ways = case.ways()
-    for outcome in run_all(case.jobs[:1], case.restorer):  # the first time costs more
+    for outcome in run_all(case.jobs[:1], case.restorer):  # warm-up
         say(f"warmed up with {outcome.source.name}")
     speeds: dict[str, list[Speed]] = {name: [] for name in ways}
     for repeat in range(1, repeats + 1):
@@ -131,7 +131,7 @@ def _row(name: str, speeds: list[Speed], network: list[Speed]) -> dict[str, Any]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """For people."""
+    """Format the rows as a text table."""
     cells = [
         [
             row["way"],
@@ -142,37 +142,39 @@ def table(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]
     return plain_table(
-        ["megapixels a second", "median", "lowest", "highest", "% kept", "bytes a pixel"], cells
+        ["megapixels per second", "median", "lowest", "highest", "% kept", "bytes per pixel"], cells
     )
 
 
 def find(folder: Path, count: int, results: Path) -> list[Job]:
-    """The first images of a folder by name, and a place for each result."""
+    """Return jobs for the first images of a folder by name."""
     if not folder.is_dir():
-        raise DataError(f"'{folder}' is no folder: name one with images")
+        raise DataError("not a folder", path=folder, hint="name a folder with images")
     found = sorted(file for file in folder.iterdir() if is_image_name(file))[:count]
     if not found:
-        raise DataError(f"there is no image in '{folder}': name a folder with images")
+        raise DataError("no images in this folder", path=folder, hint="name a folder with images")
     return [Job(file, results / f"{file.name}.png") for file in found]
 
 
 def main(
     *,
     folder: Annotated[
-        Path | None, typer.Argument(help="Photographs. Left out: some are drawn.", show_default=False)
+        Path | None, typer.Argument(help="Folder of photos. Default: generated images.", show_default=False)
     ] = None,
     model: Annotated[str, typer.Option(help="NAME[:WEIGHTS].")] = "enhancenet",
-    images: Annotated[int, typer.Option(min=1, help="The first so many are taken.")] = 50,
-    small_images: Annotated[int, typer.Option(min=0, help="Of these, measured with --small.")] = 3,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each way.")] = 5,
+    images: Annotated[int, typer.Option(min=1, help="Number of images, the first by name.")] = 50,
+    small_images: Annotated[
+        int, typer.Option(min=0, help="Number of these that are also measured with --small.")
+    ] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each variant.")] = 5,
     precision: Annotated[Precision, typer.Option(help="auto, bf16, fp16 or fp32.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Compare megapixels a second of a network alone, and of `restore upscale` from files to PNG files."""
+    """Compare the megapixels per second of a network alone and of `restore upscale` with PNG files."""
     with TemporaryDirectory() as drawn, TemporaryDirectory() as results:
         try:
-            keep_memory()  # as the program does
+            keep_memory()  # like the program
             restorer = load(model, device=device, precision=precision)
             jobs = find(folder or draw(Path(drawn), images), images, Path(results))
             case = Case(restorer, jobs, jobs[:small_images])

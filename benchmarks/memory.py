@@ -1,11 +1,11 @@
-"""How much memory `restore upscale` needs, and how that grows with the image.
+"""Measure the memory of `restore upscale` for several image sizes.
 
 ::
 
     python benchmarks/memory.py                          # from 0.2 to 9 megapixels of input
     python benchmarks/memory.py --size 1500x1000 --json
 
-Each size is one run of the program in a process of its own, whose largest resident set the system tells.
+Each size is one run of the program in a process of its own; the operating system reports its peak memory.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ SIZES = ["16x16", "500x333", "1500x1000", "3000x2000", "3000x3000"]
 
 @dataclass(frozen=True)
 class Row:
-    """One run."""
+    """The result of one run."""
 
     size: str
-    """Of the input in pixels."""
+    """Size of the input in pixels."""
     output_megapixels: float
     peak_mib: float
-    """Largest resident set of the process."""
+    """Peak resident set size of the process."""
     seconds: float
-    """The whole process, start-up and files included."""
+    """Time of the whole process, including startup and files."""
 
 
 def measure(width: int, height: int, options: list[str]) -> Row:
-    """Enlarge a drawn photograph of this size."""
+    """Upscale a generated image of this size."""
     with TemporaryDirectory() as folder:
         source, result = Path(folder) / "photo.png", Path(folder) / "large.png"
         random = np.random.default_rng(0)
@@ -57,37 +57,39 @@ def measure(width: int, height: int, options: list[str]) -> Row:
         seconds = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            raise SystemExit(f"'{' '.join(command)}' ended with {process.returncode}")
+            raise SystemExit(f"'{' '.join(command)}' exited with {process.returncode}")
         made_width, made_height = size_of(result)
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, kibibytes elsewhere
     return Row(f"{width}x{height}", made_width * made_height / 1e6, usage.ru_maxrss * unit / 2**20, seconds)
 
 
 def table(rows: list[Row]) -> str:
-    """With what each megapixel of output adds to the row before."""
+    """Format the rows, with the memory per additional megapixel of output."""
     lines, before = [], None
     for row in rows:
         added = "-"
         if before and row.output_megapixels > before.output_megapixels:
             more = row.output_megapixels - before.output_megapixels
             added = f"{(row.peak_mib - before.peak_mib) / more:.1f}"
-        figures = (f"{row.output_megapixels:.1f}", f"{row.peak_mib:.0f}", added, f"{row.seconds:.1f}")
-        lines.append([row.size, *figures])
+        cells = (f"{row.output_megapixels:.1f}", f"{row.peak_mib:.0f}", added, f"{row.seconds:.1f}")
+        lines.append([row.size, *cells])
         before = row
-    return plain_table(["input", "output megapixels", "peak MiB", "MiB a megapixel more", "seconds"], lines)
+    return plain_table(
+        ["input", "output megapixels", "peak MiB", "MiB per additional megapixel", "seconds"], lines
+    )
 
 
 def main(
     *,
     size: Annotated[
-        list[str] | None, typer.Option(help="WIDTHxHEIGHT of an input; repeatable. Left out: several.")
+        list[str] | None, typer.Option(help="WIDTHxHEIGHT of an input; repeatable. Default: several sizes.")
     ] = None,
     model: Annotated[str, typer.Option(help="NAME[:WEIGHTS].")] = "enhancenet",
     tile: Annotated[str, typer.Option(help="As for restore upscale.")] = "auto",
     precision: Annotated[str, typer.Option(help="As for restore upscale.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Run the program once for each size."""
+    """Run the program once per size."""
     options = ["--model", model, "--tile", tile, "--precision", precision]
     rows = []
     for each in size or SIZES:

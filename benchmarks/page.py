@@ -1,12 +1,12 @@
-"""How long the page of `restore compare` takes to open, and what it weighs.
+"""Measure the loading time and the size of the page of `restore compare`.
 
 ::
 
     python benchmarks/page.py                                  # four results of 2 megapixels
     python benchmarks/page.py photo.jpg --repeats 9 --json
 
-The page is opened as the file that it is, in headless Chromium (`apt-get install chromium`), each time in a
-new process. Times are the page's own marks, from the beginning of its loading.
+The page is opened from the disk in headless Chromium (`apt-get install chromium`), each time in a new
+process. Times are the page's performance marks, from the start of loading.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from restore.report import plain_table
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
-MARKS = {"stage-drawn": "previews of the two under the slider", "all-drawn": "every picture itself"}
+MARKS = {"stage-drawn": "previews of the two under the slider", "all-drawn": "all images"}
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one page takes."""
+    """The result for one page."""
 
     pictures: int
     output_megapixels: float
     milliseconds: dict[str, list[float]]
-    """Mark -> when it was reached, of each opening."""
+    """Mark -> the time at which it was reached, for each opening."""
     page_bytes: int
     picture_bytes: int
     browser: str
@@ -54,7 +54,7 @@ class Report:
 
 
 def subject(image: Path | None, folder: Path) -> Path:
-    """The image given, or the example beside its mirror image, so that results at 4x have 2 megapixels."""
+    """Return `image`, or the example next to its mirror image, so that results at 4x have 2 megapixels."""
     if image:
         return image
     with Image.open(EXAMPLE) as photo:
@@ -66,7 +66,7 @@ def subject(image: Path | None, folder: Path) -> Path:
 
 
 def compared(image: Path, models: Sequence[str]) -> Comparison:
-    """Through `models`; three get a fourth result, the last one sharpened, which stands for a model."""
+    """Compare `models`. For three models, add the sharpened last result as a fourth."""
     found = compare(image, [restore.load(name) for name in models])
     if len(models) != 3:
         return found
@@ -79,14 +79,14 @@ def compared(image: Path, models: Sequence[str]) -> Comparison:
 
 
 def openings(page: Path, repeats: int) -> tuple[dict[str, list[float]], str]:
-    """Milliseconds of each mark in each opening, and the browser's version."""
+    """Return the milliseconds of each mark in each opening, and the browser's version."""
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     if executable is None:
-        raise SystemExit("error: there is no Chromium on the path: apt-get install chromium")
+        raise SystemExit("error: no Chromium on the path; apt-get install chromium")
     times: dict[str, list[float]] = {mark: [] for mark in MARKS}
     version = ""
     with sync_playwright() as playwright:
-        for _ in range(repeats + 1):  # the first one, which reads the file from the disk, does not count
+        for _ in range(repeats + 1):  # the first one is a warm-up
             browser = playwright.chromium.launch(executable_path=executable)
             version = browser.version
             tab = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -99,23 +99,23 @@ def openings(page: Path, repeats: int) -> tuple[dict[str, list[float]], str]:
 
 
 def picture_bytes(page: Path) -> int:
-    """Of the embedded files, before base64."""
+    """Return the size of the embedded images before base64."""
     texts = re.findall(r'id="picture-[0-9]+">([^<]*)<', page.read_text("utf-8"))
     return sum(len(b64decode(text)) for text in texts)
 
 
 def main(
     *,
-    image: Annotated[Path | None, typer.Argument(help="Left out: the example, twice.")] = None,
+    image: Annotated[Path | None, typer.Argument(help="Input image. Default: the example, twice.")] = None,
     model: Annotated[list[str], typer.Option(help="NAME[:WEIGHTS]; repeatable.")] = [  # noqa: B006
         "bicubic",
         "srcnn",
         "enhancenet:e",
     ],
-    repeats: Annotated[int, typer.Option(min=1, help="Openings that are counted.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Measured openings.")] = 5,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Make the page, open it and print medians."""
+    """Write the page, open it and print medians."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         found = compared(subject(image, folder), model)
@@ -145,7 +145,7 @@ def main(
     typer.echo(plain_table(["drawn", "ms", f"of {repeats} openings"], rows))
     ratio = report.page_bytes / report.picture_bytes
     pictures = report.picture_bytes / 1e6
-    typer.echo(f"\n{report.page_bytes / 1e6:.2f} MB, {ratio:.3f} times its pictures ({pictures:.2f} MB)")
+    typer.echo(f"\n{report.page_bytes / 1e6:.2f} MB, {ratio:.3f} times its images ({pictures:.2f} MB)")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""How fast `restore upscale` runs a network, beside what one would otherwise run the same network with.
+"""Compare the speed of `restore upscale` with other ways to run the same network.
 
 ::
 
-    python benchmarks/upscale.py                      # EnhanceNet 4x, an input of 256x256 pixels
+    python benchmarks/upscale.py                      # EnhanceNet 4x, input of 256x256 pixels
     python benchmarks/upscale.py --size 512 --json
     python benchmarks/upscale.py --plot docs/pictures/speed.svg
 
-Each contestant has a process of its own (see `contestant.py`). All are asked in turns for one image at a
-time, so that whatever else the machine does falls on all of them. OpenVINO and onnxruntime take part where
+Each contestant has a process of its own (see `contestant.py`). They run interleaved, one image at a time, so
+that other load on the machine affects all of them. OpenVINO and onnxruntime are measured if
 they are installed: ``pip install openvino onnxruntime onnx onnxscript``.
 """
 
@@ -27,7 +27,7 @@ import typer
 
 from restore.report import plain_table
 
-Kind = Literal["rate", "peer", "ours"]
+Kind = Literal["rate", "peer", "restore"]
 
 _EXPORT = ("onnx", "onnxscript")
 
@@ -40,36 +40,36 @@ CONTESTANTS: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "onnxruntime fp32": ("peer", ("onnxruntime", *_EXPORT)),
     "OpenVINO fp32": ("peer", ("openvino", *_EXPORT)),
     "OpenVINO bf16": ("peer", ("openvino", *_EXPORT)),
-    "restore": ("ours", ()),
-    "restore --precision fp32": ("ours", ()),
-    "restore --engine openvino": ("ours", ("openvino", *_EXPORT)),
-    "restore --engine openvino --precision int8": ("ours", ("openvino", "nncf", *_EXPORT)),
-    "restore --engine onnxruntime": ("ours", ("onnxruntime", *_EXPORT)),
+    "restore": ("restore", ()),
+    "restore --precision fp32": ("restore", ()),
+    "restore --engine openvino": ("restore", ("openvino", *_EXPORT)),
+    "restore --engine openvino --precision int8": ("restore", ("openvino", "nncf", *_EXPORT)),
+    "restore --engine onnxruntime": ("restore", ("onnxruntime", *_EXPORT)),
 }
-"""Name -> what it is, and the libraries that it needs."""
+"""Name -> kind, and the libraries that it needs."""
 
-_PAUSE = 0.25  # seconds until the threads of the one before have stopped to wait for more work
+_PAUSE = 0.25  # seconds until the threads of the previous contestant stop spinning
 _PRODUCT = 2 * 4096**3  # operations of one matrix product
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one contestant reached."""
+    """The result of one contestant."""
 
     name: str
     kind: Kind
     milliseconds: float
-    """Median of an image."""
+    """Median per image."""
     megapixels: float
-    """Of output, a second."""
+    """Megapixels of output per second."""
     ratio: float
-    """To the fastest peer."""
+    """Relative to the fastest peer."""
     share: float
-    """Of the rate of a bf16 matrix product, counted on the network as written."""
+    """Share of the rate of a bf16 matrix product, counted on the network as published."""
 
 
 class Contestant:
-    """A process that runs an image when it is asked to."""
+    """A process that runs one image on request."""
 
     def __init__(self, name: str, model: str, size: int) -> None:
         script = Path(__file__).with_name("contestant.py")
@@ -82,7 +82,7 @@ class Contestant:
         self.ready: dict[str, int] = json_lib.loads(self._line())
 
     def run(self) -> None:
-        """One image."""
+        """Run one image and record the seconds."""
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -94,17 +94,17 @@ class Contestant:
 
     def _line(self) -> str:
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        # Whatever else a library prints there is not meant for us.
+        # Skip other lines that libraries print.
         for line in self._process.stdout:
             if line[0] in "{0123456789":
                 return line
         _, problem = self._process.communicate()
-        last = (problem.strip().splitlines() or ["it ended without a word"])[-1]
+        last = (problem.strip().splitlines() or ["no error message"])[-1]
         raise SystemExit(f"'{self.name}' failed: {last}")
 
 
 def measure(names: list[str], model: str, size: int, repeats: int) -> list[Contestant]:
-    """Ask all contestants in turns."""
+    """Run all contestants interleaved."""
     contestants = []
     try:
         for name in names:
@@ -121,7 +121,7 @@ def measure(names: list[str], model: str, size: int, repeats: int) -> list[Conte
 
 
 def rows_of(contestants: list[Contestant], size: int) -> list[Row]:
-    """Medians and their ratios, the slowest first."""
+    """Return medians and ratios, the slowest first."""
     seconds = {each.name: median(each.seconds) for each in contestants}
     operations, scale = (contestants[0].ready[key] for key in ("operations", "scale"))
     best_peer = min(seconds[name] for name in seconds if CONTESTANTS[name][0] == "peer")
@@ -142,8 +142,8 @@ def rows_of(contestants: list[Contestant], size: int) -> list[Row]:
 
 
 def table(rows: list[Row]) -> str:
-    """For people."""
-    columns = ["", "ms", "megapixels/s", "to best peer", "of matrix rate"]
+    """Format the rows as a text table."""
+    columns = ["", "ms", "megapixels/s", "vs. best peer", "of matrix rate"]
     return plain_table(
         columns,
         [
@@ -160,17 +160,17 @@ def table(rows: list[Row]) -> str:
 
 
 def plot(rows: list[Row], title: str, file: Path) -> None:
-    """Bars, ours in another colour."""
+    """Draw bars, with those of `restore` in another color."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    mpl.rcParams |= {"svg.hashsalt": "restore", "svg.fonttype": "none"}  # equal figures give equal files
+    mpl.rcParams |= {"svg.hashsalt": "restore", "svg.fonttype": "none"}  # reproducible files
     figure = Figure(figsize=(7, 0.4 * len(rows) + 1), layout="constrained")
     axes = figure.subplots()
-    colors = ["#d9480f" if row.kind == "ours" else "#868e96" for row in rows]
+    colors = ["#d9480f" if row.kind == "restore" else "#868e96" for row in rows]
     bars = axes.barh([row.name for row in rows], [row.megapixels for row in rows], color=colors)
     axes.bar_label(bars, fmt="%.2f", padding=3)
-    axes.set_xlabel("megapixels of output a second")
+    axes.set_xlabel("megapixels of output per second")
     axes.set_title(title, loc="left", fontsize="medium")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, metadata={"Date": None})
@@ -178,25 +178,27 @@ def plot(rows: list[Row], title: str, file: Path) -> None:
 
 def main(
     *,
-    model: Annotated[str, typer.Option(help="An EnhanceNet, NAME[:WEIGHTS].")] = "enhancenet",
+    model: Annotated[str, typer.Option(help="EnhanceNet weights, NAME[:WEIGHTS].")] = "enhancenet",
     size: Annotated[int, typer.Option(min=1, help="Side of the input in pixels.")] = 256,
-    repeats: Annotated[int, typer.Option(min=1, help="Images for each contestant.")] = 15,
-    only: Annotated[list[str] | None, typer.Option(help="Contestants; repeatable. Left out: all.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Images per contestant.")] = 15,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Contestant to run; repeatable. Default: all.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    plot_file: Annotated[Path | None, typer.Option("--plot", help="An SVG file.")] = None,
+    plot_file: Annotated[Path | None, typer.Option("--plot", help="Output file of a plot (SVG).")] = None,
 ) -> None:
-    """Run one image with each contestant in turns, and compare medians."""
+    """Run one image with each contestant, interleaved, and compare medians."""
     missing = {
         name: [library for library in needed if find_spec(library) is None]
         for name, (_, needed) in CONTESTANTS.items()
     }
     unknown = set(only or ()) - set(CONTESTANTS)
     if unknown:
-        raise typer.BadParameter(f"there is no contestant {sorted(unknown)}; there are: {list(CONTESTANTS)}")
+        raise typer.BadParameter(f"there is no contestant {sorted(unknown)}; choose from {list(CONTESTANTS)}")
     names = [name for name in only or CONTESTANTS if not missing[name]]
     for name, libraries in missing.items():
         if libraries:
-            typer.echo(f"left out: {name}, which needs {', '.join(libraries)}", err=True)
+            typer.echo(f"skipped: {name}, which needs {', '.join(libraries)}", err=True)
     contestants = measure(names, model, size, repeats)
     rows = rows_of(contestants, size)
     rates = {
@@ -204,7 +206,7 @@ def main(
         for each in contestants
         if CONTESTANTS[each.name][0] == "rate"
     }
-    own = [row for row in rows if row.kind == "ours"]
+    own = [row for row in rows if row.kind == "restore"]
     result = {
         "model": model,
         "size": size,
@@ -215,11 +217,11 @@ def main(
         "ratio_default": next(row.ratio for row in own if row.name == "restore"),
     }
     if plot_file:
-        plot(rows, f"{model}, an input of {size} x {size} pixels", plot_file)
+        plot(rows, f"{model}, input of {size} x {size} pixels", plot_file)
     if json:
         typer.echo(json_lib.dumps(result))
         return
-    typer.echo(f"{model}, an input of {size} x {size} pixels, medians of {repeats} images each\n")
+    typer.echo(f"{model}, input of {size} x {size} pixels, medians of {repeats} images each\n")
     typer.echo(table(rows))
     typer.echo("\n" + ", ".join(f"{name}: {rate:.0f} GFLOP/s" for name, rate in rates.items()))
 

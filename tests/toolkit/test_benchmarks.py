@@ -1,4 +1,4 @@
-"""The benchmarks run and print their tables; what they measure is nobody's claim here."""
+"""The benchmarks run and print their tables. Their results are not checked."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_training_benchmark_prints_its_tables(photos: Path) -> None:
     assert sum(float(row[2]) for row in rows[1:]) == pytest.approx(100, abs=0.3)
 
 
-def test_a_wrong_name_gets_one_sentence() -> None:
+def test_an_unknown_objective_is_one_sentence() -> None:
     refused = call("--loss", "pta", "--patch-size", 16)
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: there is no objective or loss 'pta'")
@@ -73,7 +73,7 @@ def test_the_speed_benchmark_compares_with_the_fastest_peer(tmp_path: Path) -> N
     pixels = (16 * 4) ** 2
     for row in rows.values():
         assert row["megapixels"] == pytest.approx(pixels / 1e3 / row["milliseconds"])
-        # 4.19 MFLOP an input pixel, at 4x; each rate is one of the same run.
+        # 4.19 MFLOP per input pixel at 4x.
         operations = row["share"] * result["gflops"]["matrix product bf16"] * row["milliseconds"] * 1e6
         assert operations / 16**2 == pytest.approx(4.19e6, rel=0.01)
     assert plot.read_text().count("restore") >= 1
@@ -104,10 +104,10 @@ def test_the_folder_benchmark_prints_its_table(photos: Path) -> None:
     title, table = done.stdout.strip().split("\n\n")
     assert title.startswith("bicubic 4x, 2 images (1 with --small), ")
     names = [line.split("  ")[0] for line in table.splitlines()]
-    assert names == ["megapixels a second", *WAYS]
+    assert names == ["megapixels per second", *WAYS]
 
 
-def test_the_folder_benchmark_gives_one_object_to_machines(photos: Path) -> None:
+def test_the_folder_benchmark_prints_one_json_object(photos: Path) -> None:
     found = json.loads(call(photos, *FOLDER, "--json", program="folder").stdout)
     rows = {row["way"]: row for row in found["rows"]}
     assert list(rows) == WAYS
@@ -119,4 +119,4 @@ def test_the_folder_benchmark_gives_one_object_to_machines(photos: Path) -> None
 def test_the_folder_benchmark_refuses_a_folder_without_images(tmp_path: Path) -> None:
     refused = call(tmp_path, *FOLDER, program="folder")
     assert refused.returncode == 2
-    assert refused.stderr.startswith("error: there is no image in ")
+    assert "no images in this folder" in refused.stderr

@@ -10,14 +10,14 @@ from restore_espcn.options import EspcnOptions
 
 __all__ = ["Espcn", "build", "halo"]
 
-_SIDES = (5, 3, 3)  # of the three layers' filters
+_KERNEL_SIZES = (5, 3, 3)
 
 
 class Espcn(nn.Module):
-    """All work is done at the input's size; the last layer computes each pixel's ``scale**2`` parts.
+    """Three convolutions at the resolution of the input, then a pixel shuffle.
 
-    The paper works on luma, this network on RGB. Edges are repeated outwards, so that every size of image
-    has a result and no dark frame.
+    The paper works on luma, this network on RGB. Padding replicates the border, so that images of any size
+    work and have no dark frame.
 
     Args:
         scale: any integer >= 1.
@@ -28,9 +28,9 @@ class Espcn(nn.Module):
         super().__init__()
         self.scale = scale
         self.extract, self.map, self.reconstruct = (
-            nn.Conv2d(before, after, side, padding=side // 2, padding_mode="replicate")
-            for before, after, side in zip(
-                (3, width, width // 2), (width, width // 2, 3 * scale**2), _SIDES, strict=True
+            nn.Conv2d(before, after, size, padding=size // 2, padding_mode="replicate")
+            for before, after, size in zip(
+                (3, width, width // 2), (width, width // 2, 3 * scale**2), _KERNEL_SIZES, strict=True
             )
         )
 
@@ -42,10 +42,10 @@ class Espcn(nn.Module):
 
 
 def build(scale: int, options: EspcnOptions) -> nn.Module:
-    """ESPCN for one scale."""
+    """Build the network for one scale."""
     return Espcn(scale, options.width)
 
 
 def halo(scale: int, options: EspcnOptions) -> int:  # noqa: ARG001
-    """Each layer sees half its filter further, in input pixels at any scale: 2 + 1 + 1."""
-    return sum(side // 2 for side in _SIDES)
+    """Return the radius of the receptive field in input pixels: 2 + 1 + 1 at every scale."""
+    return sum(size // 2 for size in _KERNEL_SIZES)

@@ -1,4 +1,4 @@
-"""What a user may change. Free of torch, so that `restore info` can show it at once."""
+"""Options that users can set. This module must not import torch, so that `restore info` is fast."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class EspcnOptions(Options):
 
 
 class CharbonnierOptions(Options):
-    """Shape of the loss around zero."""
+    """Options of the loss."""
 
     epsilon: float = Field(
-        1e-3, gt=0, description="difference (white is 1) below which the loss is quadratic, not linear"
+        1e-3, gt=0, description="difference (1 is white) below which the loss is quadratic"
     )

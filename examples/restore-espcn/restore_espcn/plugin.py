@@ -1,4 +1,4 @@
-"""Entry point of the plugin: says what it brings. Nothing here imports torch; `lazy` does when it must."""
+"""The entries of the plugin. This module must not import torch: `lazy` imports code when it is used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from restore.hookspecs import hookimpl
 from restore.interfaces import LossSpec, ModelSpec, ObjectiveSpec, Term, lazy
 from restore_espcn.options import CharbonnierOptions, EspcnOptions
 
-CONTRACT = 1  # the version of restore's contract that this plugin was written for
+CONTRACT = 1  # the version of the plugin contract
 
 _SHI = "Shi et al.: Real-time single image and video super-resolution (ESPCN), CVPR 2016, arXiv 1609.05158"
 _CHARBONNIER = "Charbonnier et al.: Two deterministic half-quadratic regularization algorithms, ICIP 1994"
@@ -14,11 +14,11 @@ _CHARBONNIER = "Charbonnier et al.: Two deterministic half-quadratic regularizat
 
 @hookimpl
 def restore_models() -> list[ModelSpec]:
-    """The network."""
+    """Return the model."""
     return [
         ModelSpec(
             "espcn",
-            "ESPCN: three convolutions at the input's size, then the pixels are shuffled into place",
+            "ESPCN: three convolutions at the resolution of the input, then a pixel shuffle",
             build=lazy("restore_espcn.network:build"),
             halo=lazy("restore_espcn.network:halo"),
             options=EspcnOptions,
@@ -29,11 +29,11 @@ def restore_models() -> list[ModelSpec]:
 
 @hookimpl
 def restore_losses() -> list[LossSpec]:
-    """A loss that any objective can name, this plugin's or another's."""
+    """Return a loss that any objective of any plugin can use."""
     return [
         LossSpec(
             "charbonnier",
-            "Charbonnier distance: absolute error with a round tip",
+            "Charbonnier loss: a smooth absolute error",
             build=lazy("restore_espcn.loss:build"),
             options=CharbonnierOptions,
             reference=_CHARBONNIER,
@@ -43,11 +43,11 @@ def restore_losses() -> list[LossSpec]:
 
 @hookimpl
 def restore_objectives() -> list[ObjectiveSpec]:
-    """A recipe for `--loss`."""
+    """Return an objective for `--loss`."""
     return [
         ObjectiveSpec(
             "espcn",
-            "Charbonnier distance on small patches; the paper took the squared error",
+            "Charbonnier loss on small patches (the paper uses the squared error)",
             terms=(Term("charbonnier"),),
             patch_size=68,  # 17 input pixels at 4x, as in the paper
             reference=_SHI,

@@ -1,4 +1,4 @@
-"""The plugin keeps the contract, and does what its own documentation says."""
+"""The plugin meets the contract and behaves as documented."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_contract(check: Check) -> None:
     check()
 
 
-def test_the_plugin_is_found_once_it_is_installed() -> None:
+def test_the_installed_plugin_is_discovered() -> None:
     states = {record.plugin.name: record.state for record in REGISTRY.records}
     assert states["espcn"] == "active"
     assert REGISTRY.models.owner("espcn").distribution == "restore-espcn"
@@ -41,7 +41,7 @@ def test_the_network_has_the_weights_of_the_paper() -> None:
     assert shapes == [(64, 3, 5, 5), (32, 64, 3, 3), (27, 32, 3, 3)]
 
 
-def test_an_output_pixel_comes_from_the_input_pixel_that_it_lies_in() -> None:
+def test_the_pixel_shuffle_keeps_each_output_at_its_input_pixel() -> None:
     network = Espcn(scale=2)
     with torch.no_grad():
         for parameter in network.parameters():

@@ -1,1 +1,1 @@
-"""The method my-method as a plugin of `restore`."""
+"""The method my-method as a plugin for `restore`."""

@@ -1,4 +1,4 @@
-"""The discriminator: is each part of an image that of a photograph, or was it made?"""
+"""The discriminator: predicts for each patch of an image whether it is real."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["Discriminator", "build"]
 
 
 class Discriminator(nn.Module):
-    """Three convolutions of stride 2, then one logit for each position: images of any size.
+    """A PatchGAN: three convolutions of stride 2, then one logit per patch. Accepts images of any size.
 
     Args:
-        width: feature maps of the first layer, doubled in each of the others.
+        width: feature maps of the first layer; each further layer has twice as many.
     """
 
     def __init__(self, width: int = 32) -> None:
@@ -26,11 +26,11 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(4 * width, 1, 3, padding=1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` -> logits ``(B, 1, h, w)``: the larger, the more real."""
+        """``(B, 3, H, W)`` -> logits ``(B, 1, h, w)``, larger for real images."""
         logits: Tensor = self.layers(images - 0.5)
         return logits
 
 
 def build(target_size: int, options: DiscriminatorOptions) -> nn.Module:  # noqa: ARG001
-    """The discriminator; it takes targets of any size."""
+    """Build the discriminator. It does not depend on the size of the targets."""
     return Discriminator(options.width)

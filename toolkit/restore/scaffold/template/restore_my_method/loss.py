@@ -1,4 +1,4 @@
-"""The loss: the Charbonnier distance, to begin with."""
+"""The loss: initially the Charbonnier loss."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Loss(nn.Module):
     """Mean of ``sqrt((restored - target)**2 + epsilon**2)``: the absolute error, smooth at zero.
 
     Args:
-        epsilon: difference below which it is quadratic rather than linear.
+        epsilon: the difference below which the loss is quadratic rather than linear.
     """
 
     def __init__(self, epsilon: float = 1e-3) -> None:
@@ -21,10 +21,10 @@ class Loss(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, restored: Tensor, target: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` twice -> one scalar."""
+        """Two images ``(B, 3, H, W)`` -> a scalar."""
         return ((restored - target).square() + self.epsilon**2).sqrt().mean()
 
 
 def build(options: LossOptions) -> nn.Module:
-    """The loss for one epsilon."""
+    """Build the loss."""
     return Loss(options.epsilon)

@@ -1,4 +1,4 @@
-"""The network: residual blocks at the input's size, then the pixels are shuffled into place."""
+"""The network: residual blocks at the resolution of the input, then a pixel shuffle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _convolution(before: int, after: int) -> nn.Conv2d:
 
 
 class Block(nn.Module):
-    """Adds to its input what two convolutions make of it."""
+    """A residual block with two convolutions."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -23,17 +23,17 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, width, H, W)`` -> the same shape."""
-        change: Tensor = self.second(F.relu(self.first(x)))
-        return x + change
+        residual: Tensor = self.second(F.relu(self.first(x)))
+        return x + residual
 
 
 class Network(nn.Module):
-    """Learns what to add to the enlargement by nearest neighbours.
+    """Predicts a residual and adds it to the input, upscaled with nearest-neighbor interpolation.
 
     Args:
         scale: any integer >= 1.
         width: feature maps of each hidden layer.
-        blocks: residual blocks.
+        blocks: number of residual blocks.
     """
 
     def __init__(self, scale: int, width: int = 32, blocks: int = 4) -> None:
@@ -51,10 +51,10 @@ class Network(nn.Module):
 
 
 def build(scale: int, options: NetworkOptions) -> nn.Module:
-    """The network for one scale."""
+    """Build the network for one scale."""
     return Network(scale, options.width, options.blocks)
 
 
 def halo(scale: int, options: NetworkOptions) -> int:  # noqa: ARG001
-    """How many input pixels away an output still depends on: one for each 3x3 convolution, at any scale."""
+    """Return the radius of the receptive field in input pixels: one for each 3x3 convolution."""
     return 2 + 2 * options.blocks

@@ -1,4 +1,4 @@
-"""What a user may change. Free of torch, so that `restore info` can show it at once."""
+"""Options that users can set. This module must not import torch, so that `restore info` is fast."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ class NetworkOptions(Options):
     """Size of the network."""
 
     width: int = Field(32, ge=1, description="feature maps of each hidden layer")
-    blocks: int = Field(4, ge=0, description="residual blocks, each of which sees two pixels further")
+    blocks: int = Field(4, ge=0, description="number of residual blocks")
 
 
 class LossOptions(Options):
-    """Shape of the loss around zero."""
+    """Options of the loss."""
 
     epsilon: float = Field(
-        1e-3, gt=0, description="difference (white is 1) below which the loss is quadratic, not linear"
+        1e-3, gt=0, description="difference (1 is white) below which the loss is quadratic"
     )
 
 
 class DiscriminatorOptions(Options):
     """Size of the discriminator."""
 
-    width: int = Field(32, ge=1, description="feature maps of the first layer, doubled in each of the others")
+    width: int = Field(
+        32, ge=1, description="feature maps of the first layer; each further layer has twice as many"
+    )

@@ -1,4 +1,4 @@
-"""Entry point of the plugin: says what it brings. Nothing here imports torch; `lazy` does when it must."""
+"""The entries of the plugin. This module must not import torch: `lazy` imports code when it is used."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from restore.hookspecs import hookimpl
 from restore.interfaces import Adversary, DiscriminatorSpec, LossSpec, ModelSpec, ObjectiveSpec, Term, lazy
 from restore_my_method.options import DiscriminatorOptions, LossOptions, NetworkOptions
 
-CONTRACT = 1  # the version of restore's contract that this plugin was written for
+CONTRACT = 1  # the version of the plugin contract
 
 
 @hookimpl
 def restore_models() -> list[ModelSpec]:
-    """The network. What is trained ships with `weights=(Weights(...),)`."""
+    """Return the model. To include trained weights, add `weights=(Weights(...),)`."""
     return [
         ModelSpec(
             "my-method",
-            "Residual blocks at the input's size, then the pixels are shuffled into place",
+            "Residual blocks at the resolution of the input, then a pixel shuffle",
             build=lazy("restore_my_method.network:build"),
             halo=lazy("restore_my_method.network:halo"),
             options=NetworkOptions,
@@ -25,11 +25,11 @@ def restore_models() -> list[ModelSpec]:
 
 @hookimpl
 def restore_losses() -> list[LossSpec]:
-    """A loss that any objective can name, this plugin's or another's."""
+    """Return a loss that any objective of any plugin can use."""
     return [
         LossSpec(
             "my-method-loss",
-            "Charbonnier distance: absolute error with a round tip",
+            "Charbonnier loss: a smooth absolute error",
             build=lazy("restore_my_method.loss:build"),
             options=LossOptions,
         )
@@ -38,11 +38,11 @@ def restore_losses() -> list[LossSpec]:
 
 @hookimpl
 def restore_discriminators() -> list[DiscriminatorSpec]:
-    """A discriminator that any objective can name."""
+    """Return a discriminator that any objective of any plugin can use."""
     return [
         DiscriminatorSpec(
             "my-method",
-            "Three convolutions of stride 2, one logit for each position",
+            "PatchGAN: three convolutions of stride 2, one logit per patch",
             build=lazy("restore_my_method.discriminator:build"),
             options=DiscriminatorOptions,
         )
@@ -51,11 +51,11 @@ def restore_discriminators() -> list[DiscriminatorSpec]:
 
 @hookimpl
 def restore_objectives() -> list[ObjectiveSpec]:
-    """A recipe for `--loss`: terms with their weights, and an adversary."""
+    """Return an objective for `--loss`: loss terms with weights, and an adversarial loss."""
     return [
         ObjectiveSpec(
             "my-method",
-            "The loss, and a hundredth of the adversary",
+            "my-method-loss, and an adversarial loss with weight 0.01",
             terms=(Term("my-method-loss"),),
             adversary=Adversary("my-method", weight=0.01),
             patch_size=64,  # target pixels

@@ -1,4 +1,4 @@
-"""The plugin keeps the contract, and does what its own documentation says."""
+"""The plugin meets the contract and behaves as documented."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from restore_my_method.options import NetworkOptions
 
 REGISTRY = discover()
 OTHER = NetworkOptions(width=8, blocks=2)
-"""The checks of a plugin take the defaults; what follows from an option, such as the halo, needs others."""
+"""`plugin_checks` uses the defaults of all options; a halo that depends on options is checked with others."""
 
 
 @pytest.mark.parametrize("check", plugin_checks("my-method", REGISTRY), ids=str)
@@ -26,7 +26,7 @@ def test_contract_with_other_options(check: Check) -> None:
     check()
 
 
-def test_a_network_that_learned_nothing_repeats_the_pixels() -> None:
+def test_a_network_with_a_zero_last_layer_repeats_the_pixels() -> None:
     network = Network(scale=2)
     with torch.no_grad():
         for parameter in network.leave.parameters():
