@@ -1,5 +1,5 @@
-"""What tests share: images, a small model, a toy plugin, a random VGG-19, caches that are not the user's, the
-command line in this process."""
+"""Shared fixtures: images, a small model, a toy plugin, a random VGG-19, temporary caches, the command line
+in this process."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 TOY = Path(__file__).parent / "toolkit" / "toy" / "toy_plugin.py"
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # as many threads as processors would be as many for each worker
+if "PYTEST_XDIST_WORKER" in os.environ:  # the default would start one thread per processor in each worker
     torch.set_num_threads(1)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for what tests start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for subprocesses
 
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 
@@ -54,7 +54,7 @@ Draw = Callable[..., Path]
 
 @pytest.fixture
 def draw() -> Draw:
-    """Writes an image of random blocks with some noise: something to learn on every scale."""
+    """Write an image of random blocks with some noise, so that every scale has learnable content."""
 
     def make(file: Path, width: int, height: int, seed: int = 0) -> Path:
         random = np.random.default_rng(seed)
@@ -72,7 +72,7 @@ Damage = Callable[[Path], None]
 
 @pytest.fixture
 def damage() -> Damage:
-    """Spoils the middle of an image file, which only decoding it can tell."""
+    """Damage the middle of an image file, which only decoding detects."""
 
     def spoil(file: Path) -> None:
         content = file.read_bytes()
@@ -98,7 +98,7 @@ Configure = Callable[..., TrainingConfig]
 
 @pytest.fixture
 def configure(photos: Path) -> Configure:
-    """Makes the configuration of a run that takes a moment; any field can be given."""
+    """Make the configuration of a short run; any field can be set."""
 
     def make(**changes: Any) -> TrainingConfig:
         values: dict[str, Any] = {
@@ -125,7 +125,7 @@ def configure(photos: Path) -> Configure:
 
 @pytest.fixture(scope="session")
 def toys() -> Registry:
-    """The plugins in the box, and a toy plugin with a gated discriminator and losses that fail."""
+    """The included plugins, and a toy plugin with a gated discriminator and losses that fail."""
     boxed = [
         Plugin("baselines", restore_baselines.plugin),
         Plugin("enhancenet", restore_enhancenet.plugin),
@@ -139,7 +139,7 @@ RandomVgg19 = Callable[..., Path]
 
 
 def random_vgg19(file: Path, last: str = "pool5") -> Path:
-    """Weights in torchvision's layout, up to the layer `last`."""
+    """Write random weights with torchvision's names, up to the layer `last`."""
     generator = torch.Generator().manual_seed(0)
     tensors, index, channels = {}, 0, 3
     for layer in LAYERS[: LAYERS.index(last) + 1]:
@@ -160,13 +160,13 @@ def random_vgg19(file: Path, last: str = "pool5") -> Path:
 
 @pytest.fixture(name="random_vgg19")
 def _random_vgg19() -> RandomVgg19:
-    """Writes weights in torchvision's layout: ``(file, last)``, up to the layer `last`."""
+    """The function `random_vgg19` as a fixture."""
     return random_vgg19
 
 
 @pytest.fixture(scope="session", autouse=True)
 def vgg19(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """VGG-19 with random weights, where the losses look for it: no test downloads anything."""
+    """VGG-19 with random weights in the place where losses look for it, so that tests download nothing."""
     folder = tmp_path_factory.mktemp("vgg19")
     file = random_vgg19(folder / "vgg19.safetensors")
     with pytest.MonkeyPatch.context() as environment:
@@ -177,7 +177,7 @@ def vgg19(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def random_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks of LPIPS and DISTS with random weights, where torchvision would download theirs."""
+    """Networks of LPIPS and DISTS with random weights in the place of torchvision's downloads."""
 
     def network(layers: Callable[[], Any]) -> Callable[..., Any]:
         def build(weights: Any = None) -> Any:
@@ -196,7 +196,7 @@ def random_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return make_layers(cfgs["D"])
 
-    # By name: importing torchvision takes seconds, which most tests need not.
+    # By name: importing torchvision takes seconds, and most tests do not need it.
     monkeypatch.setattr("torchvision.models.alexnet", network(alexnet))
     monkeypatch.setattr("torchmetrics.functional.image.dists.vgg16", network(vgg16))
 
@@ -206,7 +206,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium; a test that needs it fails where there is none."""
+    """Chromium; tests that need it fail without it."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert found, "the tests of pages need Chromium on the path: apt-get install chromium"
     from playwright.sync_api import sync_playwright
@@ -222,7 +222,7 @@ Open = Callable[..., Any]
 
 @pytest.fixture
 def opened(browser: Browser, file: Path) -> Iterator[Open]:
-    """Opens the `file` of the test; the console has to stay silent, and no other place may be asked."""
+    """Open the `file` of the test; fail on console messages and on requests to other places."""
     contexts, complaints = [], []
 
     def call(width: int = 1280, height: int = 900, **options: Any) -> Page:
@@ -249,7 +249,7 @@ def opened(browser: Browser, file: Path) -> Iterator[Open]:
 
 @dataclass(frozen=True)
 class Done:
-    """What a command printed, and how it ended."""
+    """The output and exit code of a command."""
 
     returncode: int
     stdout: str
@@ -257,7 +257,7 @@ class Done:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """What --json printed."""
+        """The objects that --json printed."""
         return [json.loads(line) for line in self.stdout.splitlines()]
 
 
@@ -266,7 +266,7 @@ Upscale = Callable[..., Done]
 
 @pytest.fixture
 def upscale(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Upscale:
-    """Runs `restore upscale` with the bicubic model in this process: starting another takes seconds."""
+    """Run `restore upscale` with the bicubic model in this process: starting another takes seconds."""
 
     def call(*arguments: object, cwd: Path | None = None, debug: bool = False) -> Done:
         command = [

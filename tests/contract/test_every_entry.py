@@ -1,4 +1,4 @@
-"""The contract kit over everything that is registered, as a plugin's author would run it."""
+"""Every registered entry passes the contract checks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NARROW = {"enhancenet": {"width": 8}}  # the halo does not depend on the width
 
 
 def options_of(model: str, scale: int) -> Options:
-    """The defaults at 4x; narrow networks at the other scales, to save minutes."""
+    """Return the default options at 4x, and narrow networks at other scales to save time."""
     narrow = {} if scale == 4 else NARROW.get(model, {})
     return REGISTRY.models[model].options.model_validate(narrow)
 
@@ -35,7 +35,7 @@ def checks() -> Iterator[Check]:
     for name, model in REGISTRY.models.items():
         yield from options_checks(model)
         yield from weights_checks(model, REGISTRY)
-        # One that is read from files is checked with files: tests/plugins/test_spandrel.py.
+        # Models that load files are checked in tests/plugins/test_spandrel.py.
         for scale in () if model.open else model.scales or (1, 2, 3, 4):
             yield from model_checks(model, scale=scale, options=options_of(name, scale))
     for loss in REGISTRY.losses.values():
@@ -63,5 +63,5 @@ def test_contract(check: Check) -> None:
     check()
 
 
-def test_the_three_models_of_the_box_are_checked() -> None:
+def test_the_three_included_models_are_checked() -> None:
     assert {"bicubic", "srcnn", "enhancenet"} <= set(REGISTRY.models)

@@ -1,4 +1,4 @@
-"""`restore plugin check` and its Python side: everything that a plugin owes, and no failure hides another."""
+"""`restore plugin check` and `plugin_checks` check the whole contract, and no failure hides another."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from restore.testing import Check, ContractError, examine, options_checks, plugi
 
 
 class Repeat(nn.Module):
-    """Nearest neighbours at 2x, with one weight."""
+    """Nearest-neighbor upscaling by 2, with one weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,13 +58,13 @@ def problems(checks: list[Check]) -> dict[str, str]:
     return {each.check.name: each.problem for each in examine(checks) if not each.holds}
 
 
-def test_a_sound_plugin_has_no_problem() -> None:
+def test_a_valid_plugin_passes() -> None:
     checks = plugin_checks("p", registered([MODEL]))
     assert problems(checks) == {}
     assert {"plugin p: is active", "m 2x: keeps shape", "m 2x: traced equals plain"} <= set(map(str, checks))
 
 
-def test_only_the_asked_scale_is_checked() -> None:
+def test_only_the_requested_scale_is_checked() -> None:
     registry = registered([replace(MODEL, scales=None)])
     scales = {str(each).split()[1] for each in plugin_checks("p", registry, scale=2) if "shape" in str(each)}
     assert scales == {"2x:"}
@@ -78,7 +78,7 @@ def leaves(options: Options) -> nn.Module:
     sys.exit("licence expired")
 
 
-def test_a_crash_is_a_failure_of_one_line_and_hides_no_other_check() -> None:
+def test_a_crash_is_a_one_line_failure_and_does_not_stop_other_checks() -> None:
     broken = replace(MODEL, name="broken", build=fails)
     registry = registered([broken, MODEL], [LossSpec("leaves", "a loss", build=leaves)])
     checks = plugin_checks("p", registry)
@@ -99,7 +99,7 @@ class Documented(Options):
     size: int = Field(3, description="side of the filters in pixels")
 
 
-def test_options_without_a_meaning_or_a_default_are_named() -> None:
+def test_options_without_a_description_or_default_are_reported() -> None:
     checks = plugin_checks("p", registered([replace(MODEL, options=Demanding)]))
     found = problems(checks)
     assert "nobody can know what these mean: size, speed" in found["model m: options are documented"]
@@ -122,7 +122,7 @@ def of(weights: Weights) -> dict[str, str]:
     return {name.partition(": ")[2]: problem for name, problem in found.items()}
 
 
-def test_weights_that_say_all_hold(weights: Weights) -> None:
+def test_complete_weights_pass(weights: Weights) -> None:
     assert of(weights) == {}
 
 
@@ -137,7 +137,7 @@ def test_weights_that_say_all_hold(weights: Weights) -> None:
         ({"source": "http://a.b/c", "sha256": "0" * 64}, "weights are hashed", "neither a file nor an https"),
     ],
 )
-def test_what_weights_lack_is_told(
+def test_incomplete_weights_are_reported(
     changes: dict[str, Any], claim: str, problem: str, weights: Weights
 ) -> None:
     assert problem in of(replace(weights, **changes))[claim]
@@ -157,7 +157,7 @@ def test_weights_of_another_format_do_not_load(weights: Weights, tmp_path: Path)
     assert "does not say for which model" in of(replace(weights, source=file, sha256=digest))["weights load"]
 
 
-def test_a_network_that_decides_by_the_size_cannot_become_a_graph() -> None:
+def test_a_network_that_branches_on_the_image_size_is_not_exportable() -> None:
     class Decides(Repeat):
         def forward(self, image: Tensor) -> Tensor:
             return super().forward(image if image.shape[-1] % 2 else image * 1)
@@ -166,7 +166,7 @@ def test_a_network_that_decides_by_the_size_cannot_become_a_graph() -> None:
     assert "cannot become a graph for images of any size" in found["m 2x: traced equals plain"]
 
 
-def test_a_broken_plugin_fails_with_its_reason() -> None:
+def test_a_broken_plugin_fails_with_the_reason() -> None:
     registry = build([Plugin("old", SimpleNamespace(CONTRACT=0))])
     assert "it is broken: " in problems(plugin_checks("old", registry))["plugin old: is active"]
 
@@ -194,7 +194,7 @@ Command = Callable[..., tuple[object, str, str]]
 def check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Command]:
-    """The command, with a fake distribution as an installer would leave it."""
+    """Run the command with a fake installed distribution."""
     (tmp_path / "impatient.py").write_text(IMPATIENT)
     info = tmp_path / "impatient_dist-1.5.dist-info"
     info.mkdir()
@@ -213,7 +213,7 @@ def check(
     sys.modules.pop("impatient", None)
 
 
-def test_the_command_names_what_fails_with_advice_and_exits_with_1(check: Command) -> None:
+def test_the_command_reports_failures_with_hints_and_exits_with_1(check: Command) -> None:
     code, out, err = check()
     assert (code, err) == (1, "")
     lines = out.splitlines()
@@ -226,7 +226,7 @@ def test_the_command_names_what_fails_with_advice_and_exits_with_1(check: Comman
     assert lines[-1].endswith("checks hold")
 
 
-def test_a_module_that_no_new_process_finds_is_not_said_to_import_torch(
+def test_an_unimportable_module_is_not_reported_as_importing_torch(
     check: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH")
@@ -236,7 +236,7 @@ def test_a_module_that_no_new_process_finds_is_not_said_to_import_torch(
     assert "impatient cannot be imported by a new process: ModuleNotFoundError" in lines[failed + 1]
 
 
-def test_the_command_gives_json(check: Command) -> None:
+def test_the_command_prints_json(check: Command) -> None:
     code, out, _ = check("impatient", "--json")
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 1
@@ -245,13 +245,13 @@ def test_the_command_gives_json(check: Command) -> None:
     assert all(bool(row["problem"]) != row["holds"] for row in rows)
 
 
-def test_the_command_answers_an_unknown_name_with_the_nearest(check: Command) -> None:
+def test_the_command_suggests_the_closest_name_for_an_unknown_one(check: Command) -> None:
     code, _, err = check("enhancnet")
     assert code == 2
     assert "there is no plugin 'enhancnet'. Did you mean 'enhancenet'?" in err
 
 
-def test_a_claim_that_fails_raises_in_pytest_too() -> None:
+def test_a_failed_check_raises_in_pytest() -> None:
     checks = plugin_checks("p", registered([replace(MODEL, halo=lambda s, o: 1)]))
     check = next(each for each in checks if "halo" in str(each))
     with pytest.raises(ContractError, match="tiles would be larger than needed"):

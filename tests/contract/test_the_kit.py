@@ -1,4 +1,4 @@
-"""The contract kit finds what it claims to find: one broken entry for each claim."""
+"""Each contract check detects its fault: one broken entry per check."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from restore.testing import (
 
 
 class Conv(nn.Module):
-    """Twice the size, one 3x3 convolution: a halo of one input pixel at 2x."""
+    """A 2x model of one 3x3 convolution, with a halo of one input pixel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def failures(checks: list[Check]) -> list[str]:
     return failed
 
 
-def test_a_sound_model_passes_every_check() -> None:
+def test_a_valid_model_passes_every_check() -> None:
     assert failures(model_checks(model(Conv), scale=2)) == []
 
 
@@ -121,24 +121,24 @@ def test_a_sound_model_passes_every_check() -> None:
         (LooksEverywhere, "tiles equal the whole"),
     ],
 )
-def test_each_fault_is_found_by_its_claim(network: Callable[[], nn.Module], claim: str) -> None:
+def test_each_fault_is_detected_by_its_check(network: Callable[[], nn.Module], claim: str) -> None:
     assert claim in failures(model_checks(model(network), scale=2))
 
 
-def test_a_result_of_the_wrong_size_is_named_with_the_right_one() -> None:
+def test_a_wrong_output_size_is_reported_with_the_right_one() -> None:
     check = model_checks(model(Shrinks), scale=2)[0]
     with pytest.raises(ContractError, match=r"input of 1x1 became \(1, 3, 2, 1\), expected \(1, 3, 2, 2\)"):
         check()
 
 
 @pytest.mark.parametrize(("halo", "problem"), [(0, "tiles would show"), (2, "larger than needed")])
-def test_a_halo_that_is_too_small_or_too_large_is_found(halo: int, problem: str) -> None:
+def test_a_halo_that_is_too_small_or_too_large_is_detected(halo: int, problem: str) -> None:
     check = next(c for c in model_checks(model(Conv, halo), scale=2) if c.name.endswith("halo is exact"))
     with pytest.raises(ContractError, match=problem):
         check()
 
 
-def test_a_model_without_a_halo_is_not_asked_about_tiles() -> None:
+def test_tiles_of_a_model_without_a_halo_are_not_checked() -> None:
     assert failures(model_checks(model(LooksEverywhere, None), scale=2)) == []
 
 
@@ -148,7 +148,7 @@ def test_the_halo_of_two_convolutions_is_measured_as_two() -> None:
 
 
 class Pairwise(nn.Module):
-    """A loss made of a function."""
+    """A loss that calls a function."""
 
     def __init__(self, function: Callable[[Tensor, Tensor], Any]) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ class Pairwise(nn.Module):
         (lambda a, b: F.mse_loss(a.detach(), b) + 0 * a.sum(), "loss passes gradients"),
     ],
 )
-def test_a_broken_loss_is_found(function: Callable[[Tensor, Tensor], Any], claim: str) -> None:
+def test_a_broken_loss_is_detected(function: Callable[[Tensor, Tensor], Any], claim: str) -> None:
     spec = LossSpec("l", "a loss", build=lambda options: Pairwise(function))
     found = []
     for check in loss_checks(spec):
@@ -178,7 +178,7 @@ def test_a_broken_loss_is_found(function: Callable[[Tensor, Tensor], Any], claim
 
 
 class Edges:
-    """A network that looks at differences between neighbours."""
+    """A network that computes differences between neighboring pixels."""
 
     key = "edges"
 
@@ -187,7 +187,7 @@ class Edges:
 
 
 class ComparesEdges(nn.Module):
-    """Divides by a mean that it measured."""
+    """A loss that divides by a measured mean."""
 
     network = Edges()
     layers = ("edges",)
@@ -231,7 +231,7 @@ def test_a_loss_that_shares_features_or_measures_images_is_checked(
     assert failures(loss_checks(LossSpec("l", "a loss", build=lambda options: loss()))) == found
 
 
-def test_a_discriminator_that_gives_images_is_refused() -> None:
+def test_a_discriminator_that_returns_images_is_refused() -> None:
     spec = DiscriminatorSpec("d", "a discriminator", build=lambda size, options: nn.Conv2d(3, 3, 3))
     assert "gives logits" in failures(discriminator_checks(spec, target_size=16))
 
@@ -246,7 +246,7 @@ def test_a_metric_that_prefers_noise_is_refused() -> None:
     assert failures(metric_checks(spec)) == ["metric prefers the target", "metric says its protocol"]
 
 
-def test_a_degradation_that_draws_from_elsewhere_is_refused() -> None:
+def test_a_degradation_that_ignores_its_generator_is_refused() -> None:
     def degrade(target: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return target[..., ::4, ::4] + torch.rand(())
 
@@ -256,7 +256,7 @@ def test_a_degradation_that_draws_from_elsewhere_is_refused() -> None:
     assert failures(degradation_checks(spec)) == ["degrades to the contract", "repeats with its generator"]
 
 
-def test_a_table_that_names_what_is_not_there_is_refused() -> None:
+def test_a_table_that_names_missing_entries_is_refused() -> None:
     def table(method: Method, reference: str = "a paper") -> PublishedTable:
         return PublishedTable("t", "a table", (method,), {"Set5": (1.0,)}, "psnr", 4, "luma", reference)
 

@@ -1,4 +1,4 @@
-"""Entry points become plugins: fake distributions on the path, as an installer would leave them."""
+"""Plugins are discovered through entry points of fake distributions on the path."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def restore_models():
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder on the path, like site-packages; what was imported from it is forgotten again."""
+    """A folder on the path, like site-packages. Modules imported from it are removed at the end."""
     monkeypatch.delenv(DISABLE, raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
@@ -38,7 +38,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def install(site: Path, distribution: str, module: str, code: str, entry_point: str | None = None) -> None:
-    """Leave what an installer leaves: a module, and the metadata that names it as an entry point."""
+    """Write what an installer writes: a module, and metadata with an entry point that names it."""
     (site / f"{module}.py").write_text(code)
     info = site / f"{distribution.replace('-', '_')}-1.5.dist-info"
     info.mkdir()
@@ -48,7 +48,7 @@ def install(site: Path, distribution: str, module: str, code: str, entry_point: 
 
 
 def records(registry: Registry) -> dict[str, Record]:
-    """Those of the plugins that are not in the box."""
+    """Return the records of third-party plugins."""
     return {
         record.plugin.distribution: record
         for record in registry.records
@@ -61,7 +61,7 @@ def problem(registry: Registry) -> PluginError:
     return error
 
 
-def test_the_plugins_of_the_box_are_found_through_the_same_door(site: Path) -> None:
+def test_included_plugins_are_discovered_through_entry_points(site: Path) -> None:
     found = {(record.plugin.name, record.plugin.distribution, record.state) for record in discover().records}
     assert {("baselines", "restorekit", "active"), ("enhancenet", "restorekit", "active")} <= found
 
@@ -84,7 +84,7 @@ def test_a_plugin_is_found_with_its_distribution_and_version(site: Path) -> None
     ],
     ids=["raises", "lacks a module", "exits", "is no Python"],
 )
-def test_a_plugin_that_fails_at_import_is_named_and_stops_no_other(
+def test_a_plugin_that_fails_to_import_is_reported_and_does_not_stop_others(
     site: Path, code: str, reason: str
 ) -> None:
     install(site, "rainy-dist", "rainy", code)
@@ -106,7 +106,9 @@ def test_an_entry_point_that_names_no_module_is_reported(site: Path) -> None:
     assert "'gone' (rainy-dist 1.5) could not be imported from 'gone.away'" in str(error)
 
 
-def test_two_distributions_with_one_entry_point_are_told_apart_and_the_first_is_kept(site: Path) -> None:
+def test_of_two_distributions_with_one_entry_point_the_first_is_kept_and_the_error_names_both(
+    site: Path,
+) -> None:
     install(site, "b-dist", "cloudy", WORKING.format(model="cloud"), "weather = cloudy")
     install(site, "a-dist", "sunny", WORKING.format(model="sun"), "weather = sunny")
     registry = discover()
@@ -118,7 +120,7 @@ def test_two_distributions_with_one_entry_point_are_told_apart_and_the_first_is_
     assert [records(registry)[name].state for name in ("a-dist", "b-dist")] == ["active", "broken"]
 
 
-def test_no_plugin_can_take_the_place_of_one_in_the_box(site: Path) -> None:
+def test_no_plugin_can_replace_an_included_one(site: Path) -> None:
     install(site, "a-dist", "usurper", WORKING.format(model="other"), "enhancenet = usurper")
     install(site, "b-dist", "imitator", WORKING.format(model="enhancenet"))
     registry = discover()
@@ -129,7 +131,7 @@ def test_no_plugin_can_take_the_place_of_one_in_the_box(site: Path) -> None:
     ]
 
 
-def test_a_disabled_plugin_is_not_even_imported(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disabled_plugin_is_not_imported(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(site, "rainy-dist", "rainy", "raise ValueError('bad day')")
     install(site, "sunny-dist", "sunny", WORKING.format(model="sun"))
     monkeypatch.setenv(DISABLE, "rainy, enhancenet")
@@ -142,8 +144,8 @@ def test_a_disabled_plugin_is_not_even_imported(site: Path, monkeypatch: pytest.
     assert {"sun", "bicubic"} <= set(registry.models)
 
 
-def test_half_a_distribution_stops_no_plugin(site: Path) -> None:
-    """An interrupted uninstall leaves entry points without the metadata that says whose they are."""
+def test_an_incomplete_distribution_does_not_stop_other_plugins(site: Path) -> None:
+    """An interrupted uninstallation leaves entry points without the metadata of their distribution."""
     install(site, "rainy-dist", "rainy", "raise ValueError('bad day')")
     (site / "rainy_dist-1.5.dist-info" / "METADATA").unlink()
     install(site, "sunny-dist", "sunny", WORKING.format(model="sun"))
@@ -153,7 +155,7 @@ def test_half_a_distribution_stops_no_plugin(site: Path) -> None:
 
 
 def run(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, as a user's shell would start it."""
+    """Run the command in a subprocess, as a shell would."""
     return subprocess.run(
         [sys.executable, "-m", "restore", *arguments],
         env={**os.environ, "PYTHONPATH": str(site)},
@@ -163,7 +165,7 @@ def run(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_restore_list_tells_what_is_broken_on_stderr_and_lists_the_rest(site: Path) -> None:
+def test_restore_list_reports_broken_plugins_on_stderr_and_lists_the_rest(site: Path) -> None:
     install(site, "rainy-dist", "rainy", "raise ValueError('bad day')")
     install(site, "sunny-dist", "sunny", WORKING.format(model="sun"))
     listed = run(site, "list")
@@ -176,7 +178,7 @@ def test_restore_list_tells_what_is_broken_on_stderr_and_lists_the_rest(site: Pa
     assert {"sun", "bicubic", "enhancenet"} <= set(names)
 
 
-def test_restore_list_notes_what_is_disabled(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restore_list_notes_disabled_plugins(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(site, "sunny-dist", "sunny", WORKING.format(model="sun"))
     monkeypatch.setenv(DISABLE, "sunny")
     listed = run(site, "list")
@@ -185,7 +187,7 @@ def test_restore_list_notes_what_is_disabled(site: Path, monkeypatch: pytest.Mon
     assert "sun " not in listed.stdout
 
 
-def test_a_misspelt_name_among_the_disabled_ones_is_told_with_a_guess(
+def test_a_misspelled_disabled_plugin_is_reported_with_a_suggestion(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RESTORE_DISABLE_PLUGINS", "baselins")

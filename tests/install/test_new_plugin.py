@@ -1,4 +1,4 @@
-"""What `restore plugin new` writes is a plugin: it installs, passes its own tests, trains and upscales."""
+"""The output of `restore plugin new` is a plugin that installs, passes its own tests, trains and upscales."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As the command writes it."""
+    """The distribution that the command writes."""
     folder = tmp_path_factory.mktemp("new")
     command = [sys.executable, "-m", "restore", "plugin", "new", "Sharp_Eye", "--dir", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -39,9 +39,9 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(distribution: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs a module in a fresh environment, into which the wheel is installed without a network.
+    """Run a module in a new environment, into which the wheel is installed without a network.
 
-    The environment sees the packages of the current one, which pip is told not to look at.
+    The environment also has the packages of the current one on its path; pip ignores them.
     """
     built = tmp_path_factory.mktemp("dist")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
@@ -82,7 +82,7 @@ def test_it_passes_its_own_tests(run: Run, distribution: Path) -> None:
     assert "failed" not in done.stdout
 
 
-def test_the_command_finds_that_everything_holds(run: Run) -> None:
+def test_all_checks_of_the_command_pass(run: Run) -> None:
     found = rows(run("restore", "plugin", "check", "--scale", "2", "--json").stdout)
     assert {row["plugin"] for row in found} == {"sharp-eye"}
     assert [row for row in found if not row["holds"]] == []
@@ -103,7 +103,7 @@ def test_the_command_finds_that_everything_holds(run: Run) -> None:
     } <= claims
 
 
-def test_it_trains_and_upscales_as_its_readme_says(run: Run, photos: Path, tmp_path: Path) -> None:
+def test_it_trains_and_upscales_as_in_its_readme(run: Run, photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     options = ["--steps", "2", "--batch-size", "2", "--patch-size", "32", "--device", "cpu"]
     changes = ["--set", "model_options.width=8", "--set", "sharp-eye-loss.epsilon=0.01"]
@@ -153,18 +153,18 @@ def test_a_name_becomes_a_distribution_and_a_package(
 
 
 @pytest.mark.parametrize("text", ["", "a b", "-a", "a-", "../a", "größer", "a/b", "restore-", "a'b"])
-def test_what_is_no_name_is_refused(text: str, toys: Registry) -> None:
+def test_an_invalid_name_is_refused(text: str, toys: Registry) -> None:
     with pytest.raises(UsageError, match="cannot be the name of a plugin: use letters a to z and digits"):
         name_of(text, toys)
 
 
 @pytest.mark.parametrize("text", ["enhancenet", "mse", "pat", "PSNR", "baselines"])
-def test_a_name_that_is_taken_is_refused(text: str, toys: Registry) -> None:
+def test_an_existing_name_is_refused(text: str, toys: Registry) -> None:
     with pytest.raises(UsageError, match=f"'{text.lower()}' already.*choose a new name"):
         name_of(text, toys)
 
 
-def test_an_existing_folder_is_left_as_it_is(tmp_path: Path, toys: Registry) -> None:
+def test_an_existing_folder_is_not_changed(tmp_path: Path, toys: Registry) -> None:
     name = name_of("mine", toys)
     place = write(name, tmp_path / "deep")
     (place / "README.md").write_text("mine")
@@ -174,7 +174,7 @@ def test_an_existing_folder_is_left_as_it_is(tmp_path: Path, toys: Registry) -> 
     assert [file.name for file in (tmp_path / "deep").iterdir()] == ["restore-mine"]
 
 
-def test_a_folder_that_cannot_be_written_gets_one_sentence(
+def test_an_unwritable_folder_is_an_error_of_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")

@@ -1,6 +1,6 @@
 """The example plugin, built as a wheel and installed, works from `list` to `evaluate`.
 
-The wheel goes into a folder of its own on the path: the current environment stays as it is.
+The wheel is installed in a folder of its own on the path; the current environment is not changed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Python = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which the wheel of the example is installed."""
+    """A folder in which the wheel of the example is installed."""
     built = tmp_path_factory.mktemp("dist")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
     subprocess.run(build, cwd=EXAMPLE, check=True, capture_output=True)
     (wheel,) = built.glob("*.whl")
     folder = tmp_path_factory.mktemp("site")
-    # To install a wheel of pure Python is to unpack it; so no installer has to be there.
+    # Installing a pure Python wheel is unpacking it, so no installer is needed.
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
     return folder
@@ -42,7 +42,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Python:
-    """Run a module in a process that sees the plugin as installed; gives stdout, fails with stderr."""
+    """Run a module in a process in which the plugin is installed; return stdout, fail with stderr."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
 
     def run(*arguments: str | Path) -> str:
@@ -63,7 +63,7 @@ def python(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Python:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two small pictures with something to learn in them."""
+    """Two small images with learnable content."""
     folder = tmp_path_factory.mktemp("images")
     random = np.random.default_rng(0)
     for name in ("first", "second"):
@@ -74,7 +74,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def weights(python: Python, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What three steps of training leave."""
+    """The weights after three steps of training."""
     run = tmp_path_factory.mktemp("runs") / "espcn"
     options = ["--steps", "3", "--batch-size", "2", "--device", "cpu", "--set", "workers=0"]
     changes = ["--set", "model_options.width=8", "--set", "charbonnier.epsilon=0.01"]
@@ -87,7 +87,7 @@ def rows(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_what_it_brings_is_listed_with_its_distribution(python: Python) -> None:
+def test_its_entries_are_listed_with_their_distribution(python: Python) -> None:
     listed = rows(python("restore", "list", "--json"))
     brought = {(row["kind"], row["name"]) for row in listed if row["distribution"] == "restore-espcn"}
     assert brought == {
@@ -103,13 +103,13 @@ def test_its_own_tests_pass_against_the_wheel(python: Python) -> None:
     assert " passed" in python("pytest", EXAMPLE / "tests", "-p", "no:cacheprovider")
 
 
-def test_training_leaves_weights_that_say_what_they_are(weights: Path) -> None:
+def test_training_writes_weights_that_describe_themselves(weights: Path) -> None:
     card = read_card(weights)
     assert (card.model, card.scale, card.objective, card.steps) == ("espcn", 4, "espcn", 3)
     assert card.options == {"width": 8}
 
 
-def test_an_image_is_enlarged_with_the_trained_weights(
+def test_an_image_is_upscaled_with_the_trained_weights(
     python: Python, images: Path, weights: Path, tmp_path: Path
 ) -> None:
     result = tmp_path / "large.png"
@@ -121,7 +121,7 @@ def test_an_image_is_enlarged_with_the_trained_weights(
         assert len(set(image.convert("L").tobytes())) > 1
 
 
-def test_it_is_measured_beside_the_models_of_the_box(python: Python, images: Path, weights: Path) -> None:
+def test_it_is_evaluated_with_the_included_models(python: Python, images: Path, weights: Path) -> None:
     model = f"espcn:{weights}"
     chosen = ["--model", "bicubic", "--model", model, "--data", images]
     bicubic, espcn = rows(python("restore", "evaluate", *chosen, "--device", "cpu", "--json"))

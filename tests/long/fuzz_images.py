@@ -1,11 +1,11 @@
-"""Damage real image files in every way, and see that reading one ends in a photo or in an `ImageError`.
+"""Damage valid image files, and check that reading them returns a photo or raises `ImageError`.
 
 ::
 
     python tests/long/fuzz_images.py --count 10000
 
-Bytes are changed, cut out, doubled and taken from another file, by a seed. Each file is read in a process
-with limited memory and time: a crash, a hang or any other exception is told with its seed.
+Bytes are changed, removed, duplicated and copied from other files, by seed. Each file is read in a process
+with limited memory and time. A crash, a hang or any other exception is reported with its seed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ import tifffile
 from PIL import ExifTags, Image
 
 SECONDS = 20
-MEMORY = 3 * 2**30  # address space that reading may take, besides what the process has at its start
+MEMORY = 3 * 2**30  # address space for reading, in addition to that of the process at its start
 PIXELS = 4_000_000
 
 __all__ = ["corpus", "fuzz", "mutated"]
 
 
 def corpus() -> list[tuple[str, bytes]]:
-    """Whole files of every format and kind that is read."""
+    """Return valid files of every supported format and pixel format."""
     random = np.random.default_rng(0)
     picture = Image.fromarray(
         np.kron(random.integers(0, 256, (8, 10, 3), np.uint8), np.ones((5, 5, 1), np.uint8))
@@ -89,12 +89,12 @@ def corpus() -> list[tuple[str, bytes]]:
 
 
 def mutated(files: list[tuple[str, bytes]], seed: int) -> tuple[str, bytes]:
-    """One of the files, with some damage."""
+    """Return the suffix and content of one damaged file."""
     random = np.random.default_rng(seed)
     suffix, whole = files[random.integers(len(files))]
     data = bytearray(whole)
     for _ in range(random.integers(1, 5)):
-        # Headers are short and matter most.
+        # Damage headers more often: they are short and matter most.
         reach = min(len(data), 300) if random.random() < 0.6 else len(data)
         place, length = int(random.integers(max(reach, 1))), int(random.integers(1, 40))
         match random.integers(6):
@@ -115,7 +115,7 @@ def mutated(files: list[tuple[str, bytes]], seed: int) -> tuple[str, bytes]:
 
 
 def _tried(job: tuple[int, str, bytes]) -> tuple[int, str]:
-    """What became of one file: ``read``, ``refused``, or what should never be."""
+    """Return the outcome for one file: ``read``, ``refused`` or an error."""
     from restore.errors import ImageError
     from restore.images import read_all, read_provenance, size_of
 
@@ -123,7 +123,7 @@ def _tried(job: tuple[int, str, bytes]) -> tuple[int, str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"a.{suffix}")
         path.write_bytes(data)
-        signal.alarm(SECONDS)  # which kills a process that hangs, even in C
+        signal.alarm(SECONDS)  # kills a process that hangs, even in C code
         try:
             read_provenance(path)
             with suppress(ImageError):
@@ -142,7 +142,7 @@ def _tried(job: tuple[int, str, bytes]) -> tuple[int, str]:
 
 
 def _serve(jobs: Any, results: Any) -> None:
-    """Work off jobs, with a bound on memory, until there is none."""
+    """Process jobs with limited memory until there are none."""
     import restore.images  # noqa: F401
 
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -155,7 +155,7 @@ def fuzz(count: int, first: int = 0) -> tuple[Counter[str], list[tuple[int, str]
     """Try `count` files from seed `first` on.
 
     Returns:
-        How many were read and how many refused, and the seed and symptom of each that did neither.
+        The numbers of files that were read and refused, and the seed and symptom of all others.
     """
     files = corpus()
     found: Counter[str] = Counter()
@@ -189,10 +189,10 @@ def _started() -> tuple[Any, Any, Any]:
 
 
 def main() -> int:
-    """The command."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000, help="files to try")
-    parser.add_argument("--first", type=int, default=0, help="the seed of the first")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first file")
     given = parser.parse_args()
     begin = time.monotonic()
     found, wrong = fuzz(given.count, given.first)

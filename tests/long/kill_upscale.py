@@ -1,12 +1,12 @@
-"""Kill `restore upscale` at random moments of a batch, run it again, and compare with an undisturbed one.
+"""Kill `restore upscale` at random times, run it again, and compare with an undisturbed batch.
 
 ::
 
     python tests/long/kill_upscale.py --rounds 100
 
-Each round begins with an empty folder of results, kills (SIGKILL) the command one to three times, lets it
-finish, and compares every file. Half of the rounds strip: results are then known by the record beside them.
-The command is forked from a process that has it imported: what is killed is the batch, not Python's start.
+Each round starts with an empty output folder, kills (SIGKILL) the command one to three times, lets it finish,
+and compares every file. Half of the rounds use --strip, so that the record file identifies the results.
+The command is forked from a process that has imported it, so that kills do not hit the start of Python.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)  # threads do not survive a fork
-    load("bicubic", device="cpu")  # what a child would otherwise import
+    load("bicubic", device="cpu")  # import everything before forking
     chance = random.Random(given.seed)  # noqa: S311
     with TemporaryDirectory() as folder:
         return _rounds(Path(folder), given.rounds, chance)
@@ -51,9 +51,11 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
     for strip in (False, True):
         begin = time.perf_counter()
         _must(_run(folder, "expected", strip=strip) == 0, "the undisturbed batch failed")
-        seconds[strip] = time.perf_counter() - begin  # less the next time: everything is imported then
+        seconds[strip] = (
+            time.perf_counter() - begin
+        )  # the second batch is faster, because everything is imported
         undisturbed[strip] = _content(folder / "expected")
-        _must(len(undisturbed[strip]) == IMAGES + strip, "the undisturbed batch is not whole")
+        _must(len(undisturbed[strip]) == IMAGES + strip, "the undisturbed batch is incomplete")
         _remove(folder / "expected")
     kills = amid = left_behind = 0
     for number in range(rounds):
@@ -63,7 +65,7 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
             code = _run(folder, "out", strip=strip, kill_after=chance.uniform(0, seconds[strip]))
             _must(code in (0, -signal.SIGKILL), f"round {number}: the batch failed with {code}")
             if code == 0:
-                seconds[strip] *= 0.9  # the machine is faster than it was
+                seconds[strip] *= 0.9  # the machine is faster than before
                 _remove(folder / "out")
                 continue
             seconds[strip] *= 1.03
@@ -75,18 +77,18 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
         _must(_same(_content(folder / "out"), undisturbed[strip]), f"round {number}: the results differ")
         before = _dates(folder / "out")
         _must(_run(folder, "out", strip=strip) == 0, f"round {number}: the batch could not be repeated")
-        _must(_dates(folder / "out") == before, f"round {number}: what was done was done again")
+        _must(_dates(folder / "out") == before, f"round {number}: finished results were made again")
         _remove(folder / "out")
         sys.stderr.write(f"round {number + 1} of {rounds}: {kills} kills\n")
     sys.stdout.write(
         f"{rounds} of {rounds} rounds ended as an undisturbed batch: {kills} kills, {amid} of them with some "
-        f"of {IMAGES} images done, {left_behind} of them with unfinished files, of which none was left\n"
+        f"of {IMAGES} images finished, {left_behind} of them with temporary files, which were all removed\n"
     )
     return 0
 
 
 def _run(folder: Path, out: str, *, strip: bool, kill_after: float | None = None) -> int:
-    """The exit code of the command, or minus the signal that ended it."""
+    """Return the exit code of the command, or minus the signal that killed it."""
     command = ["restore", "upscale", str(folder / "in"), "-o", str(folder / out), "--model", "bicubic"]
     command += ["--device", "cpu", *(["--strip"] if strip else [])]
     child = os.fork()
@@ -100,7 +102,7 @@ def _run(folder: Path, out: str, *, strip: bool, kill_after: float | None = None
 
 
 def _as_child(command: list[str]) -> None:
-    """Run the command and end as it does, without what the parent would do at its end."""
+    """Run the command and exit with its code, without the exit handlers of the parent."""
     code = 1
     try:
         sys.argv = command
@@ -129,7 +131,7 @@ def _dates(folder: Path) -> dict[str, int]:
 
 
 def _same(found: dict[str, bytes], expected: dict[str, bytes]) -> bool:
-    """Equal but for the record, in which images stand in the order, and as often, as they were begun."""
+    """Compare all files except the record, whose order and repetitions depend on the kills."""
     return found.keys() == expected.keys() and all(
         found[name] == expected[name] for name in expected if name != RECORD
     )
@@ -141,9 +143,9 @@ def _remove(folder: Path) -> None:
     folder.rmdir()
 
 
-def _must(held: bool, otherwise: str) -> None:
-    if not held:
-        raise SystemExit(otherwise)
+def _must(condition: bool, message: str) -> None:
+    if not condition:
+        raise SystemExit(message)
 
 
 if __name__ == "__main__":
