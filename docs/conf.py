@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import version as installed_version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from generated import fill  # in this folder
 
 project = "restore"
 author = "the restore project"
@@ -52,7 +46,6 @@ pygments_dark_style = "monokai"
 
 def setup(app: Sphinx) -> None:
     """Insert the generated parts when a page is read."""
-    app.connect("source-read", lambda _, __, source: source.__setitem__(0, fill(source[0])))
     app.connect("autodoc-process-docstring", _without_type, priority=400)  # before napoleon
 
 

@@ -1,15 +1,19 @@
-"""The parts of the reference that the program itself says, as Markdown: commands, configuration, hooks.
+"""Write the reference of commands, configuration and hooks into its pages: ``python docs/generated.py``.
 
-A page marks the place with ``<!-- generated: commands -->``; `fill` puts the part there when the site is
-built, so that it cannot differ from the program. What follows up to ``<!-- /generated -->`` is for readers of
-the page itself, and goes.
+The parts stand between ``<!-- generated: NAME -->`` and ``<!-- /generated -->``, as plain Markdown that can be
+read in the repository. A test fails when they differ from the program.
 """
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, get_args
 
 import typer
@@ -22,22 +26,27 @@ from restore.cli.commands import Deferred
 from restore.config import TrainingConfig
 from restore.registry import KINDS
 
-__all__ = ["PARTS", "commands", "configuration", "entries", "entry_names", "fill", "hooks", "walk"]
+__all__ = ["PAGES", "PARTS", "commands", "configuration", "entries", "fill", "hooks", "walk"]
 
-_MARK = re.compile(r"<!-- generated: (\w+) -->(?:.*?<!-- /generated -->)?", re.DOTALL)
+REFERENCE = Path(__file__).parent / "reference"
+PAGES = tuple(REFERENCE / name for name in ("command-line.md", "configuration.md", "hooks.md"))
+"""The pages with generated parts."""
+
+_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
+_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
 def fill(page: str) -> str:
-    """`page` with its generated parts.
+    """Return the text of a page with its generated parts as they have to be.
 
     Raises:
-        KeyError: a mark names a part that there is not.
+        KeyError: a mark has an unknown name.
     """
-    return _MARK.sub(lambda mark: PARTS[mark[1]](), page)
+    return _PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}\n{found[3]}", page)
 
 
 def walk() -> Iterator[tuple[str, Any]]:
-    """Each command of the program with its whole name, such as ``restore plugin new``."""
+    """Yield each command of the program with its full name, such as ``restore plugin new``."""
     yield from _walk("restore", typer.main.get_command(app))
 
 
@@ -49,43 +58,37 @@ def _walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 
 def commands() -> str:
-    """A section for each command: usage, what it does, every argument and option."""
+    """Return a section for each command: usage, description, arguments and options."""
     return "\n\n".join(_command(name, command) for name, command in walk())
 
 
 def _command(name: str, command: Any) -> str:
     context = typer.Context(command, info_name=name)
     usage = " ".join(command.collect_usage_pieces(context))
-    parts = [f"## {name}", f"```text\n{name} {usage}\n```", _told(command.help or "")]
-    parts.append(f"```{{program}} {name}\n```")
-    for parameter in command.params:
-        record = parameter.get_help_record(context)
-        if record:  # hidden ones have none
-            left, meaning = record
-            meaning = re.sub(r"\[([^][]*)\]$", r"*\1*", _told(meaning))  # its default or limits
-            parts.append(f"````{{option}} {left}\n{meaning}\n````")
-    return "\n\n".join(parts)
+    records = [parameter.get_help_record(context) for parameter in command.params]  # None: hidden
+    options = "\n".join(f"- `{left}`: {_meaning(text)}" for left, text in filter(None, records))
+    parts = [f"## {name}", f"```text\n{name} {usage}\n```", _prose(command.help or ""), options]
+    return "\n\n".join(filter(None, parts))
 
 
-def _told(text: str) -> str:
-    """What the program says in plain text, with its options as code."""
-    return re.sub(r"(?<![\w-])(--[a-z][\w-]*)", r"`\1`", inspect.cleandoc(text))
+def _meaning(text: str) -> str:
+    """The help of an option with its default and limits in italics, all on one line."""
+    return re.sub(r"\s*\[([^][]*)\]$", r" *(\1)*", _prose(" ".join(text.split())))
+
+
+def _prose(text: str) -> str:
+    """Help text as Markdown, with options and addresses of files as code."""
+    return re.sub(r"(?<![\w`-])(--[a-z][\w-]*)", r"`\1`", inspect.cleandoc(text)).replace("*", r"\*")
 
 
 def configuration() -> str:
-    """Each field of a training's configuration: type, default, meaning with its unit."""
-    return "\n\n".join(_field(name, field) for name, field in TrainingConfig.model_fields.items())
+    """Return an entry for each field of the training configuration: type, limits, default, meaning."""
+    return "\n".join(_field(name, field) for name, field in TrainingConfig.model_fields.items())
 
 
 def _field(name: str, field: FieldInfo) -> str:
     meaning = str(field.description)
-    return (
-        f"````{{confval}} {name}\n:type: {_type(field)}\n:default: {_default(field)}\n\n"
-        f"{meaning[0].upper()}{meaning[1:]}.\n````"
-    )
-
-
-_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    return f"- `{name}`: {meaning[0].upper()}{meaning[1:]}. *({_type(field)}; {_default(field)})*"
 
 
 def _type(field: FieldInfo) -> str:
@@ -102,39 +105,83 @@ def _type(field: FieldInfo) -> str:
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
-        return "none, it has to be given"
+        return "required"
     if field.default_factory is not None:
-        return "computed, see below"
-    return "left out" if field.default is None else f"`{field.default!r}`".replace("'", '"')
+        return "computed"
+    return "default: none" if field.default is None else f"default: `{field.default!r}`".replace("'", '"')
 
 
 def entries() -> dict[str, type[Any]]:
-    """Each hook and the class of what it returns."""
+    """Return the class of the entries that each hook returns."""
     return {kind.hook: kind.entry for kind in KINDS}
 
 
 def hooks() -> str:
-    """A section for each hook: what it brings, and the class of its entries with all fields."""
+    """Return a section for each hook: its description, and the class of its entries with all fields."""
     parts = []
     for name, entry in entries().items():
-        function = getattr(hookspecs, name)
         parts += [
             f"## {name}",
-            f"```python\n@hookimpl\ndef {name}() -> Sequence[{entry.__name__}]: ...\n```",
-            inspect.cleandoc(function.__doc__ or ""),
-            f"```{{eval-rst}}\n.. autoclass:: restore.interfaces.{entry.__name__}\n```",
+            f"```py\n@hookimpl\ndef {name}() -> Sequence[{entry.__name__}]: ...\n```",
+            _docstring(getattr(hookspecs, name)),
+            f"### {entry.__name__}",
+            _docstring(entry),
+            "\n".join(_attributes(entry)),
         ]
     return "\n\n".join(parts)
 
 
-def entry_names() -> str:
-    """The classes that are described beside their hooks, and so nowhere else."""
-    return ", ".join(entry.__name__ for entry in entries().values())
+def _attributes(entry: type[Any]) -> Iterator[str]:
+    meanings = _attribute_docstrings(entry)
+    for field in dataclasses.fields(entry):
+        optional = (
+            field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        )
+        meaning = meanings.get(field.name, "")
+        note = " (optional)" if optional else ""
+        text = f"- `{field.name}: {field.type}`{note}" + (f": {meaning}" if meaning else "")
+        yield textwrap.indent(text, "  ")[2:]
 
 
-PARTS: dict[str, Callable[[], str]] = {
+def _attribute_docstrings(entry: type[Any]) -> dict[str, str]:
+    """Field -> the string below it in the source, that of a parent class where its own has none."""
+    if entry is object:
+        return {}
+    (node,) = ast.parse(inspect.getsource(entry)).body
+    body = node.body if isinstance(node, ast.ClassDef) else []
+    return _attribute_docstrings(entry.__bases__[0]) | {
+        field.target.id: _markdown(inspect.cleandoc(text.value.value))
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
+
+
+def _docstring(thing: Any) -> str:
+    return _markdown(inspect.getdoc(thing) or "")
+
+
+def _markdown(text: str) -> str:
+    """A docstring as Markdown: literals in single backticks, and literal blocks fenced."""
+    text = re.sub(
+        r"::\n\n((?:    .*(?:\n|$)|\n)+)",
+        lambda block: f":\n\n```py\n{textwrap.dedent(block[1]).strip()}\n```\n\n",
+        text,
+    )
+    return re.sub(r"``(.+?)``", r"`\1`", text, flags=re.DOTALL).strip()
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "configuration": configuration,
-    "entry_names": entry_names,
     "hooks": hooks,
 }
+"""Name of a mark -> what writes the part."""
+
+
+if __name__ == "__main__":
+    for path in PAGES:
+        path.write_text(fill(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import fnmatch
 import importlib
 import inspect
@@ -39,7 +40,7 @@ def test_links_and_images_resolve(page: Any) -> None:
         target = (page.parent / file).resolve() if file else page
         assert target.exists(), f"'{link}' does not exist"
         if anchor:
-            text = generated.fill(target.read_text(encoding="utf-8"))
+            text = target.read_text(encoding="utf-8")
             assert anchor in anchors(text), f"'{link}' has no such heading"
 
 
@@ -83,7 +84,7 @@ def test_the_imports_of_a_python_block_that_is_not_run_work(block: Block) -> Non
 
 
 def test_every_command_and_option_is_in_the_reference() -> None:
-    page = generated.fill((REFERENCE / "command-line.md").read_text(encoding="utf-8"))
+    page = (REFERENCE / "command-line.md").read_text(encoding="utf-8")
     for name, command in COMMANDS.items():
         assert command.help, f"'{name}' has no help"
         section = re.search(rf"^## {name}$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
@@ -91,29 +92,38 @@ def test_every_command_and_option_is_in_the_reference() -> None:
         for parameter in command.params:
             assert parameter.help, f"'{name}' has {parameter.opts} without help"
             for flag in (*parameter.opts, *parameter.secondary_opts):
-                assert re.search(rf"{{option}}.*(?<![\w-]){re.escape(flag)}(?![\w-])", section[1]), (
+                assert re.search(rf"^- `.*(?<![\w-]){re.escape(flag)}(?![\w-])", section[1], re.MULTILINE), (
                     name,
                     flag,
                 )
 
 
 def test_every_field_of_the_configuration_is_in_the_reference() -> None:
-    page = generated.fill((REFERENCE / "configuration.md").read_text(encoding="utf-8"))
+    page = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
     for name, field in TrainingConfig.model_fields.items():
         assert field.description, f"'{name}' has no description"
-        entry = re.search(rf"{{confval}} {name}\n:type: (.+)\n:default: (.+)\n\n(.+)", page)
+        entry = re.search(rf"^- `{name}`: (.+)\. \*\((.+); (.+)\)\*$", page, re.MULTILINE)
         assert entry, f"'{name}' has no entry"
-        assert entry[3].lower().startswith(field.description.lower())
+        assert entry[1].lower() == field.description.lower()
 
 
 def test_every_hook_is_in_the_reference_with_its_return_type() -> None:
-    page = generated.fill((REFERENCE / "hooks.md").read_text(encoding="utf-8"))
+    page = (REFERENCE / "hooks.md").read_text(encoding="utf-8")
     hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "restore_spec")]
     assert len(hooks) >= 7
     for name in hooks:
         assert f"## {name}\n" in page
         assert (inspect.getdoc(getattr(hookspecs, name)) or "nothing") in page
-        assert f".. autoclass:: restore.interfaces.{generated.entries()[name].__name__}\n" in page
+        entry = generated.entries()[name]
+        _, _, fields = page.partition(f"### {entry.__name__}\n")
+        for field in dataclasses.fields(entry):
+            assert f"- `{field.name}: " in fields
+
+
+@pytest.mark.parametrize("page", generated.PAGES, ids=lambda page: page.name)
+def test_the_generated_parts_are_up_to_date(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert generated.fill(text) == text, "run: python docs/generated.py"
 
 
 def test_every_public_name_on_the_python_page_has_a_docstring() -> None:
@@ -130,7 +140,7 @@ def test_every_public_name_on_the_python_page_has_a_docstring() -> None:
 
 def test_a_mark_with_an_unknown_name_is_an_error() -> None:
     with pytest.raises(KeyError, match="nonsense"):
-        generated.fill("<!-- generated: nonsense -->")
+        generated.fill("<!-- generated: nonsense -->\n<!-- /generated -->")
 
 
 def test_an_unknown_option_is_an_error() -> None:

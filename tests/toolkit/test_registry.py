@@ -158,7 +158,7 @@ MISTAKES = {
     "an entry with an unusable name": (
         plugin("p", restore_models=hookimpl(lambda: [malformed()])),
         EntryError,
-        "the name 'Sharp!' is not usable",
+        "the name 'Sharp!' is not valid",
     ),
     "one name twice": (
         plugin("p", restore_models=hook([model("sharp"), model("sharp")])),

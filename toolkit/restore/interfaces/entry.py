@@ -1,4 +1,4 @@
-"""What all entries of the registry have in common."""
+"""The fields and checks that all entries share."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
 class Named:
-    """What every entry of the registry has: a name that the command line can carry, and a summary."""
+    """The fields that every entry has."""
 
     name: str
+    """How users refer to it: lowercase letters, digits, ``-``, ``_`` and ``.``."""
     summary: str
+    """What it is, in one line, for ``restore list``."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise EntryError(
-                f"the name {self.name!r} is not usable: begin with a lowercase letter or digit and go on "
-                "with lowercase letters, digits, '-', '_' or '.'"
+                f"the name {self.name!r} is not valid",
+                hint="start with a lowercase letter or digit; use only lowercase letters, digits, '-', '_', '.'",
             )
         if not self.summary.strip():
-            raise EntryError(f"'{self.name}' has no summary: say in one line what it is")
+            raise EntryError(f"'{self.name}' has no summary", hint="describe it in one line")
 
 
 @dataclass(frozen=True)
