@@ -1,7 +1,7 @@
 """Write the reference of commands, configuration and hooks into its pages: ``python docs/generated.py``.
 
-The parts stand between ``<!-- generated: NAME -->`` and ``<!-- /generated -->``, as plain Markdown that can be
-read in the repository. A test fails when they differ from the program.
+The parts stand between ``<!-- generated: NAME -->`` and ``<!-- /generated -->``, as Markdown that can be read
+in the repository. A test fails when they differ from the program.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def fails(scale: int, options: Options) -> nn.Module:
 
 
 def leaves(options: Options) -> nn.Module:
-    sys.exit("licence expired")
+    sys.exit("license expired")
 
 
 def test_a_crash_is_a_one_line_failure_and_does_not_stop_other_checks() -> None:
@@ -84,7 +84,7 @@ def test_a_crash_is_a_one_line_failure_and_does_not_stop_other_checks() -> None:
     checks = plugin_checks("p", registry)
     found = problems(checks)
     assert found["broken 2x: keeps shape"] == "the check was ended by RuntimeError: no day"
-    assert found["loss leaves: loss is a scalar"] == "the check was ended by SystemExit: licence expired"
+    assert found["loss leaves: loss is a scalar"] == "the check was ended by SystemExit: license expired"
     assert not any("\n" in problem for problem in found.values())
     assert len(list(examine(checks))) == len(checks)
     assert not any(name.startswith("m 2x") for name in found)
@@ -129,7 +129,7 @@ def test_complete_weights_pass(weights: Weights) -> None:
 @pytest.mark.parametrize(
     ("changes", "claim", "problem"),
     [
-        ({"licence": " "}, "weights are licensed", "no licence: say under which"),
+        ({"license": " "}, "weights are licensed", "the license is empty"),
         ({"trained": ""}, "weights are licensed", "not said how they were trained"),
         ({"sha256": "0" * 64}, "weights are hashed", "not " + "0" * 64),
         ({"sha256": "abc"}, "weights are hashed", "give the 64 digits"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from restore.errors import DuplicatePluginError, PluginError, PluginImportError
-from restore.registry import DISABLE, GROUP, Record, Registry, discover
+from restore.registry import DISABLE, GROUP, PluginStatus, Registry, discover
 
 WORKING = """
 from restore.hookspecs import hookimpl
@@ -47,12 +47,12 @@ def install(site: Path, distribution: str, module: str, code: str, entry_point: 
     importlib.invalidate_caches()
 
 
-def records(registry: Registry) -> dict[str, Record]:
-    """Return the records of third-party plugins."""
+def records(registry: Registry) -> dict[str, PluginStatus]:
+    """Return the statuses of third-party plugins."""
     return {
-        record.plugin.distribution: record
-        for record in registry.records
-        if record.plugin.distribution != "restorekit"
+        status.plugin.distribution: status
+        for status in registry.plugins
+        if status.plugin.distribution != "restorekit"
     }
 
 
@@ -62,7 +62,7 @@ def problem(registry: Registry) -> PluginError:
 
 
 def test_included_plugins_are_discovered_through_entry_points(site: Path) -> None:
-    found = {(record.plugin.name, record.plugin.distribution, record.state) for record in discover().records}
+    found = {(status.plugin.name, status.plugin.distribution, status.state) for status in discover().plugins}
     assert {("baselines", "restorekit", "active"), ("enhancenet", "restorekit", "active")} <= found
 
 
@@ -79,7 +79,7 @@ def test_a_plugin_is_found_with_its_distribution_and_version(site: Path) -> None
     [
         ("raise ValueError('bad day')", "ValueError: bad day"),
         ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
-        ("import sys; sys.exit('no licence')", "SystemExit: no licence"),
+        ("import sys; sys.exit('no license')", "SystemExit: no license"),
         ("def broken(", "SyntaxError: '(' was never closed"),
     ],
     ids=["raises", "lacks a module", "exits", "is no Python"],
@@ -114,7 +114,7 @@ def test_of_two_distributions_with_one_entry_point_the_first_is_kept_and_the_err
     registry = discover()
     error = problem(registry)
     assert isinstance(error, DuplicatePluginError)
-    assert "'weather' (b-dist 1.5) has the name of 'weather' (a-dist 1.5)" in str(error)
+    assert "'weather' (b-dist 1.5) has the same name as 'weather' (a-dist 1.5)" in str(error)
     assert "sun" in registry.models
     assert "cloud" not in registry.models
     assert [records(registry)[name].state for name in ("a-dist", "b-dist")] == ["active", "broken"]
@@ -191,6 +191,6 @@ def test_a_misspelled_disabled_plugin_is_reported_with_a_suggestion(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RESTORE_DISABLE_PLUGINS", "baselins")
-    reasons = [record.reason for record in discover().records if record.plugin.name == "baselins"]
+    reasons = [status.reason for status in discover().plugins if status.plugin.name == "baselins"]
     assert len(reasons) == 1
     assert "no such plugin. Did you mean 'baselines'?" in reasons[0]

@@ -21,7 +21,7 @@ from restore.checkpoint import load_model
 from restore.cli import main
 from restore.errors import UnknownNameError, UsageError, WeightsError
 from restore.inference import load
-from restore.registry import Plugin, Record, Registry, build
+from restore.registry import Plugin, PluginStatus, Registry, build
 from restore.testing import examine, measured_halo, opened_checks, plugin_checks
 
 with warnings.catch_warnings():
@@ -254,8 +254,8 @@ def test_without_the_library_it_is_told_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setattr("restore.registry.collecting._is_installed", lambda module: module != "spandrel")
     made = build(BOX)
     assert made.problems == ()
-    record = Record(BOX[1], "unavailable", "install it with: pip install 'restorekit[spandrel]'")
-    assert record in made.records
+    status = PluginStatus(BOX[1], "unavailable", "install it with: pip install 'restorekit[spandrel]'")
+    assert status in made.plugins
     with pytest.raises(UnknownNameError, match=r"install it with: pip install 'restorekit\[spandrel\]'"):
         load_model("spandrel:4x.pth", made)
 

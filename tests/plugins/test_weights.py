@@ -52,12 +52,12 @@ def test_each_file_is_the_one_that_was_declared(model: ModelSpec, weights: Weigh
 
 
 @pytest.mark.parametrize(("model", "weights"), SHIPPED)
-def test_each_file_has_a_card_with_the_declared_figures(model: ModelSpec, weights: Weights) -> None:
+def test_each_file_has_a_card_with_the_declared_metrics(model: ModelSpec, weights: Weights) -> None:
     card = file_of(weights).with_suffix(".md").read_text(encoding="utf-8")
     for heading in ("## Data", "## Training", "## Results", "## Limits", "License"):
         assert heading in card
-    assert weights.figures
-    for name, figure in weights.figures.items():
+    assert weights.metrics
+    for name, figure in weights.metrics.items():
         assert (f"{figure:.2f}" if "PSNR" in name else f"{figure:.4f}") in card
 
 

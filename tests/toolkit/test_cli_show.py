@@ -71,8 +71,8 @@ def test_list_as_json_has_a_row_for_each_entry_and_plugin(restore: Restore) -> N
     assert (listed.code, listed.err) == (0, "")
     found = registry.discover()
     named = {(row["kind"], row["name"]) for row in listed.rows}
-    expected = {(kind.name, name) for kind in registry.KINDS for name in found.catalogue(kind)}
-    assert named == expected | {("plugin", record.plugin.name) for record in found.records}
+    expected = {(kind.name, name) for kind in registry.KINDS for name in found.catalog(kind)}
+    assert named == expected | {("plugin", status.plugin.name) for status in found.plugins}
     (row,) = [row for row in listed.rows if (row["kind"], row["name"]) == ("model", "enhancenet")]
     assert (row["plugin"], row["distribution"]) == ("enhancenet", "restorekit")
     assert row["weights"][0] == {"name": "pat", "scale": 4}, "the default comes first"
@@ -129,7 +129,7 @@ def test_info_tells_every_option_that_an_objective_runs_with(restore: Restore) -
     assert row["adversary"]["options"] == {"width": 32, "hidden": 1024, "slope": 0.2}
 
 
-def test_info_tells_where_weights_come_from_and_what_they_reach(
+def test_info_shows_the_source_and_the_metrics_of_weights(
     restore: Restore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = lazy("nowhere:build")
@@ -149,14 +149,14 @@ def test_info_tells_where_weights_come_from_and_what_they_reach(
             "scale": 4,
             "source": "p.safetensors",
             "sha256": "0" * 64,
-            "licence": "CC0-1.0",
+            "license": "CC0-1.0",
             "trained": "on noise",
-            "figures": {"PSNR": 31.2},
+            "metrics": {"PSNR": 31.2},
         }
     ]
     text = restore("info", "sharp").out
     assert "plugin: p (p-dist 2.1)" in text
-    assert "licence: CC0-1.0" in text
+    assert "license: CC0-1.0" in text
     assert "PSNR: 31.2" in text
 
 

@@ -20,7 +20,7 @@ from restore.errors import (
 )
 from restore.hookspecs import CONTRACT, hookimpl
 from restore.interfaces import Extra, LossSpec, ModelSpec, lazy
-from restore.registry import KINDS, Plugin, Record, Registry, build
+from restore.registry import KINDS, Plugin, PluginStatus, Registry, build
 
 NOWHERE = lazy("nowhere:nothing")
 
@@ -79,12 +79,12 @@ def test_every_hook_has_a_kind_and_every_kind_a_hook() -> None:
     assert len(hooks) == len(KINDS)
 
 
-def test_every_kind_has_the_entries_that_its_hook_returns_and_a_catalogue() -> None:
+def test_every_kind_has_the_entries_that_its_hook_returns_and_a_catalog() -> None:
     for kind in KINDS:
         returned = get_type_hints(getattr(hookspecs, kind.hook))["return"]
         assert returned == Sequence[kind.entry]  # type: ignore[name-defined]
-    catalogues = {field.name for field in dataclasses.fields(Registry)} - {"records"}
-    assert catalogues == {kind.catalogue for kind in KINDS}
+    catalogs = {field.name for field in dataclasses.fields(Registry)} - {"plugins"}
+    assert catalogs == {kind.catalog for kind in KINDS}
 
 
 def test_entries_are_found_by_name_and_know_their_plugin() -> None:
@@ -92,7 +92,7 @@ def test_entries_are_found_by_name_and_know_their_plugin() -> None:
     assert registry.models["good-model"].name == "good-model"
     assert registry.losses["good-loss"].name == "good-loss"
     assert registry.models.owner("good-model") is GOOD
-    assert [(record.plugin, record.state) for record in registry.records] == [(GOOD, "active")]
+    assert [(status.plugin, status.state) for status in registry.plugins] == [(GOOD, "active")]
     assert registry.problems == ()
 
 
@@ -105,7 +105,7 @@ MISTAKES = {
     "a version of the contract that never was": (
         plugin("p", contract=0, restore_models=hook([])),
         ContractVersionError,
-        f"its module needs CONTRACT = {CONTRACT}",
+        f"state CONTRACT = {CONTRACT} in its module",
     ),
     "a newer contract": (
         plugin("p", contract=CONTRACT + 1, restore_models=hook([])),
@@ -148,12 +148,12 @@ MISTAKES = {
     "a hook that returns text": (
         plugin("p", restore_models=hook(["sharp"])),
         EntryError,
-        "restore_models returned 'sharp', which is no ModelSpec",
+        "restore_models returned 'sharp', which is not a ModelSpec",
     ),
     "an entry of another kind": (
         plugin("p", restore_models=hook([loss("sharp")])),
         EntryError,
-        "which is no ModelSpec",
+        "which is not a ModelSpec",
     ),
     "an entry with an unusable name": (
         plugin("p", restore_models=hookimpl(lambda: [malformed()])),
@@ -163,12 +163,12 @@ MISTAKES = {
     "one name twice": (
         plugin("p", restore_models=hook([model("sharp"), model("sharp")])),
         DuplicateEntryError,
-        "brings a model 'sharp', which plugin 'p' (p-dist 2.1) brought already",
+        "provides a model 'sharp', which plugin 'p' (p-dist 2.1) provides already",
     ),
     "a name that is taken": (
         plugin("p", restore_losses=hook([loss("sharp")]), restore_models=hook([model("good-model")])),
         DuplicateEntryError,
-        "brings a model 'good-model', which plugin 'good' (good-dist 2.1) brought already",
+        "provides a model 'good-model', which plugin 'good' (good-dist 2.1) provides already",
     ),
     "extras that are no sequence of extras": (
         plugin("p", restore_models=hook([]), EXTRAS=Extra("nowhere_at_all", "pip install nowhere")),
@@ -190,14 +190,14 @@ def test_a_mistake_is_named_with_its_plugin_and_distribution(mistake: str) -> No
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_broken_plugin_brings_nothing_and_stops_no_other(mistake: str) -> None:
+def test_a_broken_plugin_has_no_entries_and_does_not_affect_the_others(mistake: str) -> None:
     wrong = MISTAKES[mistake][0]
     later = plugin("later", restore_models=hook([model("later-model")]))
     registry = build([GOOD, wrong, later])
     assert list(registry.models) == ["good-model", "later-model"]
     assert list(registry.losses) == ["good-loss"]
-    assert [record.state for record in registry.records] == ["active", "broken", "active"]
-    assert registry.records[1] == Record(wrong, "broken", str(broken(registry)), broken(registry))
+    assert [status.state for status in registry.plugins] == ["active", "broken", "active"]
+    assert registry.plugins[1] == PluginStatus(wrong, "broken", str(broken(registry)), broken(registry))
 
 
 def test_the_first_to_claim_a_name_keeps_it() -> None:
@@ -227,8 +227,8 @@ def test_a_plugin_without_its_extra_is_unavailable_and_says_how_to_install_it(mo
     extra = Extra(module, "pip install 'p-dist[all]'")
     lacking = plugin("p", restore_models=hook([model("sharp")]), EXTRAS=(extra,))
     registry = build([lacking, GOOD])
-    record = registry.records[0]
-    assert (record.state, record.reason) == ("unavailable", "install it with: pip install 'p-dist[all]'")
+    status = registry.plugins[0]
+    assert (status.state, status.reason) == ("unavailable", "install it with: pip install 'p-dist[all]'")
     assert registry.problems == ()
     assert list(registry.models) == ["good-model"]
 
@@ -238,7 +238,7 @@ def test_a_plugin_with_its_extra_is_active() -> None:
     assert "sharp" in build([complete]).models
 
 
-def test_a_plugin_for_an_older_contract_is_told_what_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_for_an_older_contract_gets_the_list_of_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     changes = {2: "rename restore_nets to restore_models", 3: "give each loss a summary"}
     monkeypatch.setattr(hookspecs, "CONTRACT", 3)
     monkeypatch.setattr(hookspecs, "CHANGES", changes)
@@ -246,8 +246,8 @@ def test_a_plugin_for_an_older_contract_is_told_what_to_change(monkeypatch: pyte
     first, second = build(older).problems
     assert isinstance(first, ContractVersionError)
     assert str(first) == (
-        "plugin 'of-1' (of-1-dist 2.1) was written for version 1 of the contract and this is version 3: "
-        "get a newer of-1-dist; its author has to change: rename restore_nets to restore_models; give each "
+        "plugin 'of-1' (of-1-dist 2.1) was written for version 1 of the contract and this is version 3; "
+        "update of-1-dist; its author has to change: rename restore_nets to restore_models; give each "
         "loss a summary; and then to state CONTRACT = 3"
     )
     assert changes[2] not in str(second)
@@ -265,14 +265,14 @@ def test_an_unknown_name_is_answered_with_the_known_ones_and_the_nearest() -> No
     assert str(caught.value) == "there is no model 'sharpp'. Did you mean 'sharp'? Known: blur, sharp"
 
 
-def test_an_unknown_name_of_an_empty_catalogue_says_so() -> None:
+def test_an_unknown_name_of_an_empty_catalog_says_so() -> None:
     with pytest.raises(UnknownNameError) as caught:
         build([]).tables["sharp"]
     assert str(caught.value) == "there is no table 'sharp'. Known: none"
 
 
 def test_an_unknown_name_tells_which_plugins_are_absent_and_why() -> None:
-    disabled = Record(Plugin("off", None, "off-dist", "1"), "disabled", "named in a variable")
+    disabled = PluginStatus(Plugin("off", None, "off-dist", "1"), "disabled", "named in a variable")
     lacking = plugin("p", EXTRAS=(Extra("nowhere_at_all", "pip install nowhere"),))
     wrong = plugin("wrong", contract=...)
     with pytest.raises(UnknownNameError) as caught:
@@ -306,5 +306,5 @@ def test_a_registry_cannot_be_changed() -> None:
 
 
 def test_records_of_plugins_that_did_not_come_so_far_are_kept() -> None:
-    early = Record(Plugin("off", None), "disabled", "because")
-    assert build([GOOD], [early]).records[0] is early
+    early = PluginStatus(Plugin("off", None), "disabled", "because")
+    assert build([GOOD], [early]).plugins[0] is early

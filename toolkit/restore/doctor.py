@@ -214,12 +214,12 @@ def _processor() -> str:
 
 
 def _plugins(report: Report, registry: Registry) -> None:
-    for record in registry.records:
-        plugin = record.plugin
+    for status in registry.plugins:
+        plugin = status.plugin
         owner = " ".join(filter(None, (plugin.distribution, plugin.version)))
-        reason = "" if record.error else record.reason
+        reason = "" if status.error else status.reason
         report.facts.append(
-            Fact("plugins", plugin.name, record.state, "; ".join(filter(None, (owner, reason))))
+            Fact("plugins", plugin.name, status.state, "; ".join(filter(None, (owner, reason))))
         )
     report.problems.extend(Problem(str(error)) for error in registry.problems)
 

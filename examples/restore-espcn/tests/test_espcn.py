@@ -31,7 +31,7 @@ def test_contract(check: Check) -> None:
 
 
 def test_the_installed_plugin_is_discovered() -> None:
-    states = {record.plugin.name: record.state for record in REGISTRY.records}
+    states = {status.plugin.name: status.state for status in REGISTRY.plugins}
     assert states["espcn"] == "active"
     assert REGISTRY.models.owner("espcn").distribution == "restore-espcn"
 

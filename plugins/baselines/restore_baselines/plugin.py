@@ -28,9 +28,9 @@ _SRCNN_X4 = Weights(
     scale=4,
     source=Path(__file__).parent / "weights" / "srcnn_mse_x4.safetensors",
     sha256="a8a0c0d5c9a1228503150a8186ed433d9ff18dc6b3bcf3578993df8d764f3fdc",
-    licence="Apache-2.0; trained on research data sets, see the model card beside the file",
+    license="Apache-2.0; trained on research data sets, see the model card beside the file",
     trained="1,265 photographs, 6,000 steps of MSE on luma, batches of 6 patches of 160x160 pixels",
-    figures={"Set5 PSNR (dB)": 30.66, "Set14 PSNR (dB)": 27.61},
+    metrics={"Set5 PSNR (dB)": 30.66, "Set14 PSNR (dB)": 27.61},
 )
 
 

@@ -34,9 +34,9 @@ _E_X4 = Weights(
     scale=4,
     source=Path(__file__).parent / "weights" / "enhancenet_e_x4.safetensors",
     sha256="97df462e539e86df13e4cde56db62aa5ecf4e5bdd528785b143bd9230d91d043",
-    licence="Apache-2.0; trained on research data sets, see the model card beside the file",
+    license="Apache-2.0; trained on research data sets, see the model card beside the file",
     trained="1,971 pictures; the mean of eleven runs of e that began with 25,550 steps of l1 in common",
-    figures={
+    metrics={
         "Set5 PSNR (dB)": 31.74,
         "Set14 PSNR (dB)": 28.34,
         "Set5 vgg distance": 0.1356,
@@ -51,9 +51,9 @@ _PAT_X4 = Weights(
     scale=4,
     source=Path(__file__).parent / "weights" / "enhancenet_pat_x4.safetensors",
     sha256="fe1740792c1eec83a51f5c8f13bd7e56aba06eb1588da977aa252b71d781d714",
-    licence="Apache-2.0; trained on research data sets, see the model card beside the file",
+    license="Apache-2.0; trained on research data sets, see the model card beside the file",
     trained="1,331 photographs, 5,200 steps of pat from e, batches of 16 patches",
-    figures={
+    metrics={
         "Set5 PSNR (dB)": 29.63,
         "Set14 PSNR (dB)": 26.52,
         "Set5 vgg distance": 0.1331,

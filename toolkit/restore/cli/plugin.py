@@ -83,9 +83,9 @@ def check(
 
 
 def _chosen(name: str | None, registry: Registry) -> list[str]:
-    known = {record.plugin.name: record for record in registry.records}
+    known = {status.plugin.name: status for status in registry.plugins}
     if name is None:
-        return [other for other, record in known.items() if record.plugin.distribution != OWN]
+        return [other for other, status in known.items() if status.plugin.distribution != OWN]
     if name not in known:
         raise UnknownNameError(
             f"there is no plugin '{name}'.{nearest(name, known)} Known: {', '.join(sorted(known)) or 'none'}"

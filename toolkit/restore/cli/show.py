@@ -10,7 +10,7 @@ import typer
 from restore.cli import console, options
 from restore.errors import UnknownNameError, nearest
 from restore.interfaces import Gate, ModelSpec, ObjectiveSpec, Options
-from restore.registry import KINDS, Catalogue, Kind, Record, Registry, discover
+from restore.registry import KINDS, Catalog, EntryKind, PluginStatus, Registry, discover
 from restore.report import plain_table
 
 __all__ = ["info", "list_entries"]
@@ -24,16 +24,16 @@ def list_entries(
     registry = discover()
     if json:
         for kind in KINDS:
-            for name in registry.catalogue(kind):
+            for name in registry.catalog(kind):
                 console.emit(_brief(registry, kind, name))
-        for record in registry.records:
-            console.emit(_plugin(record))
+        for status in registry.plugins:
+            console.emit(_plugin(status))
         return
-    blocks = [_block(registry, kind) for kind in KINDS if registry.catalogue(kind)]
+    blocks = [_block(registry, kind) for kind in KINDS if registry.catalog(kind)]
     typer.echo("\n\n".join(blocks))
-    idle = [record for record in registry.records if record.state in ("disabled", "unavailable")]
-    for record in idle:
-        console.message(f"note: plugin {record.plugin.owner} is {record.state}: {record.reason}")
+    idle = [status for status in registry.plugins if status.state in ("disabled", "unavailable")]
+    for status in idle:
+        console.message(f"note: plugin {status.plugin.owner} is {status.state}: {status.reason}")
     console.tell_problems(registry)
 
 
@@ -46,9 +46,9 @@ def info(
     registry = discover()
     console.tell_problems(registry)
     name = name.partition(":")[0]  # NAME:WEIGHTS is what the other commands take
-    found = [kind for kind in KINDS if name in registry.catalogue(kind)]
+    found = [kind for kind in KINDS if name in registry.catalog(kind)]
     if not found:
-        known = sorted({entry for kind in KINDS for entry in registry.catalogue(kind)})
+        known = sorted({entry for kind in KINDS for entry in registry.catalog(kind)})
         raise UnknownNameError(f"there is no entry '{name}'.{nearest(name, known)} See 'restore list'")
     details = [_detail(registry, kind, name) for kind in found]
     if json:
@@ -58,11 +58,11 @@ def info(
         typer.echo("\n\n".join(_text(detail) for detail in details))
 
 
-def _block(registry: Registry, kind: Kind) -> str:
-    catalogue = registry.catalogue(kind)
-    titles, rows = [kind.catalogue, "", "plugin"], list[list[str]]()
-    for name, entry in sorted(catalogue.items()):
-        rows.append([name, entry.summary, catalogue.owner(name).name])
+def _block(registry: Registry, kind: EntryKind) -> str:
+    catalog = registry.catalog(kind)
+    titles, rows = [kind.catalog, "", "plugin"], list[list[str]]()
+    for name, entry in sorted(catalog.items()):
+        rows.append([name, entry.summary, catalog.owner(name).name])
         if isinstance(entry, ModelSpec):
             rows[-1].insert(2, ", ".join(f"{weights.name} ({weights.scale}x)" for weights in entry.weights))
     if kind.entry is ModelSpec:
@@ -70,9 +70,9 @@ def _block(registry: Registry, kind: Kind) -> str:
     return plain_table(titles, rows)
 
 
-def _brief(registry: Registry, kind: Kind, name: str) -> dict[str, Any]:
-    catalogue = registry.catalogue(kind)
-    owner, entry = catalogue.owner(name), catalogue[name]
+def _brief(registry: Registry, kind: EntryKind, name: str) -> dict[str, Any]:
+    catalog = registry.catalog(kind)
+    owner, entry = catalog.owner(name), catalog[name]
     brief = {
         "kind": kind.name,
         "name": name,
@@ -86,19 +86,19 @@ def _brief(registry: Registry, kind: Kind, name: str) -> dict[str, Any]:
     return brief
 
 
-def _plugin(record: Record) -> dict[str, Any]:
+def _plugin(status: PluginStatus) -> dict[str, Any]:
     return {
         "kind": "plugin",
-        "name": record.plugin.name,
-        "distribution": record.plugin.distribution,
-        "version": record.plugin.version,
-        "state": record.state,
-        "reason": record.reason,
+        "name": status.plugin.name,
+        "distribution": status.plugin.distribution,
+        "version": status.plugin.version,
+        "state": status.state,
+        "reason": status.reason,
     }
 
 
-def _detail(registry: Registry, kind: Kind, name: str) -> dict[str, Any]:
-    entry = registry.catalogue(kind)[name]
+def _detail(registry: Registry, kind: EntryKind, name: str) -> dict[str, Any]:
+    entry = registry.catalog(kind)[name]
     detail = _brief(registry, kind, name) | {"reference": getattr(entry, "reference", "")}
     if hasattr(entry, "options"):
         detail["options"] = _options(entry.options)
@@ -110,9 +110,9 @@ def _detail(registry: Registry, kind: Kind, name: str) -> dict[str, Any]:
                 "scale": weights.scale,
                 "source": str(weights.source),
                 "sha256": weights.sha256,
-                "licence": weights.licence,
+                "license": weights.license,
                 "trained": weights.trained,
-                "figures": dict(weights.figures),
+                "metrics": dict(weights.metrics),
             }
             for weights in entry.weights
         ]
@@ -152,11 +152,11 @@ def _recipe(registry: Registry, entry: ObjectiveSpec) -> dict[str, Any]:
     }
 
 
-def _resolved(catalogue: Catalogue[Any], name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def _resolved(catalog: Catalog[Any], name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """`given` options with the defaults of the rest; only the given ones where the entry is missing."""
-    if name not in catalogue:
+    if name not in catalog:
         return dict(given)
-    options: Options = catalogue[name].options.model_validate(dict(given))
+    options: Options = catalog[name].options.model_validate(dict(given))
     return options.model_dump(mode="json", exclude_none=True)
 
 

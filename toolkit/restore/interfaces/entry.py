@@ -24,7 +24,7 @@ class Named:
         if not _NAME.fullmatch(self.name):
             raise EntryError(
                 f"the name {self.name!r} is not valid",
-                hint="start with a lowercase letter or digit; use only lowercase letters, digits, '-', '_', '.'",
+                hint="use lowercase letters, digits, '-', '_' and '.', and start with a letter or digit",
             )
         if not self.summary.strip():
             raise EntryError(f"'{self.name}' has no summary", hint="describe it in one line")

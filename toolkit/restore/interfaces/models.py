@@ -28,12 +28,12 @@ class Weights:
     source: Path | str
     """A local ``.safetensors`` file, or the https address of one."""
     sha256: str
-    licence: str
-    """Licence of the weights, and a word on that of the training data."""
+    license: str
+    """License of the weights, and of the data that they were trained on."""
     trained: str
     """How: data, objective, steps."""
-    figures: Mapping[str, float] = field(default_factory=dict)
-    """Measured figures, such as ``{"Set5 PSNR (dB)": 31.2}``; their protocol is in the model card."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Measured values, such as ``{"Set5 PSNR (dB)": 31.2}``; their protocol is in the model card."""
 
 
 @dataclass(frozen=True)

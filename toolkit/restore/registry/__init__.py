@@ -1,22 +1,22 @@
-"""Plugins become one immutable registry; everything that can be wrong with a plugin is found here.
+"""The registry of plugins: `discover` imports those that are installed, and `build` checks and collects them.
 
-`build` is a pure function of the given plugins; `discover` is the thin layer over entry points. A
-plugin enters whole or not at all: a broken one is recorded with its error, and the others go on.
+A plugin is registered with all of its entries or not at all. A broken plugin is listed with its error, and
+does not affect the others.
 """
 
 from restore.registry.collecting import DISABLE, OWN, build
 from restore.registry.discovery import GROUP, discover
-from restore.registry.entries import KINDS, Catalogue, Kind, Plugin, Record, Registry
+from restore.registry.entries import KINDS, Catalog, EntryKind, Plugin, PluginStatus, Registry
 
 __all__ = [
     "DISABLE",
     "GROUP",
     "KINDS",
     "OWN",
-    "Catalogue",
-    "Kind",
+    "Catalog",
+    "EntryKind",
     "Plugin",
-    "Record",
+    "PluginStatus",
     "Registry",
     "build",
     "discover",

@@ -1,4 +1,4 @@
-"""What a registry is: plugins, what became of them, and catalogues of what they brought."""
+"""The registry: plugins with their status, and catalogs of their entries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar
 
-from restore.errors import PluginError, UnknownNameError, nearest
+from restore.errors import PluginError, UnknownNameError, escaped, nearest
 from restore.interfaces import (
     DegradationSpec,
     DiscriminatorSpec,
@@ -18,39 +18,39 @@ from restore.interfaces import (
     PublishedTable,
 )
 
-__all__ = ["KINDS", "Catalogue", "Kind", "Plugin", "Record", "Registry"]
+__all__ = ["KINDS", "Catalog", "EntryKind", "Plugin", "PluginStatus", "Registry"]
 
 Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of entry: its catalogue in the registry, its hook and its class."""
+class EntryKind:
+    """A kind of entry: its hook, its class and its catalog in the registry."""
 
     name: str
     hook: str
     entry: type[Any]
 
     @property
-    def catalogue(self) -> str:
-        """The attribute of `Registry`."""
+    def catalog(self) -> str:
+        """Name of the attribute of `Registry`."""
         return self.hook.removeprefix("restore_")
 
 
 KINDS = (
-    Kind("model", "restore_models", ModelSpec),
-    Kind("loss", "restore_losses", LossSpec),
-    Kind("objective", "restore_objectives", ObjectiveSpec),
-    Kind("discriminator", "restore_discriminators", DiscriminatorSpec),
-    Kind("metric", "restore_metrics", MetricSpec),
-    Kind("degradation", "restore_degradations", DegradationSpec),
-    Kind("table", "restore_tables", PublishedTable),
+    EntryKind("model", "restore_models", ModelSpec),
+    EntryKind("loss", "restore_losses", LossSpec),
+    EntryKind("objective", "restore_objectives", ObjectiveSpec),
+    EntryKind("discriminator", "restore_discriminators", DiscriminatorSpec),
+    EntryKind("metric", "restore_metrics", MetricSpec),
+    EntryKind("degradation", "restore_degradations", DegradationSpec),
+    EntryKind("table", "restore_tables", PublishedTable),
 )
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin that could be imported."""
+    """A plugin with the distribution that it belongs to."""
 
     name: str
     """Name of the entry point."""
@@ -60,13 +60,13 @@ class Plugin:
 
     @property
     def owner(self) -> str:
-        """For messages: ``'enhancenet' (restorekit 0.1.0)``."""
+        """Name and distribution for messages, such as ``'enhancenet' (restorekit 0.1.0)``."""
         return f"'{self.name}' ({' '.join(filter(None, (self.distribution, self.version)))})"
 
 
 @dataclass(frozen=True)
-class Record:
-    """What became of a plugin."""
+class PluginStatus:
+    """The state of a plugin, with the reason when it is not active."""
 
     plugin: Plugin
     state: Literal["active", "disabled", "unavailable", "broken"]
@@ -74,19 +74,27 @@ class Record:
     error: PluginError | None = None
 
 
-class Catalogue(Mapping[str, Entry], Generic[Entry]):
-    """The entries of one kind by name, each with the plugin that owns it.
+class Catalog(Mapping[str, Entry], Generic[Entry]):
+    """The entries of one kind by name, each with the plugin that provides it.
 
-    Looking up an unknown name raises `UnknownNameError` with the known names, the nearest guess and
-    the plugins that are missing.
+    An unknown name raises `UnknownNameError`, which lists the known names, the most similar one and the
+    plugins that are not active.
+
+        >>> from restore.registry import discover
+        >>> discover().models["bicubic"].name
+        'bicubic'
+        >>> discover().models["bicubik"]
+        Traceback (most recent call last):
+            ...
+        restore.errors.UnknownNameError: there is no model 'bicubik'. Did you mean 'bicubic'? ...
     """
 
     def __init__(
-        self, kind: str, entries: Mapping[str, tuple[Entry, Plugin]], records: Iterable[Record] = ()
+        self, kind: str, entries: Mapping[str, tuple[Entry, Plugin]], statuses: Iterable[PluginStatus] = ()
     ) -> None:
         self._kind = kind
         self._entries = MappingProxyType(dict(entries))
-        self._absent = tuple(record for record in records if record.state != "active")
+        self._absent = tuple(status for status in statuses if status.state != "active")
 
     def __getitem__(self, name: str) -> Entry:
         return self._find(name)[0]
@@ -101,10 +109,10 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
         return name in self._entries
 
     def owner(self, name: str) -> Plugin:
-        """The plugin that brought `name`.
+        """The plugin that provides `name`.
 
         Raises:
-            UnknownNameError: no plugin did.
+            UnknownNameError: no plugin does.
         """
         return self._find(name)[1]
 
@@ -113,32 +121,33 @@ class Catalogue(Mapping[str, Entry], Generic[Entry]):
             return self._entries[name]
         known = ", ".join(sorted(self._entries)) or "none"
         absent = "".join(
-            f"; plugin {record.plugin.owner} is {record.state}: {record.reason}" for record in self._absent
+            f"; plugin {status.plugin.owner} is {status.state}: {status.reason}" for status in self._absent
         )
         raise UnknownNameError(
-            f"there is no {self._kind} '{name}'.{nearest(name, self._entries)} Known: {known}{absent}"
+            f"there is no {self._kind} '{escaped(name)}'.{nearest(name, self._entries)} "
+            f"Known: {known}{absent}"
         )
 
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything that the plugins brought. Immutable."""
+    """All plugins and their entries. Immutable."""
 
-    records: tuple[Record, ...]
-    models: Catalogue[ModelSpec]
-    losses: Catalogue[LossSpec]
-    objectives: Catalogue[ObjectiveSpec]
-    discriminators: Catalogue[DiscriminatorSpec]
-    metrics: Catalogue[MetricSpec]
-    degradations: Catalogue[DegradationSpec]
-    tables: Catalogue[PublishedTable]
+    plugins: tuple[PluginStatus, ...]
+    models: Catalog[ModelSpec]
+    losses: Catalog[LossSpec]
+    objectives: Catalog[ObjectiveSpec]
+    discriminators: Catalog[DiscriminatorSpec]
+    metrics: Catalog[MetricSpec]
+    degradations: Catalog[DegradationSpec]
+    tables: Catalog[PublishedTable]
 
-    def catalogue(self, kind: Kind) -> Catalogue[Any]:
+    def catalog(self, kind: EntryKind) -> Catalog[Any]:
         """The entries of one kind."""
-        catalogue: Catalogue[Any] = getattr(self, kind.catalogue)
-        return catalogue
+        catalog: Catalog[Any] = getattr(self, kind.catalog)
+        return catalog
 
     @property
     def problems(self) -> tuple[PluginError, ...]:
         """The errors of the broken plugins."""
-        return tuple(record.error for record in self.records if record.error is not None)
+        return tuple(status.error for status in self.plugins if status.error is not None)

@@ -55,12 +55,12 @@ def name_of(text: str, registry: Registry) -> NewPlugin:
         )
     for kind in KINDS:
         for taken in (name, f"{name}-loss"):
-            if taken in registry.catalogue(kind):
-                owner = registry.catalogue(kind).owner(taken).owner
+            if taken in registry.catalog(kind):
+                owner = registry.catalog(kind).owner(taken).owner
                 raise UsageError(
                     f"there is a {kind.name} '{taken}' already, of plugin {owner}: choose a new name"
                 )
-    if any(record.plugin.name == name for record in registry.records):
+    if any(status.plugin.name == name for status in registry.plugins):
         raise UsageError(f"there is a plugin '{name}' already: choose a new name")
     return NewPlugin(name)
 

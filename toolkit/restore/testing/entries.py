@@ -56,8 +56,8 @@ def _options_have_defaults(schema: type[Options]) -> None:
 
 
 def _weights_are_licensed(spec: ModelSpec, weights: Weights, registry: Registry) -> None:  # noqa: ARG001
-    expect(weights.licence.strip(), "no licence: say under which the weights may be used")
-    expect(weights.trained.strip(), "not said how they were trained: data, objective, steps")
+    expect(weights.license.strip(), "the license is empty: name the license of the weights")
+    expect(weights.trained.strip(), "`trained` is empty: describe data, objective and steps")
 
 
 def _weights_are_hashed(spec: ModelSpec, weights: Weights, registry: Registry) -> None:  # noqa: ARG001

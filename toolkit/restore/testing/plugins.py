@@ -37,23 +37,23 @@ def plugin_checks(name: str, registry: Registry, *, scale: int | None = None) ->
     checks = [check(f"plugin {name}", _is_active, name, registry)]
     checks.append(check(f"plugin {name}", _imports_no_torch, name, registry))
     for kind in KINDS:
-        catalogue = registry.catalogue(kind)
-        for spec in catalogue.values():
-            if catalogue.owner(spec.name).name == name:
+        catalog = registry.catalog(kind)
+        for spec in catalog.values():
+            if catalog.owner(spec.name).name == name:
                 checks += _guarded(f"{kind.name} {spec.name}", options_checks, spec)
                 checks += _guarded(f"{kind.name} {spec.name}", _of_entry, kind.name, spec, registry, scale)
     return checks
 
 
 def _is_active(name: str, registry: Registry) -> None:
-    records = [record for record in registry.records if record.plugin.name == name]
+    records = [status for status in registry.plugins if status.plugin.name == name]
     expect(records, f"there is no plugin '{name}'")
-    for record in records:
-        expect(record.state == "active", f"it is {record.state}: {record.reason}")
+    for status in records:
+        expect(status.state == "active", f"it is {status.state}: {status.reason}")
 
 
 def _imports_no_torch(name: str, registry: Registry) -> None:
-    modules = [record.plugin.module for record in registry.records if record.plugin.name == name]
+    modules = [status.plugin.module for status in registry.plugins if status.plugin.name == name]
     for module in modules:
         if isinstance(module, ModuleType) and module.__spec__ is not None:
             code = f"import sys, {module.__name__}; sys.exit('torch' in sys.modules and {_WITH_TORCH})"

@@ -9,7 +9,7 @@ from typing import Any
 
 from restore.errors import OptionsError, nearest
 from restore.interfaces import Adversary, Gate, LossSpec, ObjectiveSpec, Options, Term, parse
-from restore.registry import Catalogue, Registry
+from restore.registry import Catalog, Registry
 
 __all__ = ["recipe"]
 
@@ -47,9 +47,9 @@ def recipe(
 
 def _find(name: str, registry: Registry) -> ObjectiveSpec:
     entries: dict[str, Any] = {}
-    for catalogue in (registry.losses, registry.objectives):
-        entries |= {known: (catalogue[known], catalogue.owner(known)) for known in catalogue}
-    found = Catalogue[LossSpec | ObjectiveSpec]("objective or loss", entries, registry.records)[name]
+    for catalog in (registry.losses, registry.objectives):
+        entries |= {known: (catalog[known], catalog.owner(known)) for known in catalog}
+    found = Catalog[LossSpec | ObjectiveSpec]("objective or loss", entries, registry.plugins)[name]
     if isinstance(found, ObjectiveSpec):
         return found
     return ObjectiveSpec(name, found.summary, (Term(name),), reference=found.reference)
