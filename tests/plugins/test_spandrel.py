@@ -147,7 +147,7 @@ def test_the_precision_is_one_that_the_model_can(
 
 
 def test_a_pth_file_is_read_as_tensors(registry: Registry, files: dict[str, Path], tmp_path: Path) -> None:
-    """Wrapped, half precision and with a prefix, as training programs leave them."""
+    """Training programs save nested dicts, half precision and prefixes."""
     network = NETWORKS["compact"]()
     file = tmp_path / "net.pth"
     torch.save(
@@ -160,7 +160,7 @@ def test_a_pth_file_is_read_as_tensors(registry: Registry, files: dict[str, Path
 
 
 class Bomb:
-    """What a hostile file holds."""
+    """An object that runs code when it is unpickled."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -180,7 +180,7 @@ def test_a_file_that_would_run_code_is_refused(
         file.write_bytes(pickle.dumps(content))
     else:
         torch.save(content, file)
-    with pytest.raises(WeightsError, match=r"could run code: it is refused; get it as \.safetensors"):
+    with pytest.raises(WeightsError, match=r"could run code; get the model as \.safetensors"):
         load_model(f"spandrel:{file}", registry)
     assert not trace.exists()
 
@@ -208,6 +208,21 @@ def _half(folder: Path) -> Path:
     return folder / "half.safetensors"
 
 
+def _many_layers(folder: Path) -> Path:
+    state = dict(Compact(num_feat=4, num_conv=2, upscale=2).state_dict())
+    state["body.987654321.weight"] = torch.zeros(4)
+    save_file(state, folder / "many.safetensors")
+    return folder / "many.safetensors"
+
+
+def _wide(folder: Path) -> Path:
+    """A view of one value that claims to be a layer of a billion channels."""
+    state = dict(Compact(num_feat=4, num_conv=2, upscale=2).state_dict())
+    state["body.0.weight"] = torch.zeros(1).expand(10**9, 3, 3, 3)
+    torch.save(state, folder / "wide.pth")
+    return folder / "wide.pth"
+
+
 def _text(folder: Path) -> Path:
     (folder / "readme.txt").write_text("no model")
     return folder / "readme.txt"
@@ -221,16 +236,18 @@ def _list(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (_damaged, "cut.pth'"),
-        (_of_nothing_known, "is of no architecture that spandrel knows"),
-        (_gray, "takes 1 and gives 1 channels, but images have 3: not supported"),
-        (_half, "is no whole model: "),
-        (_text, "files of models end in .safetensors, .pth"),
-        (_list, "holds no tensors with names"),
+        (_damaged, "cut.pth: cannot read the file: "),
+        (_of_nothing_known, "spandrel does not know the architecture; "),
+        (_gray, "maps 1 to 1 channels, but images have 3: not supported"),
+        (_half, "the file contains no complete model: "),
+        (_many_layers, "numbered up to 987654321, but the file contains only "),
+        (_wide, "'body.0.weight' claims 27000000000 values, more than the file contains"),
+        (_text, "use a file that ends in .safetensors, .pth"),
+        (_list, "contains no named tensors"),
         (lambda folder: folder / "gone.pth", "there is no weights file"),
     ],
 )
-def test_what_is_no_model_for_images_gets_one_sentence(
+def test_a_file_without_a_model_for_images_is_refused_in_one_sentence(
     make: Callable[[Path], Path], sentence: str, registry: Registry, tmp_path: Path
 ) -> None:
     with pytest.raises(WeightsError) as caught:
@@ -239,8 +256,8 @@ def test_what_is_no_model_for_images_gets_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_without_a_file_and_in_training_it_is_told_what_to_name(registry: Registry) -> None:
-    with pytest.raises(UsageError, match="is what its file says: name one, such as"):
+def test_without_a_file_the_error_says_what_to_name(registry: Registry) -> None:
+    with pytest.raises(UsageError, match="needs a file, and cannot be trained; name one: spandrel:FILE"):
         load_model("spandrel", registry)
     assert all(finding.holds for finding in examine(plugin_checks("spandrel", registry)))
 
@@ -250,7 +267,7 @@ def test_another_scale_than_that_of_the_file_is_refused(registry: Registry, file
         load_model(f"spandrel:{files['compact']}", registry, 4)
 
 
-def test_without_the_library_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("restore.registry.collecting._is_installed", lambda module: module != "spandrel")
     made = build(BOX)
     assert made.problems == ()
@@ -291,7 +308,9 @@ def test_a_photo_is_enlarged_by_a_file_of_the_community(
     assert said.startswith("note: spandrel:swinir.safetensors: large images are cut into tiles that overlap")
 
 
-def test_it_is_evaluated_beside_the_others(restore: Command, files: dict[str, Path], photos: Path) -> None:
+def test_a_file_is_evaluated_like_the_other_models(
+    restore: Command, files: dict[str, Path], photos: Path
+) -> None:
     (photos / "tiny.png").unlink()
     models = ["--model", "bicubic", "--model", f"spandrel:{files['compact']}"]
     code, out, _ = restore("evaluate", *models, "--data", photos, "--scale", 2, "--device", "cpu")

@@ -99,7 +99,9 @@ def test_weights_are_found_by_their_path_and_say_their_scale(registry: Registry,
 def test_wrong_references_are_answered_with_what_there_is(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'enhancenet'"):
         load_model("enhancnet", registry)
-    with pytest.raises(UsageError, match="it can at: 2, 3, 4, 8"):
+    with pytest.raises(
+        UsageError, match="it can be trained for the scales 2, 3, 4, 8, and has weights for 4"
+    ):
         load_model("enhancenet", registry, 5)
     with pytest.raises(UsageError, match="has no weights 'x' for 4x"):
         load_model("enhancenet:x", registry, 4)

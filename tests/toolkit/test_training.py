@@ -425,7 +425,11 @@ def test_the_log_forgets_what_comes_again(tmp_path: Path) -> None:
         ({"model_options": {"width": 0}}, OptionsError, "option 'width' of model 'enhancenet'"),
         ({"degradation": "bicubik"}, UsageError, "no degradation 'bicubik'. Did you mean 'bicubic'?"),
         ({"degradation_options": {"relase": "older"}}, OptionsError, "Did you mean 'release'?"),
-        ({"scale": 5}, UsageError, "cannot work at scale 5; it can at: 2, 3, 4, 8"),
+        (
+            {"scale": 5},
+            UsageError,
+            "cannot work at scale 5: it can be trained for the scales 2, 3, 4, 8, and has weights for",
+        ),
         ({"patch_size": 30}, UsageError, "--patch-size 30 is not a multiple of the scale 4: use 28"),
         ({"patch_size": 3}, UsageError, "--patch-size 3 is not a multiple of the scale 4: use 4"),
         ({"patch_size": 128}, DataError, "none of the 4 images has 128 pixels on both sides"),

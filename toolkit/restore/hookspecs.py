@@ -1,7 +1,7 @@
-"""The hooks: what a plugin may bring. Each returns entries; none is called back during work.
+"""The hooks of a plugin. Each returns entries, and is called once, when the plugins are discovered.
 
-A plugin is a module, named by an entry point of the group ``restore.plugins``, that states the
-version of this contract and implements any of the hooks::
+A plugin is a module that an entry point of the group ``restore.plugins`` refers to. It states the version of
+this contract and implements any of the hooks::
 
     from restore.hookspecs import hookimpl
     from restore.interfaces import ModelSpec
@@ -12,8 +12,8 @@ version of this contract and implements any of the hooks::
     def restore_models() -> list[ModelSpec]:
         return [...]
 
-All hooks are called once, when the plugins are discovered. The module must not import torch at its
-top: it is imported for ``restore list`` too.
+The module must not import torch, because it is imported for ``restore list`` too; see
+`restore.interfaces.lazy`.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from restore.interfaces import (
 __all__ = ["CHANGES", "CONTRACT", "hookimpl"]
 
 CONTRACT = 1
-"""Version of the hooks and entries. It rises when a plugin has to be changed to go on working."""
+"""Version of the hooks and entries. It is raised when plugins have to be changed."""
 
 CHANGES: Mapping[int, str] = {}
-"""Version -> what a plugin of the version before has to change. One entry for each from 2 to `CONTRACT`."""
+"""Version -> what to change in a plugin for the version before, for each version from 2 to `CONTRACT`."""
 
 PROJECT = "restore"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
-"""Marks a plugin's implementation of a hook."""
+"""Decorator of a plugin's implementation of a hook."""
 
 
 @hookspec
@@ -64,19 +64,19 @@ def restore_objectives() -> Sequence[ObjectiveSpec]:
 
 @hookspec
 def restore_discriminators() -> Sequence[DiscriminatorSpec]:
-    """Discriminators: networks that tell restored images from real ones."""
+    """Discriminators: networks that distinguish restored images from real ones."""
 
 
 @hookspec
 def restore_metrics() -> Sequence[MetricSpec]:
-    """Metrics: figures by which models are compared."""
+    """Metrics: measures by which models are compared."""
 
 
 @hookspec
 def restore_degradations() -> Sequence[DegradationSpec]:
-    """Degradations: how a degraded image is made from its target."""
+    """Degradations: functions that make the degraded image from its target."""
 
 
 @hookspec
 def restore_tables() -> Sequence[PublishedTable]:
-    """Tables: a paper's published figures."""
+    """Tables: the published values of a paper."""

@@ -1,1 +1,1 @@
-"""The models of the community, read by the spandrel library, as a plugin of `restore`."""
+"""A plugin of `restore` for community model files, which the spandrel library reads."""

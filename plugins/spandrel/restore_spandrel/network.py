@@ -1,4 +1,4 @@
-"""A network of spandrel that keeps the tensor contract."""
+"""Adapter from spandrel's networks to the tensor contract."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["Network"]
 
 
 class Network(nn.Module):
-    """Pads the image as the network needs it, as spandrel does, and crops the result.
+    """Pads the image to a size that the network accepts, as spandrel does, and crops the result.
 
     Args:
-        descriptor: of a network for images in colour.
+        descriptor: a network that maps RGB images to RGB images.
     """
 
     def __init__(self, descriptor: ImageModelDescriptor[nn.Module]) -> None:
@@ -32,7 +32,7 @@ class Network(nn.Module):
 
 
 def _padded(image: Tensor, requirements: SizeRequirements) -> Tensor:
-    """Mirrored at the right and at the bottom, and repeated where the image is too small for that."""
+    """Pad at the right and the bottom by reflection, or by replication if the image is too small."""
     if requirements.none:
         return image
     height, width = image.shape[-2:]

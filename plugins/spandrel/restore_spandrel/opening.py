@@ -1,8 +1,9 @@
-"""A file of anybody's becomes a model, without running anything that it says."""
+"""Load a third-party model file, without running code from it."""
 
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from spandrel import (
     UnsupportedModelError,
     canonicalize_state_dict,
 )
+from torch import Tensor
 
-from restore.errors import WeightsError, first_line
+from restore.errors import WeightsError, escaped, first_line
 from restore.interfaces import OpenedModel
 from restore_spandrel.network import Network
 from restore_spandrel.reach import measured_reach
@@ -26,24 +28,25 @@ from restore_spandrel.reach import measured_reach
 __all__ = ["OVERLAP", "open_file"]
 
 OVERLAP = 32
-"""Margin of tiles in input pixels where no margin makes them exact; what SwinIR's authors use too."""
+"""Margin of tiles in input pixels for networks without a finite receptive field, as in SwinIR's own code."""
 
 _PICKLES = (".pth", ".pt", ".ckpt")
+_LAYERS_PER_TENSOR = 8  # layers without parameters are counted in names, too, but not many times as often
 
 
 def open_file(file: Path) -> OpenedModel:
-    """Read a file and find out what network it holds.
+    """Load the network of a file.
 
     Args:
-        file: ``.safetensors``, or tensors that PyTorch saved.
+        file: a ``.safetensors`` file, or a ``.pth``, ``.pt`` or ``.ckpt`` file with nothing but tensors.
 
     Raises:
-        WeightsError: the file is damaged, would run code, holds no network that spandrel knows, or one that
-            does not make an image in colour of an image in colour.
+        WeightsError: the file is damaged, contains code, or contains no network that spandrel supports and
+            that maps RGB images to RGB images.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of PyTorch, about old files and the architectures' code
-        descriptor = _suitable(_described(_tensors(file), file), file)
+        warnings.simplefilter("ignore")  # PyTorch's about old files, and those of the architectures' code
+        descriptor = _suitable(_described(_state(_read(file), file), file), file)
         requirements = descriptor.size_requirements
         network = Network(descriptor).eval()
         # A network that works in blocks sees another image when a tile begins inside of a block.
@@ -58,55 +61,84 @@ def open_file(file: Path) -> OpenedModel:
     )
 
 
-def _tensors(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, Any]:
     suffix = file.suffix.lower()
     if suffix not in (".safetensors", *_PICKLES):
         raise WeightsError(
-            f"cannot read '{file}': files of models end in .safetensors, {', '.join(_PICKLES)}"
+            "not a model file", path=file, hint=f"use a file that ends in .safetensors, {', '.join(_PICKLES)}"
         )
     try:
         if suffix == ".safetensors":
             return load_file(file)
-        tensors = torch.load(file, map_location="cpu", weights_only=True)
+        content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"'{file}' is damaged or holds more than tensors, and to read that could run code: it is "
-            f"refused; get it as .safetensors"
+            "the file is damaged, or contains more than tensors and could run code",
+            path=file,
+            hint="get the model as .safetensors",
         ) from error
-    except Exception as error:  # the unpickler raises whatever a damaged file makes it meet
-        raise WeightsError(f"cannot read '{file}': {first_line(error)}") from error
-    if not isinstance(tensors, dict):
-        raise WeightsError(f"'{file}' holds no tensors with names, so no model")
-    return tensors
+    except Exception as error:  # the unpickler can raise anything for a damaged file
+        raise WeightsError(f"cannot read the file: {first_line(error)}", path=file) from error
+    if not isinstance(content, dict):
+        raise WeightsError("the file contains no named tensors, and therefore no model", path=file)
+    return content
 
 
-def _described(tensors: dict[str, Any], file: Path) -> ModelDescriptor:
+def _state(content: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The tensors of one network, after a check that they are as large as they say.
+
+    spandrel builds the network by the names and shapes of the tensors. A view can claim more values than the
+    file has, and a single name such as ``body.9999999.weight`` more layers.
+    """
     try:
-        return ModelLoader(device="cpu").load_from_state_dict(canonicalize_state_dict(tensors))
+        state: dict[str, Any] = canonicalize_state_dict(content)
+    except Exception as error:  # it can raise anything for content that it does not expect
+        raise WeightsError(
+            f"the file contains no complete model: {type(error).__name__}: {first_line(error)}", path=file
+        ) from error
+    for name, tensor in state.items():
+        if isinstance(tensor, Tensor) and tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise WeightsError(
+                f"the tensor '{escaped(name)}' claims {tensor.numel()} values, more than the file contains",
+                path=file,
+            )
+    numbers = [int(part) for name in state for part in re.findall(r"\d{1,9}", name)]
+    limit = _LAYERS_PER_TENSOR * len(state) + 1000
+    if max(numbers, default=0) > limit:
+        raise WeightsError(
+            f"the tensors are numbered up to {max(numbers)}, but the file contains only {len(state)}",
+            path=file,
+        )
+    return state
+
+
+def _described(state: dict[str, Any], file: Path) -> ModelDescriptor:
+    try:
+        return ModelLoader(device="cpu").load_from_state_dict(state)
     except UnsupportedModelError as error:
         raise WeightsError(
-            f"'{file}' is of no architecture that spandrel knows; weights of 'restore train' are named by "
-            f"their own model"
+            "spandrel does not know the architecture",
+            path=file,
+            hint="for weights of 'restore train', name the model that was trained: MODEL:FILE",
         ) from error
-    except Exception as error:  # of an architecture that was taken for another, or lacks tensors
+    except Exception as error:  # an architecture was taken for another, or lacks tensors
         raise WeightsError(
-            f"'{file}' is no whole model: {type(error).__name__}: {first_line(error)}"
+            f"the file contains no complete model: {type(error).__name__}: {first_line(error)}", path=file
         ) from error
 
 
 def _suitable(descriptor: ModelDescriptor, file: Path) -> ImageModelDescriptor[torch.nn.Module]:
-    """Refuse what does not make an image in colour of an image in colour."""
+    """Refuse a network that does not map RGB images to RGB images."""
     name, channels = descriptor.architecture.name, (descriptor.input_channels, descriptor.output_channels)
     if not isinstance(descriptor, ImageModelDescriptor):
-        raise WeightsError(
-            f"'{file}' ({name}) fills holes in images, for which it needs a mask: not supported"
-        )
+        raise WeightsError(f"models for inpainting ({name}) need a mask: not supported", path=file)
     if descriptor.purpose == "FaceSR":
-        raise WeightsError(f"'{file}' ({name}) restores faces that were cut out and aligned: not supported")
+        raise WeightsError(f"models for cropped and aligned faces ({name}) are not supported", path=file)
     if channels != (3, 3):
         raise WeightsError(
-            f"'{file}' ({name}) takes {channels[0]} and gives {channels[1]} channels, but images have 3: "
-            f"not supported"
+            f"the model ({name}) maps {channels[0]} to {channels[1]} channels, but images have 3: "
+            f"not supported",
+            path=file,
         )
     return descriptor
 

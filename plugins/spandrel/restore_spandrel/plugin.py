@@ -1,4 +1,4 @@
-"""Entry point of the plugin: one model, which is what its file says. Free of torch and of spandrel."""
+"""Entry point of the plugin: one model for all files. Imports neither torch nor spandrel."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ EXTRAS = (Extra("spandrel", "pip install 'restorekit[spandrel]'"),)
 
 @hookimpl
 def restore_models() -> list[ModelSpec]:
-    """Any architecture of the library."""
+    """Return the model that stands for every architecture of the library."""
     return [
         ModelSpec.of_files(
             "spandrel",
-            "The community's files, spandrel:FILE: ESRGAN, Compact, SPAN, SwinIR, DAT, HAT and 36 more",
+            "Community model files, spandrel:FILE: ESRGAN, Compact, SPAN, SwinIR, DAT, HAT and 36 more",
             open=lazy("restore_spandrel.opening:open_file"),
             reference="spandrel, https://github.com/chaiNNer-org/spandrel",
         )

@@ -1,4 +1,4 @@
-"""How far a network sees, found out by trying."""
+"""Measurement of a network's receptive field."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import Tensor, nn
 __all__ = ["LIMIT", "measured_reach"]
 
 LIMIT = 64
-"""In input pixels: with a wider margin most of the work on a tile would be margin."""
+"""Largest radius in input pixels: with a wider margin, most of a tile would be margin."""
 
-_THICKNESS = 2  # of the strips that are tried: what works in both directions alike needs no more
+_THICKNESS = 2  # of the test strips, which are run in both directions
 _SHIFTS = (1, 6)
 _TOLERANCE = 1e-4
 
@@ -18,18 +18,17 @@ _TOLERANCE = 1e-4
 def measured_reach(network: nn.Module, scale: int) -> int | None:
     """The margin in input pixels with which the results of tiles equal that of the whole image.
 
-    A pixel that is not a number makes all that depends on it not a number, whatever the weights are. Whether
-    tiles may begin anywhere is tried besides: windows of attention make a grid, in which an image that begins
-    elsewhere is another one.
+    A NaN pixel makes every output that depends on it NaN, whatever the weights are. A second test checks that
+    tiles may begin at any pixel, which attention windows on a fixed grid do not allow.
 
     Returns:
-        The margin, or ``None``: the network sees farther than `LIMIT`, everywhere, or by a grid.
+        The margin, or ``None`` if the receptive field is larger than `LIMIT`, or depends on a grid.
     """
     # One matrix product for each convolution: other algorithms mix neighbouring results.
     with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=False):
         try:
             reaches = [_along(network, scale, across=across) for across in (False, True)]
-        except RuntimeError:  # such as a strip that is too thin
+        except RuntimeError:  # for example, the strip is too thin
             return None
         if None in reaches:
             return None
@@ -48,7 +47,7 @@ def _strip(length: int) -> Tensor:
 
 
 def _run(network: nn.Module, strip: Tensor, *, across: bool) -> Tensor:
-    """The result for a strip that lies, or stands when `across`; always lying."""
+    """Run the network on a horizontal strip, or on a vertical one if `across`; the result is horizontal."""
     restored: Tensor = network(strip.mT).mT if across else network(strip)
     return restored
 

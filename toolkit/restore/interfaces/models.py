@@ -1,4 +1,4 @@
-"""Models and the weights that they come with."""
+"""Models and their weights."""
 
 from __future__ import annotations
 
@@ -23,40 +23,53 @@ class Weights:
     """A set of pretrained weights for one scale."""
 
     name: str
-    """What follows the colon in ``NAME:WEIGHTS``."""
+    """The part after the colon in ``NAME:WEIGHTS``."""
     scale: int
+    """Output pixels per input pixel along one side."""
     source: Path | str
     """A local ``.safetensors`` file, or the https address of one."""
     sha256: str
+    """The 64 hexadecimal digits of the file's hash."""
     license: str
     """License of the weights, and of the data that they were trained on."""
     trained: str
-    """How: data, objective, steps."""
+    """Data, objective and steps of the training."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Measured values, such as ``{"Set5 PSNR (dB)": 31.2}``; their protocol is in the model card."""
 
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """The network of a file, with what the toolkit must know to run it; see `ModelSpec.open`."""
+    """The network that `ModelSpec.open` read from a file, with what is needed to run it."""
 
     module: nn.Module
-    """Keeps the tensor contract, in evaluation mode, in float32 on the CPU, with its weights."""
+    """The network with its weights: in evaluation mode, float32, on the CPU."""
     scale: int
     halo: int | None
-    """As that of `ModelSpec.halo`."""
+    """See `ModelSpec.halo`."""
     overlap: int | None = None
-    """Where the halo is ``None``: the margin in input pixels with which tiles are nearly equal to the whole
-    image. ``None`` when the model must not be tiled at all."""
+    """When the halo is ``None``: the margin in input pixels with which the results of tiles nearly equal that
+    of the whole image. ``None`` if the model must not be tiled."""
     precisions: frozenset[str] = frozenset({"fp32", "bf16", "fp16"})
-    """In which of these it may multiply."""
+    """The precisions in which it may be run."""
 
 
 @dataclass(frozen=True)
 class ModelSpec(Named):
-    """A model: how to build its network and what the toolkit must know to run and train it.
+    """A model: how to build its network, and what is needed to run and train it.
 
     The first of the `weights` for a scale is the default for that scale.
+
+        >>> from restore.interfaces import lazy
+        >>> spec = ModelSpec(
+        ...     "sharp",
+        ...     "Three convolutions and a pixel shuffle",
+        ...     build=lazy("restore_sharp.network:build"),
+        ...     halo=lambda scale, options: 4,
+        ...     scales=(2, 4),
+        ... )
+        >>> spec.supports(4), spec.supports(3)
+        (True, False)
     """
 
     name: str
@@ -64,42 +77,46 @@ class ModelSpec(Named):
     build: Callable[[int, Any], nn.Module]
     """``build(scale, options)``: a network that keeps the tensor contract, in float32 on the CPU."""
     halo: Callable[[int, Any], int | None]
-    """``halo(scale, options)``: how far, in input pixels, an input can be from an output that it
-    influences (Chebyshev distance between the input pixel and the input pixel that the output pixel
-    lies in). ``None`` when every input influences every output: such a model is never tiled."""
+    """``halo(scale, options)``: the radius of the receptive field in input pixels, as the largest Chebyshev
+    distance between an input pixel and an output pixel that depends on it, measured from the input pixel that
+    contains the output pixel. ``None`` if every output depends on every input."""
     scales: tuple[int, ...] | None = None
     """The scales that `build` accepts; ``None`` for any integer >= 1."""
     options: type[Options] = Options
+    """Schema of the options that users can change."""
     weights: tuple[Weights, ...] = ()
+    """The pretrained weights that are included."""
     reference: str = ""
-    """Where it was published."""
+    """The publication."""
     open: Callable[[Path], OpenedModel] | None = None
-    """``open(file)``, for weights in formats of others: reads a file that says itself what network it holds.
-    Then ``NAME:FILE`` takes any file that this takes. It raises `WeightsError` for what it cannot read."""
+    """``open(file)`` reads a file in a format of its own, whose content decides which network is built. Then
+    ``NAME:FILE`` accepts every file that `open` accepts. It raises `WeightsError` for any other file."""
     fuse: Callable[[nn.Module, torch.dtype], nn.Module] | None = None
     """``fuse(network, dtype)``: an algebraically equal network that runs faster and multiplies in `dtype`.
 
-    It keeps the tensor contract: what it takes and gives is float32 (or float64, when `dtype` is), whatever
-    it works in. It may round where the plain network would under autocast, and nowhere else. The given
-    network is left as it is. It is also what becomes a graph for other engines: while
-    `torch.compiler.is_exporting()` it must not decide by the size of an image. See `restore.fusion` for
-    layers."""
+    It keeps the tensor contract: inputs and outputs are float32 (or float64, if `dtype` is), whatever it
+    computes in. It may round only where the plain network would under autocast. The given network is not
+    changed. Graphs for other engines are exported from it: while `torch.compiler.is_exporting()` it must not
+    branch on the size of an image. `restore.fusion` has layers for it."""
     memory: Callable[[int, Any], int] | None = None
-    """``memory(scale, options)``: values that the fused network holds at its fullest, per input pixel, from
-    which the size of tiles follows. Left out: four images of 64 features, as large as the result."""
+    """``memory(scale, options)``: the largest number of values that the fused network holds at once, per input
+    pixel, from which the size of tiles is chosen. ``None``: four feature maps of 64 channels at the output's
+    size."""
 
     def __post_init__(self) -> None:
-        """Check what the toolkit relies on.
+        """Check the fields.
 
         Raises:
-            EntryError: the name, the summary, a scale or a set of weights is not usable.
+            EntryError: the name, the summary, a scale or a set of weights is not valid.
         """
         super().__post_init__()
         if self.scales is not None and (not self.scales or min(self.scales) < 1):
-            raise EntryError(f"model '{self.name}' declares the scales {self.scales}: they begin at 1")
+            raise EntryError(f"model '{self.name}' has the scales {self.scales}", hint="use 1 and more")
         keys = [(weights.name, weights.scale) for weights in self.weights]
         if len(keys) != len(set(keys)):
-            raise EntryError(f"model '{self.name}' declares two sets of weights of one name and scale")
+            raise EntryError(
+                f"model '{self.name}' has two sets of weights with the same name and scale", hint="rename one"
+            )
 
     @classmethod
     def of_files(
@@ -110,12 +127,12 @@ class ModelSpec(Named):
         *,
         reference: str = "",
     ) -> ModelSpec:
-        """A model that is nothing without a file, which `open` reads: it cannot be trained here."""
+        """A model that exists only as files, which `open` reads: it cannot be built without one."""
 
         def refuse(scale: int, options: Options) -> NoReturn:  # noqa: ARG001
             raise UsageError(
-                f"model '{name}' is what its file says: name one, such as {name}:FILE.safetensors; it "
-                f"cannot be trained here"
+                f"model '{name}' needs a file, and cannot be trained",
+                hint=f"name one: {name}:FILE.safetensors",
             )
 
         return cls(name, summary, build=refuse, halo=refuse, open=open, reference=reference)
@@ -128,8 +145,12 @@ class ModelSpec(Named):
         """Refuse a scale that `build` does not accept.
 
         Raises:
-            UsageError: names the scales that it does accept.
+            UsageError: names the scales that it can be trained for, and those that it has weights for.
         """
         if not self.supports(scale):
-            scales = ", ".join(map(str, self.scales)) if self.scales else "any from 1"
-            raise UsageError(f"model '{self.name}' cannot work at scale {scale}; it can at: {scales}")
+            possible = ", ".join(map(str, self.scales)) if self.scales else "any from 1"
+            ready = ", ".join(map(str, sorted({weights.scale for weights in self.weights})))
+            raise UsageError(
+                f"model '{self.name}' cannot work at scale {scale}: it can be trained for the scales {possible}, "
+                f"and has weights for {ready or 'none'}"
+            )

@@ -1,4 +1,4 @@
-"""What a user may change about an entry, and how what they gave is checked."""
+"""The options of an entry, and their validation."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ __all__ = ["Options", "lazy", "parse"]
 
 
 class Options(BaseModel):
-    """What a user may change about an entry: subclass it, one documented field an option.
+    """Options of an entry: subclass it with one documented field per option. Unknown keys are refused.
 
-    Unknown keys are refused. An entry without options uses this class as it is.
+    >>> from pydantic import Field
+    >>> class BlurOptions(Options):
+    ...     sigma: float = Field(1.5, gt=0, description="standard deviation in pixels")
+    >>> BlurOptions(sigma=2).sigma
+    2.0
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def lazy(target: str) -> Callable[..., Any]:
-    """The function at ``"package.module:function"``, imported when it is first called.
+    """Return a function that imports ``"package.module:function"`` when it is called, and calls it.
 
-    So a plugin can name what builds its networks without importing torch.
+    With it, a plugin refers to functions of modules that import torch, without importing them.
+
+        >>> lazy("math:hypot")(3, 4)
+        5.0
     """
     module, _, name = target.partition(":")
 
@@ -43,11 +50,16 @@ def parse(schema: type[Parsed], values: Mapping[str, Any], owner: str) -> Parsed
 
     Args:
         schema: a pydantic model that forbids extra keys.
-        values: what the user gave, keys to values; strings are converted to the field's type.
-        owner: whose options these are, for the message ("model 'enhancenet'").
+        values: the user's values by key; strings are converted to the type of the field.
+        owner: the entry for messages, such as "model 'enhancenet'".
 
     Raises:
-        OptionsError: names every wrong key, its value, the owner and the nearest known key.
+        OptionsError: names every wrong key, its value, the owner and the most similar key.
+
+        >>> parse(Options, {"width": 3}, "model 'sharp'")
+        Traceback (most recent call last):
+            ...
+        restore.errors.OptionsError: model 'sharp' has no option 'width'. Known options: none
     """
     try:
         return schema.model_validate(dict(values))
@@ -55,7 +67,7 @@ def parse(schema: type[Parsed], values: Mapping[str, Any], owner: str) -> Parsed
         problems = [
             _describe(problem, schema, owner)
             for problem in error.errors()
-            if problem["type"] != "default_factory_not_called"  # only follows from another problem
+            if problem["type"] != "default_factory_not_called"  # it follows from another problem
         ]
         raise OptionsError("; ".join(problems)) from None
 
