@@ -99,8 +99,8 @@ class ModelSpec(Named):
     changed. Graphs for other engines are exported from it: while `torch.compiler.is_exporting()` it must not
     branch on the size of an image. `restore.fusion` has layers for it."""
     memory: Callable[[int, Any], int] | None = None
-    """``memory(scale, options)``: the largest number of values that the fused network holds at once, per input
-    pixel, from which the size of tiles is chosen. ``None``: four feature maps of 64 channels at the output's
+    """``memory(scale, options)``: the largest number of values per input pixel that the fused network holds at
+    once, from which the size of tiles is chosen. ``None``: four feature maps of 64 channels at the output's
     size."""
 
     def __post_init__(self) -> None:
@@ -151,6 +151,6 @@ class ModelSpec(Named):
             possible = ", ".join(map(str, self.scales)) if self.scales else "any from 1"
             ready = ", ".join(map(str, sorted({weights.scale for weights in self.weights})))
             raise UsageError(
-                f"model '{self.name}' cannot work at scale {scale}: it can be trained for the scales {possible}, "
-                f"and has weights for {ready or 'none'}"
+                f"model '{self.name}' cannot work at scale {scale}: it can be trained for the scales "
+                f"{possible}, and has weights for {ready or 'none'}"
             )
