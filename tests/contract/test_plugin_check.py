@@ -130,7 +130,7 @@ def test_complete_weights_pass(weights: Weights) -> None:
     ("changes", "claim", "problem"),
     [
         ({"license": " "}, "weights are licensed", "the license is empty"),
-        ({"trained": ""}, "weights are licensed", "not said how they were trained"),
+        ({"trained": ""}, "weights are licensed", "`trained` is empty"),
         ({"sha256": "0" * 64}, "weights are hashed", "not " + "0" * 64),
         ({"sha256": "abc"}, "weights are hashed", "give the 64 digits"),
         ({"source": Path("gone.safetensors")}, "weights are hashed", "is it in the wheel?"),

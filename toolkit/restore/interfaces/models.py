@@ -99,8 +99,8 @@ class ModelSpec(Named):
     changed. Graphs for other engines are exported from it: while `torch.compiler.is_exporting()` it must not
     branch on the size of an image. `restore.fusion` has layers for it."""
     memory: Callable[[int, Any], int] | None = None
-    """``memory(scale, options)``: the largest number of values per input pixel that the fused network holds at
-    once, from which the size of tiles is chosen. ``None``: four feature maps of 64 channels at the output's
+    """``memory(scale, options)``: the largest number of values per input pixel that the fused network holds
+    at once, from which the size of tiles is chosen. ``None``: 4 feature maps of 64 channels at the output's
     size."""
 
     def __post_init__(self) -> None:
