@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from restore.checkpoint import WeightsCard, save_weights
 from restore.cli import main
+from restore.errors import OptionsError
 from restore.hookspecs import CONTRACT, hookimpl
 from restore.interfaces import LossSpec, ModelSpec, Options, Weights
 from restore.registry import Plugin, Registry, build
@@ -68,6 +69,25 @@ def test_only_the_requested_scale_is_checked() -> None:
     registry = registered([replace(MODEL, scales=None)])
     scales = {str(each).split()[1] for each in plugin_checks("p", registry, scale=2) if "shape" in str(each)}
     assert scales == {"2x:"}
+
+
+class Gain(Options):
+    gain: float = Field(1.0, gt=0, description="factor of the result")
+
+
+def amplified(scale: int, options: Gain) -> nn.Module:
+    if options.gain == 3:
+        raise RuntimeError("gain 3")
+    return Repeat()
+
+
+def test_entries_are_checked_with_the_given_options() -> None:
+    spec = replace(MODEL, build=amplified, options=Gain)
+    assert problems(plugin_checks("p", registered([spec]), options={"m": {"gain": 2}})) == {}
+    found = problems(plugin_checks("p", registered([spec]), options={"m": {"gain": 3}}))
+    assert found["m 2x: keeps shape"] == "the check was ended by RuntimeError: gain 3"
+    with pytest.raises(OptionsError, match=r"'m' has no option 'gian'\. Did you mean 'gain'"):
+        plugin_checks("p", registered([spec]), options={"m": {"gian": 2}})
 
 
 def fails(scale: int, options: Options) -> nn.Module:
@@ -223,7 +243,7 @@ def test_the_command_reports_failures_with_hints_and_exits_with_1(check: Command
     failed = lines.index("  FAIL  plugin impatient: imports no torch")
     assert "importing impatient imports torch too" in lines[failed + 1]
     assert lines[-1].startswith("plugin impatient: ")
-    assert lines[-1].endswith("checks hold")
+    assert lines[-1].endswith("checks passed")
 
 
 def test_an_unimportable_module_is_not_reported_as_importing_torch(
@@ -234,6 +254,14 @@ def test_an_unimportable_module_is_not_reported_as_importing_torch(
     lines = out.splitlines()
     failed = lines.index("  FAIL  plugin impatient: imports no torch")
     assert "impatient cannot be imported by a new process: ModuleNotFoundError" in lines[failed + 1]
+
+
+def test_the_command_passes_options_to_the_entries(check: Command) -> None:
+    code, _, err = check("impatient", "--set", "fair.size=3")
+    assert (code, err) == (2, "error: 'fair' has no option 'size'. Known options: none\n")
+    code, _, err = check("impatient", "--set", "unfair.size=3")
+    assert code == 2
+    assert "--set takes NAME.OPTION=VALUE, but got 'unfair.size'; use one of the names fair, wrong" in err
 
 
 def test_the_command_prints_json(check: Command) -> None:

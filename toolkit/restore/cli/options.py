@@ -7,12 +7,14 @@ A command uses one as the annotation of a parameter, and chooses the default its
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Annotated, Any
 
 import typer
 
 from restore.choices import Engine as EngineName
 from restore.choices import Precision as PrecisionName
+from restore.errors import UsageError, escaped
 
 __all__ = [
     "Device",
@@ -27,6 +29,7 @@ __all__ = [
     "Scale",
     "Set",
     "Tile",
+    "by_name",
     "out",
 ]
 
@@ -103,6 +106,33 @@ Set = Annotated[
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 """Results for programs instead of text."""
+
+
+def by_name(assigned: Iterable[str] | None, known: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The values of `Set` as name -> option -> value.
+
+    Args:
+        assigned: texts such as ``jpeg.quality=30``.
+        known: the names that the command uses.
+
+    Raises:
+        UsageError: a text has another form, or another name.
+
+        >>> by_name(["jpeg.quality=30", "jpeg.rounds=2"], {"jpeg", "psnr"})
+        {'jpeg': {'quality': 30, 'rounds': 2}}
+    """
+    from restore.config import assignments
+
+    options: dict[str, dict[str, Any]] = {}
+    for key, value in assignments(assigned or ()):
+        name = max((name for name in known if key.startswith(f"{name}.")), key=len, default=None)
+        if name is None:
+            raise UsageError(
+                f"`set` takes NAME.OPTION=VALUE, but got '{escaped(key)}'",
+                hint=f"use one of the names {', '.join(sorted(known))}",
+            )
+        options.setdefault(name, {})[key.removeprefix(f"{name}.")] = value
+    return options
 
 
 def out(help: str, **settings: Any) -> Any:  # noqa: A002 (typer's own name)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from types import ModuleType
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType, ModuleType
 from typing import Any
 
-from restore.interfaces import ModelSpec
+from restore.interfaces import ModelSpec, Options, parse
 from restore.registry import KINDS, Registry
 from restore.testing.check import Check, check, expect
 from restore.testing.entries import options_checks, weights_checks
@@ -22,17 +23,28 @@ _WITH_TORCH = 77
 """An exit code that Python itself has no use for."""
 
 
-def plugin_checks(name: str, registry: Registry, *, scale: int | None = None) -> list[Check]:
-    """All claims about an installed plugin and its entries, with the defaults of their options.
+def plugin_checks(
+    name: str,
+    registry: Registry,
+    *,
+    scale: int | None = None,
+    options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> list[Check]:
+    """All claims about an installed plugin and its entries.
 
     Args:
         name: of the plugin, which is that of its entry point.
         registry: from `restore.registry.discover`.
         scale: the only one to check of models, degradations and metrics; left out, all that a model declares,
             or 1 to 4.
+        options: entry -> option -> value, instead of the defaults. Of entries of several kinds with one name,
+            each gets the options that it has.
 
     Returns:
         Checks to be called. An entry whose checks cannot be made is one check that says why.
+
+    Raises:
+        OptionsError: an entry has no such option, or the value is wrong.
     """
     checks = [check(f"plugin {name}", _is_active, name, registry)]
     checks.append(check(f"plugin {name}", _imports_no_torch, name, registry))
@@ -41,8 +53,28 @@ def plugin_checks(name: str, registry: Registry, *, scale: int | None = None) ->
         for spec in catalog.values():
             if catalog.owner(spec.name).name == name:
                 checks += _guarded(f"{kind.name} {spec.name}", options_checks, spec)
-                checks += _guarded(f"{kind.name} {spec.name}", _of_entry, kind.name, spec, registry, scale)
+                used = _with_options(spec, options.get(spec.name, {}), registry)
+                checks += _guarded(f"{kind.name} {spec.name}", _of_entry, kind.name, used, registry, scale)
     return checks
+
+
+def _with_options(spec: Any, values: Mapping[str, Any], registry: Registry) -> Any:
+    """The entry with other defaults of its options."""
+    namesakes = (registry.catalog(kind).get(spec.name) for kind in KINDS)
+    fields = {
+        key for other in namesakes for key in getattr(other, "options", Options).model_fields if other != spec
+    }
+    schema: type[Options] = getattr(spec, "options", Options)
+    own = {key: value for key, value in values.items() if key in schema.model_fields or key not in fields}
+    if not own:
+        return spec
+    parse(schema, own, f"'{spec.name}'")
+
+    class Chosen(schema):  # type: ignore[misc,valid-type]  # the class is known at run time only
+        def __init__(self, **given: Any) -> None:
+            super().__init__(**(own | given))
+
+    return replace(spec, options=Chosen)
 
 
 def _is_active(name: str, registry: Registry) -> None:
