@@ -11,11 +11,14 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+from PIL import Image
 
 from restore import hookspecs, registry
 from restore.cli import main, show
 from restore.hookspecs import hookimpl
 from restore.interfaces import ModelSpec, Weights, lazy
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 
 
 class Result(NamedTuple):
@@ -167,6 +170,33 @@ def test_an_unknown_name_is_wrong_usage_answered_with_the_nearest(restore: Resto
         "",
         "error: there is no entry 'enhancnet'. Did you mean 'enhancenet'? See 'restore list'\n",
     )
+
+
+def test_info_of_an_image_file_shows_how_it_is_degraded(restore: Restore, tmp_path: Path) -> None:
+    file = tmp_path / "photo.jpg"
+    with Image.open(ASTRONAUT) as image:
+        image.save(file, quality=40)
+    shown = restore("info", str(file))
+    assert (shown.code, shown.err) == (0, "")
+    lines = [line.strip() for line in shown.out.splitlines()]
+    assert lines[0] == f"picture {file}: 256x256"
+    assert lines[1].startswith("compression: JPEG of quality 40, chroma 4:2:0, 8x8 grid at row 0, column 0 ")
+    assert lines[-1] == "visible degradations: jpeg"
+
+
+def test_info_of_an_image_file_as_json_has_every_estimate(restore: Restore) -> None:
+    (row,) = restore("info", str(ASTRONAUT), "--json").rows
+    assert (row["kind"], row["width"], row["height"]) == ("picture", 256, 256)
+    assert (row["jpeg"]["quality"], row["jpeg"]["source"]) == (98, "tables")
+    assert {"noise", "blur", "enlarged", "degradations"} <= set(row)
+
+
+def test_info_of_a_file_that_is_no_image_names_it(restore: Restore, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("not an image")
+    result = restore("info", str(file))
+    assert (result.code, result.out) == (1, "")
+    assert "notes.txt" in result.err
 
 
 PROBE = """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from restore.cli import console, options
-from restore.errors import UnknownNameError, nearest
+from restore.errors import UnknownNameError, escaped, nearest
 from restore.interfaces import Gate, ModelSpec, ObjectiveSpec, Options
 from restore.registry import KINDS, Catalog, EntryKind, PluginStatus, Registry, discover
 from restore.report import plain_table
@@ -38,15 +39,22 @@ def list_entries(
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="Name of an entry.")],
+    name: Annotated[str, typer.Argument(help="Name of an entry, or an image file.")],
     *,
     json: options.Json = False,
 ) -> None:
-    """Show one entry: options, scales, weights, source."""
+    """Show one entry, or how an image file is degraded.
+
+    An entry: options, scales, weights, source. An image: JPEG quality, noise, blur, earlier enlargement.
+    """
     registry = discover()
     console.tell_problems(registry)
+    picture = Path(name)
     name = name.partition(":")[0]  # NAME:WEIGHTS is what the other commands take
     found = [kind for kind in KINDS if name in registry.catalog(kind)]
+    if not found and picture.is_file():
+        _show_picture(picture, json=json)
+        return
     if not found:
         known = sorted({entry for kind in KINDS for entry in registry.catalog(kind)})
         raise UnknownNameError(f"there is no entry '{name}'.{nearest(name, known)} See 'restore list'")
@@ -56,6 +64,22 @@ def info(
             console.emit(detail)
     else:
         typer.echo("\n\n".join(_text(detail) for detail in details))
+
+
+def _show_picture(path: Path, *, json: bool) -> None:
+    from restore import images  # these import torch, which entries do not need
+    from restore.estimation import estimate
+
+    photo = images.read(path)
+    found = estimate(photo, path)
+    height, width = photo.color.shape[-2:]
+    if json:
+        console.emit(
+            {"kind": "picture", "name": str(path), "width": width, "height": height, **found.to_json()}
+        )
+    else:
+        lines = [f"picture {escaped(str(path))}: {width}x{height}", *found.to_text()]
+        typer.echo("\n  ".join(lines))
 
 
 def _block(registry: Registry, kind: EntryKind) -> str:
