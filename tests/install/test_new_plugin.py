@@ -154,13 +154,13 @@ def test_a_name_becomes_a_distribution_and_a_package(
 
 @pytest.mark.parametrize("text", ["", "a b", "-a", "a-", "../a", "größer", "a/b", "restore-", "a'b"])
 def test_an_invalid_name_is_refused(text: str, toys: Registry) -> None:
-    with pytest.raises(UsageError, match="cannot be the name of a plugin: use letters a to z and digits"):
+    with pytest.raises(UsageError, match="is not a valid name for a plugin; use letters a to z and digits"):
         name_of(text, toys)
 
 
 @pytest.mark.parametrize("text", ["enhancenet", "mse", "pat", "PSNR", "baselines"])
 def test_an_existing_name_is_refused(text: str, toys: Registry) -> None:
-    with pytest.raises(UsageError, match=f"'{text.lower()}' already.*choose a new name"):
+    with pytest.raises(UsageError, match=f"'{text.lower()}' already.*choose another name"):
         name_of(text, toys)
 
 
@@ -168,7 +168,7 @@ def test_an_existing_folder_is_not_changed(tmp_path: Path, toys: Registry) -> No
     name = name_of("mine", toys)
     place = write(name, tmp_path / "deep")
     (place / "README.md").write_text("mine")
-    with pytest.raises(UsageError, match="exists already: give --dir DIR"):
+    with pytest.raises(UsageError, match="exists already; set `dir` to another folder"):
         write(name, tmp_path / "deep")
     assert (place / "README.md").read_text() == "mine"
     assert [file.name for file in (tmp_path / "deep").iterdir()] == ["restore-mine"]

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from restore.interfaces import parse
 from restore.resizing import imresize
 from restore_baselines.losses import PixelLoss
 from restore_baselines.luma import luma
 from restore_baselines.models import Bicubic, Srcnn
+from restore_baselines.options import SrcnnOptions
 
 
 @pytest.mark.parametrize(("middle", "weights"), [(1, 8_032), (3, 24_416), (5, 57_184)])
@@ -58,9 +60,9 @@ def test_srcnn_begins_close_to_bicubic_and_every_filter_answers(middle: Literal[
         assert share[1:].max() < 0.99
 
 
-def test_the_paper_initialisation_has_its_deviation() -> None:
+def test_the_paper_initialization_has_its_deviation() -> None:
     torch.manual_seed(0)
-    weights = Srcnn(4, paper_initialisation=True).map.weight
+    weights = Srcnn(4, paper_initialization=True).map.weight
     assert weights.std().item() == pytest.approx(0.001, rel=0.02)
 
 
@@ -82,3 +84,7 @@ def test_a_loss_on_luma_does_not_see_chroma() -> None:
     shift = torch.tensor([0.114, 0.0, -0.299], dtype=torch.float64).view(1, 3, 1, 1)
     assert PixelLoss(2, on_luma=True)(target + shift, target).item() < 1e-20
     assert PixelLoss(2)(target + shift, target).item() > 0.01
+
+
+def test_weights_with_the_older_spelling_of_an_option_load() -> None:
+    assert parse(SrcnnOptions, {"initialisation": "paper"}, "model 'srcnn'").initialization == "paper"

@@ -1,4 +1,4 @@
-"""Of what can change a result."""
+"""Versions of the libraries that can affect results."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ __all__ = ["versions"]
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Of Python, of this distribution, and of `packages`, which are installed."""
+    """Versions of Python, of this distribution, of the libraries it computes with, and of `packages`.
+
+        >>> sorted(versions("pydantic"))
+        ['numpy', 'pillow', 'pydantic', 'python', 'restorekit', 'torch']
+
+    Raises:
+        PackageNotFoundError: one of `packages` is not installed.
+    """
     names = ("restorekit", "torch", "numpy", "pillow", *packages)
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}

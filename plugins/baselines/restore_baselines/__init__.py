@@ -1,1 +1,1 @@
-"""What every comparison needs: bicubic, SRCNN, pixel losses, PSNR and SSIM as plugins of `restore`."""
+"""The baselines of comparisons: bicubic, SRCNN, pixel losses, PSNR, SSIM, LPIPS and DISTS."""

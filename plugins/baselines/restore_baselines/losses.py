@@ -12,11 +12,15 @@ __all__ = ["PixelLoss", "build_l1", "build_mse"]
 
 
 class PixelLoss(nn.Module):
-    """Mean absolute (power 1) or mean squared (power 2) difference over all entries.
+    """Mean absolute or mean squared difference over all values.
 
     Args:
-        power: 1 or 2.
-        on_luma: compare luma instead of RGB.
+        power: 1 for the absolute, 2 for the squared difference.
+        on_luma: compare BT.601 luma instead of RGB.
+
+        >>> import torch
+        >>> PixelLoss(2)(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.5)).item()
+        0.25
     """
 
     def __init__(self, power: int, *, on_luma: bool = False) -> None:

@@ -37,7 +37,7 @@ def build_ssim(scale: int, options: Options) -> Metric:  # noqa: ARG001
 
 
 def luma_protocol(scale: int, options: Options) -> str:  # noqa: ARG001
-    """What the two have in common."""
+    """The protocol of PSNR and SSIM."""
     return f"8-bit result, BT.601 luma 16-235 rounded to 8 bits (a gray file is its own), {scale} px shaved"
 
 
@@ -51,7 +51,7 @@ def build_degradation(scale: int, options: BicubicDegradationOptions) -> Degrade
 
 
 def degradation_protocol(scale: int, options: BicubicDegradationOptions) -> str:
-    """Which MATLAB, and the scale."""
+    """The release of MATLAB, and the scale."""
     return f"MATLAB bicubic 1/{scale}, {options.release} release"
 
 

@@ -15,11 +15,11 @@ __all__ = ["Bicubic", "Srcnn", "build_bicubic", "build_srcnn", "halo_bicubic", "
 
 
 _SHARE = 0.1
-"""Of the last layer's start that is kept beside the luma that passes through."""
+"""Factor of the last layer's initial weights, except for the filter that passes the luma through."""
 
 
 class Bicubic(nn.Module):
-    """Bicubic enlargement with a = -0.5, as MATLAB's `imresize`. Nothing to learn."""
+    """Bicubic enlargement with a = -0.5, as in MATLAB's `imresize`. It has no parameters."""
 
     def __init__(self, scale: int) -> None:
         super().__init__()
@@ -34,16 +34,16 @@ class Bicubic(nn.Module):
 class Srcnn(nn.Module):
     """Three convolutions on the luma of the bicubic enlargement; chroma stays bicubic.
 
-    9-1-5, 9-3-5 and 9-5-5 have 8,032, 24,416 and 57,184 weights, biases not counted. Edges are repeated
-    outwards where the paper's network shrinks the image.
+    9-1-5, 9-3-5 and 9-5-5 have 8,032, 24,416 and 57,184 weights, biases not counted. Edges are replicated,
+    where the paper's network shrinks the image.
 
     Args:
         scale: any integer >= 1.
-        middle: side of the second layer's filters.
-        paper_initialisation: N(0, 0.001) instead of a start that hands the luma on.
+        middle: side of the second layer's filters in pixels.
+        paper_initialization: N(0, 0.001) instead of weights that pass the luma through.
     """
 
-    def __init__(self, scale: int, middle: int = 5, *, paper_initialisation: bool = False) -> None:
+    def __init__(self, scale: int, middle: int = 5, *, paper_initialization: bool = False) -> None:
         super().__init__()
         self.scale = scale
         self.extract = nn.Conv2d(1, 64, 9, padding=4, padding_mode="replicate")
@@ -53,12 +53,12 @@ class Srcnn(nn.Module):
             nn.init.normal_(layer.weight, std=0.001)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-        if not paper_initialisation:
+        if not paper_initialization:
             self._begin_as_bicubic()
 
     @torch.no_grad()
     def _begin_as_bicubic(self) -> None:
-        """Let the first filter of each layer hand the luma on, and the others look at differences."""
+        """Initialize the first filter of each layer to the identity, and the others to differences."""
         for layer in (self.extract, self.map, self.reconstruct):
             _vary(layer)
         self.reconstruct.weight.mul_(_SHARE)
@@ -75,7 +75,7 @@ class Srcnn(nn.Module):
         before = luma(bicubic)
         x = F.relu(self.extract(before.to(self.extract.weight.dtype)))
         x = F.relu(self.map(x))
-        # The whole luma passes through this layer: in half precision it would be coarser than 8 bits.
+        # The luma passes through this layer: in half precision it would be coarser than 8 bits.
         with torch.autocast(x.device.type, enabled=False):
             after: Tensor = self.reconstruct(x.to(self.reconstruct.weight.dtype)).to(before.dtype)
         # Adding one difference to R, G and B changes the luma by it and leaves the chroma.
@@ -83,29 +83,29 @@ class Srcnn(nn.Module):
 
 
 def _vary(layer: nn.Conv2d) -> None:
-    """Filters of sum zero.
+    """Initialize filters with a sum of zero.
 
-    Photographs are all but constant within a filter's reach. A filter of another sum answers to everything
-    or, behind the ReLU, to nothing, and then never learns: of Kaiming's start two thirds of the second layer
-    stay dead.
+    Photos are almost constant within a filter's support. A filter with another sum responds everywhere or,
+    after the ReLU, nowhere, and then gets no gradient: with Kaiming's initialization, two thirds of the
+    second layer stay dead.
     """
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     layer.weight.sub_(layer.weight.mean((1, 2, 3), keepdim=True))
 
 
 def build_bicubic(scale: int, options: Options) -> nn.Module:  # noqa: ARG001
-    """Bicubic enlargement has no options."""
+    """Bicubic enlargement, which has no options."""
     return Bicubic(scale)
 
 
 def halo_bicubic(scale: int, options: Options) -> int:  # noqa: ARG001
-    """Two input pixels, or none at scale 1."""
+    """Radius of the cubic kernel: two input pixels, or none at scale 1."""
     return cubic_reach(scale)
 
 
 def build_srcnn(scale: int, options: SrcnnOptions) -> nn.Module:
     """SRCNN 9-N-5 for one scale."""
-    return Srcnn(scale, options.middle, paper_initialisation=options.initialisation == "paper")
+    return Srcnn(scale, options.middle, paper_initialization=options.initialization == "paper")
 
 
 def halo_srcnn(scale: int, options: SrcnnOptions) -> int:
@@ -119,7 +119,7 @@ def halo_srcnn(scale: int, options: SrcnnOptions) -> int:
 
 
 def _cubic_taps(pixel: int, radius: int, scale: int) -> tuple[int, int]:
-    """First and last input pixel with a weight for the enlarged pixels `radius` around `pixel`."""
+    """First and last input pixel with a nonzero weight for the enlarged pixels within `radius` of `pixel`."""
     taps = []
     for enlarged in range(pixel - radius, pixel + radius + 1):
         twice = 2 * enlarged + 1 - scale  # position on the input grid, in 1/(2*scale) pixels

@@ -1,10 +1,10 @@
-"""What can be changed about the entries of this plugin. Free of torch, so that it can be listed."""
+"""The options of this plugin's entries. Imports no torch, so that they can be listed without it."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from restore.interfaces import Options
 
@@ -12,33 +12,33 @@ __all__ = ["BicubicDegradationOptions", "LpipsOptions", "PixelOptions", "SrcnnOp
 
 
 class SrcnnOptions(Options):
-    """Size and initialisation of SRCNN; the defaults are the largest network of the paper, 9-5-5."""
+    """Size and initialization of SRCNN; the default is the largest network of the paper, 9-5-5."""
 
     middle: Literal[1, 3, 5] = Field(5, description="side of the second layer's filters in pixels: 9-N-5")
-    initialisation: Literal["identity", "paper"] = Field(
+    initialization: Literal["identity", "paper"] = Field(
         "identity",
-        description="'identity' begins close to bicubic; 'paper' is N(0, 0.001), which needs 1e8 updates to "
-        "leave the start",
+        validation_alias=AliasChoices("initialization", "initialisation"),  # the name in older weights
+        description="'identity' starts close to bicubic; 'paper' is N(0, 0.001), which converges very slowly",
     )
 
 
 class PixelOptions(Options):
-    """On what a pixel loss is measured."""
+    """The values that a pixel loss compares."""
 
-    luma: bool = Field(False, description="compare BT.601 luma only, as SRCNN was trained")
+    luma: bool = Field(False, description="compare BT.601 luma only, as for SRCNN")
 
 
 class BicubicDegradationOptions(Options):
-    """Which MATLAB."""
+    """The variant of MATLAB's bicubic."""
 
     release: Literal["current", "older"] = Field(
-        "current", description="'older' repeats the edge pixels and rounds after each of the two passes"
+        "current", description="'older' replicates edge pixels and rounds after each of the two passes"
     )
 
 
 class LpipsOptions(Options):
-    """With which network LPIPS looks."""
+    """The network of LPIPS."""
 
     net: Literal["alex", "vgg", "squeeze"] = Field(
-        "alex", description="'alex' is what its authors measure with, 'vgg' what many papers report"
+        "alex", description="'alex' is the authors' choice for measuring; many papers report 'vgg'"
     )

@@ -1,4 +1,4 @@
-"""LPIPS and DISTS by torchmetrics, whose networks torchvision downloads on first use."""
+"""LPIPS and DISTS from torchmetrics, whose networks torchvision downloads on first use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["build_dists", "build_lpips", "dists_protocol", "lpips_protocol"]
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 _LEAST = {"alex": 31, "vgg": 16, "squeeze": 17, "dists": 1}
-"""Pixels along a side of which pooling leaves one."""
+"""Smallest side in pixels for which pooling leaves one."""
 
 
 def build_lpips(scale: int, options: LpipsOptions) -> Metric:  # noqa: ARG001
@@ -43,12 +43,12 @@ def build_dists(scale: int, options: Options) -> Metric:  # noqa: ARG001
 
 
 def lpips_protocol(scale: int, options: LpipsOptions) -> str:  # noqa: ARG001
-    """The network, and what it is given."""
+    """The network and its input."""
     return f"8-bit result, RGB, whole image; LPIPS 0.1 with {options.net}, {_library()}"
 
 
 def dists_protocol(scale: int, options: Options) -> str:  # noqa: ARG001
-    """What it is given."""
+    """The network and its input."""
     return f"8-bit result, RGB, whole image at its own size; DISTS with VGG-16, {_library()}"
 
 
@@ -60,7 +60,9 @@ def _metric(name: str, distance: Distance, least: int) -> Metric:
     def measure(restored: Tensor, target: Tensor, *, gray: bool) -> float:  # noqa: ARG001
         if min(target.shape[-2:]) < least:
             size = f"{target.shape[-1]}x{target.shape[-2]}"
-            raise UsageError(f"an image of {size} pixels is too small for {name}: it needs {least} each way")
+            raise UsageError(
+                f"an image of {size} pixels is too small for {name}, which needs {least}x{least}"
+            )
         with torch.inference_mode():
             return float(distance(quantize(restored.float()).clamp(0, 1), target.float()))
 
@@ -70,7 +72,7 @@ def _metric(name: str, distance: Distance, least: int) -> Metric:
 def _lpips(net: Literal["alex", "vgg", "squeeze"]) -> Distance:
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-    # Its network alone: the metric around it would keep every figure.
+    # The network only: the metric around it would keep every value.
     network = _loaded("LPIPS", lambda: LearnedPerceptualImagePatchSimilarity(net_type=net).net)
     return partial(network, normalize=True)
 
@@ -87,6 +89,7 @@ def _loaded(name: str, build: Callable[[], nn.Module]) -> nn.Module:
     except (OSError, RuntimeError) as error:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise WeightsError(
-            f"cannot load the network of {name}: {first_line(error)}; torchvision downloads it on first use, "
-            f"so be online then, or put its file into '{folder}' (TORCH_HOME names another place)"
+            f"cannot load the network of {name}: {first_line(error)}",
+            hint=f"go online, because torchvision downloads it on first use, or put its file into '{folder}' "
+            f"(TORCH_HOME selects another folder)",
         ) from error

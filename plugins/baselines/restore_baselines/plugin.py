@@ -1,4 +1,4 @@
-"""Entry point of the plugin: what it brings, and nothing that needs torch before it is built."""
+"""Entry point of the plugin: its entries, without importing torch."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _SRCNN_X4 = Weights(
     scale=4,
     source=Path(__file__).parent / "weights" / "srcnn_mse_x4.safetensors",
     sha256="a8a0c0d5c9a1228503150a8186ed433d9ff18dc6b3bcf3578993df8d764f3fdc",
-    license="Apache-2.0; trained on research data sets, see the model card beside the file",
-    trained="1,265 photographs, 6,000 steps of MSE on luma, batches of 6 patches of 160x160 pixels",
+    license="Apache-2.0; trained on research data sets, see the model card",
+    trained="1,265 photos, 6,000 steps of MSE on luma, batches of 6 patches of 160x160 pixels",
     metrics={"Set5 PSNR (dB)": 30.66, "Set14 PSNR (dB)": 27.61},
 )
 
@@ -68,7 +68,7 @@ def restore_losses() -> list[LossSpec]:
 
 @hookimpl
 def restore_objectives() -> list[ObjectiveSpec]:
-    """SRCNN's."""
+    """The objective of SRCNN."""
     return [
         ObjectiveSpec(
             "srcnn",
@@ -106,11 +106,11 @@ def restore_metrics() -> list[MetricSpec]:
 
 @hookimpl
 def restore_degradations() -> list[DegradationSpec]:
-    """MATLAB's bicubic reduction, and Pillow's Lanczos."""
+    """MATLAB's bicubic downscaling, and Pillow's Lanczos."""
     return [
         DegradationSpec(
             "bicubic",
-            "Bicubic reduction, as MATLAB's imresize",
+            "Bicubic downscaling, as MATLAB's imresize",
             build=lazy("restore_baselines.measures:build_degradation"),
             protocol=lazy("restore_baselines.measures:degradation_protocol"),
             options=BicubicDegradationOptions,
@@ -118,7 +118,7 @@ def restore_degradations() -> list[DegradationSpec]:
         ),
         DegradationSpec(
             "lanczos",
-            "Lanczos reduction, as Pillow's on 8-bit images",
+            "Lanczos downscaling, as Pillow's on 8-bit images",
             build=lazy("restore_baselines.measures:build_lanczos"),
             protocol=lazy("restore_baselines.measures:lanczos_protocol"),
         ),

@@ -40,7 +40,7 @@ def _root(
 ) -> None:
     from restore.cli import console
 
-    console.state.debug = debug
+    console.debug = debug
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
     except Exception as error:  # nobody is shown a bare traceback
         from restore.cli import console
 
-        if console.state.debug:
+        if console.debug:
             raise
         console.error(error)
         sys.exit(exit_code(error))

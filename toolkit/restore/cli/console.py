@@ -6,7 +6,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from restore.cli.errors import in_options, sentence
@@ -18,15 +17,11 @@ if TYPE_CHECKING:
     from restore.inference import Restorer
     from restore.registry import Registry
 
-__all__ = ["emit", "error", "message", "progress", "state", "task", "tell_notes", "tell_problems"]
+__all__ = ["emit", "error", "message", "progress", "task", "tell_notes", "tell_problems"]
 
 
-@dataclass
-class _State:
-    debug: bool = False
-
-
-state = _State()
+debug = False
+"""Whether errors are printed with a traceback; set by ``--debug``."""
 
 
 def message(text: str) -> None:
@@ -43,7 +38,7 @@ def error(problem: str | Exception, cause: Exception | None = None) -> None:
         cause: the error that `problem` describes.
     """
     cause = problem if isinstance(problem, Exception) else cause
-    if cause is not None and state.debug:
+    if cause is not None and debug:
         sys.stderr.write("".join(traceback.format_exception(cause)))
     message(f"error: {sentence(problem) if isinstance(problem, Exception) else problem}")
 
