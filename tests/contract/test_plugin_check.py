@@ -122,7 +122,7 @@ class Documented(Options):
 def test_options_without_a_description_or_default_are_reported() -> None:
     checks = plugin_checks("p", registered([replace(MODEL, options=Demanding)]))
     found = problems(checks)
-    assert "nobody can know what these mean: size, speed" in found["model m: options are documented"]
+    assert "these have no description: size, speed" in found["model m: options are documented"]
     assert "give a default to size" in found["model m: options have defaults"]
     assert "ended by ValidationError" in found["model m: can be checked"]
     assert problems(options_checks(replace(MODEL, options=Documented))) == {}
@@ -152,7 +152,7 @@ def test_complete_weights_pass(weights: Weights) -> None:
         ({"license": " "}, "weights are licensed", "the license is empty"),
         ({"trained": ""}, "weights are licensed", "`trained` is empty"),
         ({"sha256": "0" * 64}, "weights are hashed", "not " + "0" * 64),
-        ({"sha256": "abc"}, "weights are hashed", "give the 64 digits"),
+        ({"sha256": "abc"}, "weights are hashed", "set it to the 64 digits"),
         ({"source": Path("gone.safetensors")}, "weights are hashed", "is it in the wheel?"),
         ({"source": "http://a.b/c", "sha256": "0" * 64}, "weights are hashed", "neither a file nor an https"),
     ],
@@ -183,7 +183,7 @@ def test_a_network_that_branches_on_the_image_size_is_not_exportable() -> None:
             return super().forward(image if image.shape[-1] % 2 else image * 1)
 
     found = problems(plugin_checks("p", registered([replace(MODEL, build=lambda s, o: Decides())])))
-    assert "cannot become a graph for images of any size" in found["m 2x: traced equals plain"]
+    assert "cannot be exported as a graph for images of any size" in found["m 2x: traced equals plain"]
 
 
 def test_a_broken_plugin_fails_with_the_reason() -> None:

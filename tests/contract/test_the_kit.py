@@ -131,7 +131,9 @@ def test_a_wrong_output_size_is_reported_with_the_right_one() -> None:
         check()
 
 
-@pytest.mark.parametrize(("halo", "problem"), [(0, "tiles would show"), (2, "larger than needed")])
+@pytest.mark.parametrize(
+    ("halo", "problem"), [(0, "the borders of tiles would be visible"), (2, "larger than needed")]
+)
 def test_a_halo_that_is_too_small_or_too_large_is_detected(halo: int, problem: str) -> None:
     check = next(c for c in model_checks(model(Conv, halo), scale=2) if c.name.endswith("halo is exact"))
     with pytest.raises(ContractError, match=problem):

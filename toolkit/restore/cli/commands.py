@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "blend": ("restore.cli.blend:blend", "Average weights of one network."),
     "export": ("restore.cli.export:export", "Export a model as a graph for other programs."),
     "list": ("restore.cli.show:list_entries", "List models, losses, metrics and all other entries."),
-    "info": ("restore.cli.show:info", "Show one entry: options, scales, weights, source."),
+    "info": ("restore.cli.show:info", "Show one entry, or how an image file is degraded."),
     "doctor": ("restore.cli.doctor:doctor", "Show versions, devices, plugins, caches and any problems."),
     "plugin": ("restore.cli.plugin:app", "Create or check a plugin."),
 }

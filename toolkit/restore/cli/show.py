@@ -17,10 +17,7 @@ from restore.report import plain_table
 __all__ = ["info", "list_entries"]
 
 
-def list_entries(
-    *,
-    json: options.Json = False,
-) -> None:
+def list_entries(*, json: options.Json = False) -> None:
     """List models, losses, metrics and all other entries."""
     registry = discover()
     if json:
@@ -50,14 +47,16 @@ def info(
     registry = discover()
     console.tell_problems(registry)
     picture = Path(name)
-    name = name.partition(":")[0]  # NAME:WEIGHTS is what the other commands take
+    name = name.partition(":")[0]  # other commands take NAME:WEIGHTS
     found = [kind for kind in KINDS if name in registry.catalog(kind)]
     if not found and picture.is_file():
         _show_picture(picture, json=json)
         return
     if not found:
         known = sorted({entry for kind in KINDS for entry in registry.catalog(kind)})
-        raise UnknownNameError(f"there is no entry '{name}'.{nearest(name, known)} See 'restore list'")
+        raise UnknownNameError(
+            f"there is no entry '{escaped(name)}'.{nearest(name, known)} See 'restore list'"
+        )
     details = [_detail(registry, kind, name) for kind in found]
     if json:
         for detail in details:
@@ -154,7 +153,7 @@ def _options(schema: type[Options]) -> dict[str, Any]:
 
 
 def _recipe(registry: Registry, entry: ObjectiveSpec) -> dict[str, Any]:
-    """Terms and adversary with all options that they run with."""
+    """The terms and the adversary of an objective, with all of their options."""
     adversary = entry.adversary
     return {
         "terms": [
@@ -177,7 +176,7 @@ def _recipe(registry: Registry, entry: ObjectiveSpec) -> dict[str, Any]:
 
 
 def _resolved(catalog: Catalog[Any], name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """`given` options with the defaults of the rest; only the given ones where the entry is missing."""
+    """The given options and the defaults of the others; only the given ones if the entry is missing."""
     if name not in catalog:
         return dict(given)
     options: Options = catalog[name].options.model_validate(dict(given))
@@ -189,7 +188,7 @@ def _gate(gate: Gate) -> dict[str, Any]:
 
 
 def _text(detail: dict[str, Any]) -> str:
-    """The same for people: a heading, then key and value, lists indented."""
+    """Details as text: a heading, then keys and values, nested ones indented."""
     owner = f"{detail['plugin']} ({detail['distribution']} {detail['version']})"
     lines = [f"{detail['kind']} {detail['name']}: {detail['summary']}", f"  plugin: {owner}"]
     for key, value in detail.items():

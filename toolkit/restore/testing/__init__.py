@@ -1,6 +1,6 @@
-"""The contract as checks that a plugin's author runs over their own entries.
+"""The contract as checks, which plugin authors run on their own entries.
 
-``restore plugin check NAME`` runs them all over an installed plugin. With pytest, in the plugin's own tests::
+``restore plugin check NAME`` runs all checks of an installed plugin. With pytest, in the plugin's own tests::
 
     from restore.registry import discover
     from restore.testing import plugin_checks
@@ -9,7 +9,7 @@
     def test_contract(check):
         check()
 
-or entry by entry, with other options than the defaults: ``model_checks(spec, scale=4, options=...)``.
+or for one entry, with options other than the defaults: ``model_checks(spec, scale=4, options=...)``.
 
 A check raises `ContractError`, which says what was expected, what was found and what to do.
 """

@@ -1,4 +1,4 @@
-"""What a check is, and the images that it uses."""
+"""Checks, their results, and the images that they use."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ __all__ = ["Check", "ContractError", "Finding", "check", "examine", "expect", "s
 
 
 class ContractError(AssertionError):
-    """An entry does not keep the contract."""
+    """An entry violates the contract."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One claim about one entry: call it to see whether it holds."""
+    """A claim about an entry. Call it to test the claim."""
 
     name: str
     run: Callable[[], None]
 
     def __call__(self) -> None:
-        """Raises `ContractError` when the claim does not hold."""
+        """Test the claim.
+
+        Raises:
+            ContractError: the claim is false.
+        """
         self.run()
 
     def __str__(self) -> str:
@@ -34,33 +38,39 @@ class Check:
 
 
 def check(subject: str, claim: Callable[..., None], *arguments: object) -> Check:
-    """A check of `claim`, whose name is the claim, called with `arguments`."""
+    """Return the check that calls `claim` with `arguments`; its name is that of the function, in words."""
     name = claim.__name__.strip("_").replace("_", " ")
     return Check(f"{subject}: {name}", partial(claim, *arguments))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found."""
+    """The result of a check."""
 
     check: Check
     problem: str = ""
-    """What does not hold and what to do; empty when all is well."""
+    """What is wrong and what to do; empty if the check passed."""
 
     @property
     def holds(self) -> bool:
-        """Whether the claim does."""
+        """Whether the claim is true."""
         return not self.problem
 
 
 def examine(checks: Iterable[Check]) -> Iterator[Finding]:
-    """Run all checks: one that fails or crashes hides none of the others."""
+    """Run all checks, also after one of them fails or crashes.
+
+    >>> def image_is_square() -> None:
+    ...     expect(False, "it is not square")
+    >>> [finding.problem for finding in examine([check("picture", image_is_square)])]
+    ['it is not square']
+    """
     for each in checks:
         try:
             each()
         except ContractError as error:
             yield Finding(each, str(error))
-        # An entry can raise anything at all while it is checked, sys.exit() included; the others go on.
+        # An entry can raise anything while it is checked, or call sys.exit(); the other checks still run.
         except (Exception, SystemExit) as error:
             reason = first_line(error) if isinstance(error, Exception) else str(error)
             yield Finding(each, f"the check was ended by {type(error).__name__}: {reason}")
@@ -69,16 +79,16 @@ def examine(checks: Iterable[Check]) -> Iterator[Finding]:
 
 
 def expect(condition: object, problem: str) -> None:
-    """Go on if `condition` holds.
+    """Raise unless `condition` is true.
 
     Raises:
-        ContractError: it does not; says `problem`.
+        ContractError: with `problem` as its message.
     """
     if not condition:
         raise ContractError(problem)
 
 
 def sample(height: int, width: int, batch: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Repeatable images of noise, ``(batch, 3, height, width)`` in [0, 1)."""
+    """Reproducible noise images ``(batch, 3, height, width)`` in [0, 1)."""
     generator = torch.Generator().manual_seed(height * 1000 + width)
     return torch.rand(batch, 3, height, width, generator=generator, dtype=torch.float64).to(dtype)

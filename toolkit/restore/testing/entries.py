@@ -1,4 +1,4 @@
-"""What every entry owes to those who use it: documented options, weights that say what they are."""
+"""Checks of options and weights, which all kinds of entries share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["options_checks", "weights_checks"]
 
 
 def options_checks(spec: Any) -> list[Check]:
-    """The claims about the options of an entry; none for an entry without options."""
+    """Return the checks of an entry's options; none for an entry without options."""
     schema = getattr(spec, "options", None)
     if not (isinstance(schema, type) and issubclass(schema, Options)) or schema is Options:
         return []
@@ -28,11 +28,11 @@ def options_checks(spec: Any) -> list[Check]:
 
 
 def weights_checks(spec: ModelSpec, registry: Registry) -> list[Check]:
-    """The claims about each set of weights that a model comes with; nothing is downloaded.
+    """Return the checks of a model's pretrained weights. Nothing is downloaded.
 
     Args:
         spec: the model.
-        registry: that holds it.
+        registry: a registry with the model.
     """
     return [
         check(f"weights {spec.name}:{weights.name} {weights.scale}x", claim, spec, weights, registry)
@@ -45,14 +45,14 @@ def _options_are_documented(schema: type[Options]) -> None:
     silent = [name for name, field in schema.model_fields.items() if not (field.description or "").strip()]
     expect(
         not silent,
-        f"nobody can know what these mean: {', '.join(silent)}; write each as "
+        f"these have no description: {', '.join(silent)}; write each as "
         f'Field(DEFAULT, description="what it is, with its unit")',
     )
 
 
 def _options_have_defaults(schema: type[Options]) -> None:
     demanding = [name for name, field in schema.model_fields.items() if field.is_required()]
-    expect(not demanding, f"give a default to {', '.join(demanding)}: an entry has to work as it is")
+    expect(not demanding, f"give a default to {', '.join(demanding)}: an entry has to work without options")
 
 
 def _weights_are_licensed(spec: ModelSpec, weights: Weights, registry: Registry) -> None:  # noqa: ARG001
@@ -63,7 +63,7 @@ def _weights_are_licensed(spec: ModelSpec, weights: Weights, registry: Registry)
 def _weights_are_hashed(spec: ModelSpec, weights: Weights, registry: Registry) -> None:  # noqa: ARG001
     expect(
         re.fullmatch(r"[0-9a-f]{64}", weights.sha256),
-        f"sha256 is {weights.sha256!r}: give the 64 digits that 'sha256sum FILE' prints",
+        f"sha256 is {weights.sha256!r}: set it to the 64 digits that 'sha256sum FILE' prints",
     )
     if isinstance(weights.source, Path):
         expect(weights.source.is_file(), f"there is no file '{weights.source}': is it in the wheel?")

@@ -1,4 +1,4 @@
-"""The contract of a model."""
+"""Checks of models."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from restore.tiling import map_tiles
 __all__ = ["measured_halo", "model_checks", "opened_checks"]
 
 SIZES = ((1, 1), (1, 7), (7, 1), (33, 47))
-"""Heights and widths that a model has to accept, the awkward ones first."""
+"""Heights and widths that a model has to accept, the smallest first."""
 
 
 def model_checks(spec: ModelSpec, *, scale: int, options: Options | None = None) -> list[Check]:
-    """The claims about a model at one scale.
+    """Return the checks of a model at one scale.
 
     Args:
         spec: the entry.
-        scale: one that it supports.
-        options: of the model; its defaults when left out.
+        scale: a scale that it supports.
+        options: options of the model instead of the defaults.
     """
     chosen = spec.options() if options is None else options
     claims = (
@@ -47,15 +47,15 @@ def model_checks(spec: ModelSpec, *, scale: int, options: Options | None = None)
 
 
 def opened_checks(spec: ModelSpec, file: Path) -> list[Check]:
-    """The claims about a model that `ModelSpec.open` reads from `file`.
+    """Return the checks of a model that `ModelSpec.open` reads from `file`.
 
-    They are those of a model that it needs to restore images.
+    They are those that inference relies on.
 
     Raises:
         RestoreError: the file cannot be opened.
     """
     if spec.open is None:
-        raise UsageError(f"model '{spec.name}' is not read from files of others: use model_checks")
+        raise UsageError(f"model '{spec.name}' does not open files", hint="use model_checks")
     reader = spec.open
     opened = reader(file)
     fixed = ModelSpec(
@@ -78,11 +78,14 @@ def opened_checks(spec: ModelSpec, file: Path) -> list[Check]:
 
 
 def measured_halo(module: nn.Module, scale: int, size: int) -> int:
-    """How far, in input pixels, an input is from an output pixel that it influences.
+    """Measure the halo: the radius of the receptive field in input pixels.
 
-    Measured by gradients in float64 on positive weights, where nothing cancels and no unit is dead, for
-    the output pixels that lie in the middle pixel of an input of `size` x `size`. The weights of `module`
-    are overwritten.
+    The gradients of the output pixels inside the middle pixel of a `size` x `size` input are computed in
+    float64 with positive weights, so that nothing cancels and no unit is dead. The weights of `module` are
+    overwritten.
+
+        >>> measured_halo(nn.Conv2d(3, 3, 5, padding=2), scale=1, size=11)
+        2
     """
     _make_positive(module)
     image = (0.6 + 0.3 * sample(size, size, dtype=torch.float64)).requires_grad_()
@@ -178,7 +181,7 @@ def _saves_and_loads(spec: ModelSpec, scale: int, options: Options) -> None:
         again.load_state_dict(load_file(file))
         expect(
             torch.equal(module(image), again(image)),
-            "the model differs after saving and loading: keep all that matters in parameters and buffers",
+            "the model differs after saving and loading: keep its state in parameters and buffers",
         )
 
 
@@ -189,12 +192,12 @@ def _halo_is_exact(spec: ModelSpec, scale: int, options: Options) -> None:
     measured = measured_halo(_build(spec, scale, options), scale, 2 * declared + 7)
     expect(
         measured <= declared,
-        f"an output depends on an input at least {measured} pixels away, but the halo says {declared}: "
-        "tiles would show",
+        f"an output depends on an input at least {measured} pixels away, but the halo is {declared}: "
+        "the borders of tiles would be visible",
     )
     expect(
         measured == declared,
-        f"no output depends on an input farther than {measured} pixels, but the halo says "
+        f"no output depends on an input farther than {measured} pixels, but the halo is "
         f"{declared}: tiles would be larger than needed",
     )
 
@@ -214,7 +217,7 @@ def _tiles_equal_the_whole(spec: ModelSpec, scale: int, options: Options) -> Non
     expect(
         difference <= limit,
         f"tiles differ from the whole image by {difference:.2g}: the halo is too small, or the model "
-        "looks at the whole image (declare a halo of None)",
+        "depends on the whole image (return a halo of None)",
     )
 
 
@@ -243,7 +246,7 @@ def _fused_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
             restored = fuse(module.float(), dtype).eval()(sample(9, 11))
         expect(
             restored.dtype == torch.float32,
-            f"the network fused in {dtype} gave {restored.dtype}: take and give float32",
+            f"the network fused in {dtype} returned {restored.dtype}: accept and return float32",
         )
 
 
@@ -254,10 +257,10 @@ def _traced_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
     image = sample(13, 17, batch=2, dtype=torch.float64)
     try:
         traced = torch.export.export(network, (image,), dynamic_shapes=(sizes,)).module()
-    except Exception as error:  # whatever a network can raise, behind layers of the exporter's own
+    except Exception as error:  # the exporter wraps whatever the network raises
         raise ContractError(
-            f"the network cannot become a graph for images of any size, which 'restore export' and other "
-            f"engines need: do not decide by sizes or values in forward ({_cause(error)})"
+            f"the network cannot be exported as a graph for images of any size, which 'restore export' and "
+            f"other engines need: do not branch on sizes or values in forward ({_cause(error)})"
         ) from error
     for height, width in ((2, 7), (33, 47)):
         image = sample(height, width, batch=2, dtype=torch.float64)
@@ -267,7 +270,7 @@ def _traced_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
         expect(
             difference <= 1e-10 * max(1.0, plain.abs().max().item()),
             f"the network as a graph differs by {difference:.2g} from the plain one in float64, on an "
-            f"input of {height}x{width}: do not decide by the size while it is traced",
+            f"input of {height}x{width}: do not branch on the size while it is traced",
         )
 
 
@@ -278,7 +281,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _make_positive(module: nn.Module) -> None:
-    """Float64 with positive weights that keep signals of ordinary size."""
+    """Convert to float64, with positive weights that preserve the scale of activations."""
     module.double()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Everything that a plugin owes, over all that it brings."""
+"""All checks of a plugin and its entries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from restore.testing.objectives import discriminator_checks, loss_checks, object
 __all__ = ["plugin_checks"]
 
 _WITH_TORCH = 77
-"""An exit code that Python itself has no use for."""
+"""An exit code that Python does not use itself."""
 
 
 def plugin_checks(
@@ -30,18 +30,17 @@ def plugin_checks(
     scale: int | None = None,
     options: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> list[Check]:
-    """All claims about an installed plugin and its entries.
+    """Return all checks of an installed plugin and its entries.
 
     Args:
-        name: of the plugin, which is that of its entry point.
+        name: the name of the plugin, which is that of its entry point.
         registry: from `restore.registry.discover`.
-        scale: the only one to check of models, degradations and metrics; left out, all that a model declares,
-            or 1 to 4.
+        scale: the only scale to check; by default all that a model supports, or 1 to 4.
         options: entry -> option -> value, instead of the defaults. Of entries of several kinds with one name,
             each gets the options that it has.
 
     Returns:
-        Checks to be called. An entry whose checks cannot be made is one check that says why.
+        The checks. An entry whose checks cannot be created has one check that fails with the reason.
 
     Raises:
         OptionsError: an entry has no such option, or the value is wrong.
@@ -93,8 +92,8 @@ def _imports_no_torch(name: str, registry: Registry) -> None:
             done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
             expect(
                 done.returncode != _WITH_TORCH,
-                f"importing {module.__name__} imports torch too, and 'restore list' waits for it: name what "
-                f'builds with lazy("module:function")',
+                f"importing {module.__name__} imports torch too, which slows down 'restore list': refer to "
+                f'functions that need it by lazy("module:function")',
             )
             reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
             told = f"{module.__name__} cannot be imported by a new process: {reason[0]}"
@@ -122,7 +121,7 @@ def _of_entry(kind: str, spec: Any, registry: Registry, scale: int | None) -> It
 
 
 def _of_model(spec: ModelSpec, scale: int | None) -> Iterator[Check]:
-    """Nothing for a model that is only read from files: `opened_checks` takes one."""
+    """Nothing for a model that is read from files, which `opened_checks` is for."""
     if spec.open is None:
         for factor in spec.scales or (1, 2, 3, 4):
             if scale in (None, factor):
