@@ -28,7 +28,7 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """Predicts a residual and adds it to the input, upscaled with nearest-neighbor interpolation.
+    """Adds a residual to nearest-neighbor upscaling.
 
     Args:
         scale: any integer >= 1.
