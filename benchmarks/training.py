@@ -38,10 +38,10 @@ from restore.inference import choose_device, choose_precision
 from restore.registry import Registry, discover
 from restore.report import plain_table
 from restore.training import Monitor, loop, train
-from restore.training.adversarial import Opponent
-from restore.training.loop import update
+from restore.training.adversarial import AdversarialTrainer, NoAdversary
+from restore.training.loop import train_step
 from restore.training.session import Session
-from restore.training.setup import Plan, make_plan
+from restore.training.setup import TrainingSetup, set_up
 
 PHASES = {
     "generator": "forward and backward pass, and its update",
@@ -75,9 +75,9 @@ class Case:
         """Measured in one run."""
         return (self.config.steps - self.warmup) * self.config.batch_size
 
-    def plan(self) -> Plan:
+    def setup(self) -> TrainingSetup:
         """The configuration with what its names mean."""
-        return make_plan(self.config, self.registry)
+        return set_up(self.config, self.registry)
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def measure_restore(case: Case) -> Speed:
 
 def measure_plain(case: Case, pairs: list[Pair]) -> float:
     """Images a second of a loop that does nothing but learn, from batches in memory."""
-    plan, device = case.plan(), case.device
-    network = plan.generator().to(device).to(memory_format=torch.channels_last)
+    setup, device = case.setup(), case.device
+    network = setup.generator().to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters(), lr=case.config.lr, betas=case.config.betas)
     begin_time = time.perf_counter()
     for step in range(case.config.steps):
@@ -161,32 +161,32 @@ class Phases:
         self.last = now
 
 
-class TimedOpponent:
-    """The opponent of a session, with a watch."""
+class TimedAdversary:
+    """The adversarial trainer of a session, with a stopwatch."""
 
-    def __init__(self, opponent: Opponent, phases: Phases) -> None:
-        self.opponent = opponent
+    def __init__(self, adversary: AdversarialTrainer | NoAdversary, phases: Phases) -> None:
+        self.adversary = adversary
         self.phases = phases
 
     def term(self, restored: Tensor) -> dict[str, Tensor]:
-        """As the opponent's own."""
+        """As the trainer's own."""
         self.phases.lap("rest")
         seen = restored.view_as(restored)
         # It is the last term, so that its gradient is the first: when it arrives here, the losses begin.
         seen.register_hook(lambda _: self.phases.lap("discriminator"))  # type: ignore[no-untyped-call]
-        terms = self.opponent.term(seen)
+        terms = self.adversary.term(seen)
         self.phases.lap("discriminator")
         return terms
 
-    def learn(self, restored: Tensor, target: Tensor) -> dict[str, float]:
-        """As the opponent's own."""
+    def train_step(self, restored: Tensor, target: Tensor) -> dict[str, float]:
+        """As the trainer's own."""
         self.phases.lap("generator")  # whose gradient and update came before
-        figures = self.opponent.learn(restored, target)
+        values = self.adversary.train_step(restored, target)
         self.phases.lap("discriminator")
-        return figures
+        return values
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.opponent, name)
+        return getattr(self.adversary, name)
 
 
 def measure_phases(case: Case) -> dict[str, float]:
@@ -199,11 +199,11 @@ def measure_phases(case: Case) -> dict[str, float]:
         if session.step == case.warmup:
             phases.seconds.clear()
         phases.lap("between steps")
-        figures = update(session, *batch)
+        values = train_step(session, *batch)
         phases.lap("rest")
-        return figures
+        return values
 
-    train_with(case, Monitor(), "update", watched)
+    train_with(case, Monitor(), "train_step", watched)
     steps = case.config.steps - case.warmup
     return {name: 1000 * phases.seconds[name] / steps for name in PHASES}
 
@@ -225,7 +225,7 @@ def _attach(phases: Phases, session: Session) -> None:
     session.generator.register_forward_hook(generator_done)
     session.objective.register_forward_pre_hook(lambda *_: phases.lap("rest"))
     session.objective.register_forward_hook(lambda *_: phases.lap("losses"))
-    session.opponent = TimedOpponent(session.opponent, phases)
+    session.adversary = TimedAdversary(session.adversary, phases)  # type: ignore[assignment] # same methods
 
 
 def on_device(pair: Pair, device: torch.device) -> Pair:
@@ -252,10 +252,10 @@ def in_own_process(images: Path) -> float:
     return float(done.stdout)
 
 
-def in_memory(plan: Plan, count: int = 8) -> list[Pair]:
+def in_memory(setup: TrainingSetup, count: int = 8) -> list[Pair]:
     """The first batches of a run."""
-    size = plan.config.batch_size
-    samples = [[plan.patches[size * batch + index] for index in range(size)] for batch in range(count)]
+    size = setup.config.batch_size
+    samples = [[setup.patches[size * batch + index] for index in range(size)] for batch in range(count)]
     return [
         (torch.stack([pair[0] for pair in batch]), torch.stack([pair[1] for pair in batch]))
         for batch in samples
@@ -295,11 +295,11 @@ def compare(
     case: Case, repeats: int, plain_loop: Callable[[], float], say: Callable[[str], None]
 ) -> Iterable[str]:
     """Both loops in turns, then the phases of a step: one table each."""
-    plan = case.plan()
-    config = plan.config
+    setup = case.setup()
+    config = setup.config
     yield (
         f"{config.model} {config.scale}x, objective {config.loss}, batch {config.batch_size}, targets of "
-        f"{plan.patches.patch}x{plan.patches.patch} pixels, {str(case.dtype).removeprefix('torch.')} on "
+        f"{setup.patches.patch}x{setup.patches.patch} pixels, {str(case.dtype).removeprefix('torch.')} on "
         f"{case.device}, {torch.get_num_threads()} threads, {config.workers} loading; {repeats} runs of "
         f"{config.steps - case.warmup} steps after {case.warmup}"
     )
@@ -360,7 +360,7 @@ def main(
                 resolve(None, assign or [], flags | {"data": [images]}, registry.losses), registry, warmup
             )
             if only_plain:
-                typer.echo(measure_plain(case, in_memory(case.plan())))
+                typer.echo(measure_plain(case, in_memory(case.setup())))
                 return
             alone = partial(in_own_process, images)
             for table in compare(case, repeats, alone, lambda words: typer.echo(words, err=True)):

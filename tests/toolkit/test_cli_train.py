@@ -28,9 +28,10 @@ from restore.interfaces import Term
 from restore.registry import GROUP, Registry, discover
 from restore.training import train
 from restore.training.measures import gradient_shares
-from restore.training.processes import Team
+from restore.training.networks import build
+from restore.training.processes import ProcessGroup
 from restore.training.session import begin
-from restore.training.setup import make_fabric, make_plan
+from restore.training.setup import make_fabric, set_up
 
 Configure = Callable[..., TrainingConfig]
 Damage = Callable[[Path], None]
@@ -160,7 +161,7 @@ def test_a_signal_to_the_whole_job_saves_it_and_exits_with_130(photos: Path, tmp
             assert_only_ours(stderr)
             step = latest_checkpoint(run / "checkpoints")[0].step
             assert stderr.splitlines()[-1] == (
-                f"stopped at step {step}, everything is saved: go on with --resume --run {run}"
+                f"stopped at step {step}, everything is saved: continue with --resume --run {run}"
             )
 
 
@@ -228,15 +229,16 @@ def test_two_processes_learn_what_one_learns_with_the_same_batch(
 
 def mean_shares(config: TrainingConfig, toys: Registry, ranks: int) -> dict[str, float]:
     """Each term's share of the gradient in the first step, averaged over parts of the batch."""
-    plan = make_plan(config, toys)
-    session = begin(plan, toys, Team(make_fabric(config)))
+    plan = set_up(config, toys)
+    fabric = make_fabric(plan)
+    session = begin(plan, build(plan, toys, fabric.device), ProcessGroup(fabric))
     parts = []
     for rank in range(ranks):
         sampler = CountedSampler(0, 1, config.batch_size, rank, ranks)
         degraded, target = next(batches(plan.patches, sampler))
         restored = session.generator(degraded)
-        terms = session.objective(restored, target) | session.opponent.term(restored)
-        parts.append(gradient_shares(terms, session.generator, session.team.fabric.backward))
+        terms = session.objective(restored, target) | session.adversary.term(restored)
+        parts.append(gradient_shares(terms, session.generator, session.group.fabric.backward))
     assert abs(parts[0]["l1"] - parts[1]["l1"]) > 1e-3, "equal parts prove nothing"
     return {name: float(sum(part[name] for part in parts)) / ranks for name in parts[0]}
 
@@ -262,7 +264,7 @@ def assert_equal_to_rounding(run: Path, other: Path) -> None:
 def test_what_fails_in_the_second_process_only_is_said_once_by_the_first(
     photos: Path, tmp_path: Path, configure: Configure, toys: Registry, damage: Damage
 ) -> None:
-    file = make_plan(configure(), toys).patches._file(1)
+    file = set_up(configure(), toys).patches._file(1)
     damage(file)
     args = arguments(photos, "--run", tmp_path / "run", "--devices", "2", "--set", "workers=1")
     with program(*args) as process:
@@ -270,7 +272,7 @@ def test_what_fails_in_the_second_process_only_is_said_once_by_the_first(
     assert process.returncode == 1
     assert_only_ours(stderr)
     (error,) = [line for line in stderr.splitlines() if line.startswith("error:")]
-    assert f"cannot read '{file}'" in error
+    assert str(file) in error
     assert latest_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 0
 
 
@@ -298,7 +300,7 @@ def test_machines_that_were_told_different_things_do_not_train_together(photos: 
         _, stderr = first.communicate(timeout=PATIENCE)
         assert second.communicate(timeout=PATIENCE) == ("", "")
     assert first.returncode == 2
-    assert "the settings of process 1 are not those of the first one (seed: 1, not 0)" in stderr
+    assert "the settings of process 1 are not those of process 0 (seed: 1, not 0)" in stderr
     assert not (tmp_path / "run").exists()
 
 
@@ -309,7 +311,7 @@ def test_an_assignment_reaches_the_term(cli: Cli, photos: Path, tmp_path: Path) 
     run = tmp_path / "run"
     args = arguments(photos, "--run", run, "--steps", "1", "--loss", "mse", "--set", "mse.luma=true")
     assert cli(*args) == 0
-    plan = make_plan(resolve(run / "config.toml", [], {}), discover())
+    plan = set_up(resolve(run / "config.toml", [], {}), discover())
     assert plan.objective.terms == (Term("mse", 1.0, {"luma": True}),)
 
 
@@ -329,7 +331,9 @@ def test_progress_tells_what_is_left(
 ) -> None:
     assert cli(*arguments(photos, "--run", tmp_path / "run")) == 0
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("step ")]
-    pattern = r"step 6/6  lr 0.000155  l1 \S+  loss \S+  grad_norm \S+  tint \S+  \S+ images/s  0:00:00 left"
+    pattern = (
+        r"step 6/6  lr 0.000155  l1 \S+  loss \S+  grad_norm \S+  color_shift \S+  \S+ images/s  0:00:00 left"
+    )
     assert re.fullmatch(pattern, lines[-1])
 
 
@@ -352,18 +356,26 @@ def test_a_run_is_resumed_with_the_command_that_began_it(cli: Cli, photos: Path,
         (["--steps", "0"], 2, "greater than or equal to 1, but got 0"),
         (["--set", "stesp=3"], 2, "has no 'stesp'. Did you mean 'steps'?"),
         (["--set", "l1.lumma=true"], 2, "loss 'l1' has no option 'lumma'. Did you mean 'luma'?"),
-        (["--lr", "1", "--set", "lr=2"], 2, "'lr' is given twice: by --lr and by --set lr; keep one"),
+        (["--lr", "1", "--set", "lr=2"], 2, "'lr' is given twice: by --lr and by --set lr; omit one"),
         (["--loss", "l1x"], 2, "there is no objective or loss 'l1x'. Did you mean 'l1'?"),
-        (["--batch-size", "3", "--devices", "2"], 2, "cannot be shared evenly by 2 devices: use 4"),
-        (["--batch-size", "7", "--accumulate", "2"], 2, "evenly by 1 devices in 2 parts: use 8"),
+        (
+            ["--batch-size", "3", "--devices", "2"],
+            2,
+            "cannot be divided evenly among 2 devices; use --batch-size 4",
+        ),
+        (
+            ["--batch-size", "7", "--accumulate", "2"],
+            2,
+            "evenly among 1 devices in 2 parts; use --batch-size 8",
+        ),
         (["--nodes", "2"], 2, "--nodes 2 needs NODE_RANK, MASTER_ADDR, MASTER_PORT in the environment"),
-        (["--config", "nowhere.toml"], 2, "cannot read the configuration 'nowhere.toml'"),
-        (["--data", "nowhere"], 2, "there is no folder 'nowhere'"),
-        (["--run", "."], 2, "the folder '.' is not empty"),
-        (["--model", "enhancenet:e"], 2, "to begin from them, use --model enhancenet --init enhancenet:e"),
+        (["--config", "nowhere.toml"], 2, "nowhere.toml: cannot read the configuration: No such file"),
+        (["--data", "nowhere"], 2, "nowhere: there is no such folder"),
+        (["--run", "."], 2, ".: the folder is not empty; pass --resume or another --run"),
+        (["--model", "enhancenet:e"], 2, "to start from them, use --model enhancenet --init enhancenet:e"),
         (["--patch-size", "128"], 2, "none of the 4 images has 128 pixels on both sides"),
         (["--model", "srcnn", "--set", "model_options.middle=4"], 2, "option 'middle' of model 'srcnn'"),
-        (["--resume"], 2, "which has no config.toml"),
+        (["--resume"], 2, "config.toml is missing"),
     ],
 )
 def test_a_request_that_is_wrong_is_answered_in_one_sentence_and_leaves_nothing(
@@ -384,7 +396,7 @@ def test_a_request_that_is_wrong_is_answered_in_one_sentence_and_leaves_nothing(
 
 def test_resuming_needs_to_be_told_which_run(cli: Cli, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli("train", "--resume") == 2
-    assert "--resume needs --run DIR" in capfd.readouterr().err
+    assert "--resume needs --run" in capfd.readouterr().err
 
 
 def test_a_model_without_parameters_cannot_be_trained(
@@ -392,5 +404,5 @@ def test_a_model_without_parameters_cannot_be_trained(
 ) -> None:
     args = ["train", "--model", "bicubic", "--loss", "l1", "--data", str(photos), "--patch-size", "32"]
     assert cli(*args, "--run", str(tmp_path / "run")) == 2
-    assert "model 'bicubic' has nothing to learn: choose another --model" in capfd.readouterr().err
+    assert "model 'bicubic' has no parameters to train; choose another --model" in capfd.readouterr().err
     assert not (tmp_path / "run").exists()

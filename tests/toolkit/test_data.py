@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import permutations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +28,7 @@ from restore.data import (
     check_images,
     find_images,
     fingerprint,
+    matches,
     pairs,
     usable,
 )
@@ -71,9 +75,9 @@ def test_images_are_found_below_a_folder_in_order_and_hidden_ones_are_not(photos
 
 
 def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no folder .*missing'"):
+    with pytest.raises(DataError, match="missing: there is no such folder"):
         find_images([tmp_path / "missing"])
-    with pytest.raises(DataError, match=f"there is no image in the folder '{tmp_path}'"):
+    with pytest.raises(DataError, match=f"{tmp_path}: there is no image in this folder"):
         find_images([tmp_path])
 
 
@@ -104,10 +108,10 @@ def test_images_that_cannot_be_read_are_counted_and_the_first_are_named_with_the
         check_images(find_images([photos]))
     sentence = str(caught.value)
     assert sentence.startswith("5 of 9 images cannot be read: ")
-    assert f"'{photos}/broken: 0.jpg' (the file is empty; replace it by a whole copy), " in sentence
-    assert f"'{photos}/broken: 2.jpg' (it is damaged or cut short (" in sentence
+    assert f"{photos}/broken: 0.jpg (" in sentence
+    assert f"{photos}/broken: 2.jpg (" in sentence
     assert "broken: 3.jpg" not in sentence
-    assert sentence.endswith(") and 2 more; replace them, or take them out of the folder")
+    assert sentence.endswith(") and 2 more; replace them, or remove them from the folder")
 
 
 def test_the_short_side_of_every_sound_image_is_told(photos: Path) -> None:
@@ -120,12 +124,46 @@ def test_the_short_side_of_every_sound_image_is_told(photos: Path) -> None:
     }
 
 
-def test_the_fingerprint_is_that_of_names_and_sizes(photos: Path, draw: Draw) -> None:
+def test_the_fingerprint_is_that_of_the_contents_in_their_order(
+    photos: Path, tmp_path: Path, draw: Draw
+) -> None:
     files = find_images([photos])
     before = fingerprint(files)
-    assert fingerprint(files[::-1]) == before
-    draw(photos / "a.png", 64, 56, 1)
+    assert fingerprint(files) == before
+    assert fingerprint(files[::-1]) != before
+    shutil.copytree(photos, tmp_path / "elsewhere")
+    assert fingerprint(find_images([tmp_path / "elsewhere"])) == before
+    content, status = files[0].read_bytes(), files[0].stat()
+    files[0].write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(files[0], ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert files[0].stat().st_size == status.st_size
     assert fingerprint(files) != before
+
+
+def test_a_file_is_read_again_for_the_fingerprint_only_when_its_stamp_has_changed(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, read_files = find_images([photos]), list[Any]()
+    digest = hashlib.file_digest
+
+    def counted(file: Any, algorithm: str) -> Any:
+        read_files.append(Path(file.name).name)
+        return digest(file, algorithm)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    first = fingerprint(files)
+    assert sorted(read_files) == ["a.png", "b.png", "c.png", "tiny.png"]
+    os.utime(files[1])
+    assert fingerprint(files) == first
+    assert read_files[4:] == ["b.png"]
+
+
+def test_a_fingerprint_of_names_and_sizes_as_version_0_1_had_it_still_matches(photos: Path) -> None:
+    files = find_images([photos])
+    lines = sorted(f"{file.name} {file.stat().st_size}" for file in files)
+    former = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    assert matches(former, files, fingerprint(files))
+    assert not matches(former, files[1:], fingerprint(files[1:]))
 
 
 def test_a_sample_follows_from_seed_and_index_alone(photos: Path) -> None:
@@ -150,7 +188,7 @@ def test_a_patch_is_degraded_as_its_whole_image_would_be(
 ) -> None:
     file = draw(tmp_path / "odd.png", 61, 47)
     degrade, side = shrink(scale, release), 4 * scale
-    data = Patches([file], side, scale, degrade, seed=0, augment=Augmentation(turn=False))
+    data = Patches([file], side, scale, degrade, seed=0, augment=Augmentation(flip_and_rotate=False))
     target = crop_to_multiple(read(file).color, scale)
     degraded = degrade(target)
     places = product(range(target.shape[-2] // scale - 3), range(target.shape[-1] // scale - 3))
@@ -172,7 +210,7 @@ def test_a_patch_is_degraded_as_its_whole_image_would_be(
 def test_patches_come_in_all_six_orders_of_the_channels_and_the_input_with_its_target(tmp_path: Path) -> None:
     file = tmp_path / "a.png"
     Image.new("RGB", (32, 32), (10, 20, 30)).save(file)
-    augment = Augmentation(turn=False, recolor=True)
+    augment = Augmentation(flip_and_rotate=False, channel_shuffle=True)
     orders = set()
     for index in range(60):
         degraded, target = Patches([file], 32, 1, keep, seed=0, augment=augment)[index]
@@ -280,5 +318,36 @@ def test_whole_images_come_with_their_degraded_versions_and_gray_ones_are_told(
 
 def test_a_target_smaller_than_the_scale_is_named(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path / "speck.png", 3, 9)
-    with pytest.raises(DataError, match=r"speck\.png': 3x9 pixels are too few for a scale of 4"):
+    with pytest.raises(DataError, match=r"speck\.png: 3x9 pixels are too few for a scale of 4"):
         list(pairs(tmp_path, 4, shrink(4)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.png", "a.bmp", "ax4.png", "ax4.bmp", "a_x4.png", "ax4m.png", "a_LR.png", "a_lr.png", "a_LRBI_x4.png"],
+)
+def test_degraded_images_are_found_by_the_names_of_the_usual_data_sets(
+    tmp_path: Path, draw: Draw, name: str
+) -> None:
+    draw(tmp_path / "targets" / "deep" / "a.png", 32, 24)
+    draw(tmp_path / "degraded" / "deep" / "aa.png", 8, 6)
+    draw(tmp_path / "degraded" / "deep" / "ax2.png", 8, 6)
+    wanted = draw(tmp_path / "degraded" / "deep" / name, 8, 6)
+    (pair,) = pairs(tmp_path / "targets", 4, shrink(4), tmp_path / "degraded")
+    assert pair.degraded_file == wanted
+    assert torch.equal(pair.degraded, read(wanted).color)
+
+
+def test_a_target_without_a_degraded_image_is_refused_with_the_names_that_were_tried(
+    tmp_path: Path, draw: Draw
+) -> None:
+    draw(tmp_path / "targets" / "a.png", 32, 24)
+    draw(tmp_path / "degraded" / "b.png", 8, 6)
+    with pytest.raises(
+        DataError, match=r"no degraded image for the target 'a\.png'; tried a\.png, ax4\.png, .*_LR"
+    ):
+        list(pairs(tmp_path / "targets", 4, shrink(4), tmp_path / "degraded"))
+    for suffix in ("bmp", "tif"):
+        draw(tmp_path / "degraded" / f"a.{suffix}", 8, 6)
+    with pytest.raises(DataError, match=r"a\.bmp and a\.tif are both named after the target 'a\.png'"):
+        list(pairs(tmp_path / "targets", 4, shrink(4), tmp_path / "degraded"))

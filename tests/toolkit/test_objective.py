@@ -1,4 +1,4 @@
-"""A recipe becomes terms and, where it names one, a rival behind a gate."""
+"""A recipe becomes terms and, where it names one, a discriminator behind a gate."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from restore.config import resolve
 from restore.errors import OptionsError, UnknownNameError
 from restore.interfaces import FeatureLoss, Gate, ObjectiveSpec, Scores, Term, prepare
 from restore.registry import Registry
-from restore.training.adversarial import NoOpponent, Rival
+from restore.training.adversarial import AdversarialTrainer, NoAdversary
 from restore.training.learner import Learner
 from restore.training.objective import Objective
-from restore.training.processes import Team
+from restore.training.processes import ProcessGroup
 from restore.training.recipe import recipe
 
 # Recipes ---------------------------------------------------------------------------------------------
@@ -53,17 +53,27 @@ def test_the_gate_is_changed_to_the_leaf(toys: Registry) -> None:
             "pat",
             {},
             {"gate": 0.8},
-            "the gate takes options, such as adversary.gate.threshold=0.8, but got 0.8",
+            "the gate takes options, such as adversary.gate.threshold=0.8, not 0.8",
         ),
-        ("l1-toy", {}, {"gate": {"threshold": 1}}, "the gate of this objective has no options"),
+        ("l1-toy", {}, {"gate": {"threshold": 1}}, "the gate of this objective has no option 'threshold'"),
         ("l1", {"mse": {}}, {}, "objective 'l1' has no term 'mse'. Its terms: l1"),
         ("l1-toy", {"ms": {}}, {}, "has no term 'ms'. Did you mean 'mse'? Its terms: l1, mse"),
         ("e", {}, {"weight": 1}, "objective 'e' has no adversary"),
-        ("e", {"mse": {"weight": -1}}, {}, "the weight of the term 'mse' is a number from 0, but got -1"),
-        ("e", {"mse": {"weight": math.nan}}, {}, "but got nan"),
-        ("e", {"mse": {"weight": math.inf}}, {}, "but got inf"),
-        ("e", {"mse": {"weight": True}}, {}, "but got True"),
-        ("l1-toy", {}, {"weight": "much"}, "the weight of the adversary is a number from 0, but got 'much'"),
+        (
+            "e",
+            {"mse": {"weight": -1}},
+            {},
+            "the weight of the term 'mse' has to be a number from 0, but is -1",
+        ),
+        ("e", {"mse": {"weight": math.nan}}, {}, "but is nan"),
+        ("e", {"mse": {"weight": math.inf}}, {}, "but is inf"),
+        ("e", {"mse": {"weight": True}}, {}, "but is True"),
+        (
+            "l1-toy",
+            {},
+            {"weight": "much"},
+            "the weight of the adversary has to be a number from 0, but is 'much'",
+        ),
     ],
 )
 def test_a_change_that_means_nothing_is_refused(
@@ -75,7 +85,7 @@ def test_a_change_that_means_nothing_is_refused(
 
 
 def test_an_option_that_is_a_table_is_set_as_a_whole(toys: Registry) -> None:
-    with pytest.raises(OptionsError, match=r"'perceptual\.layers\.pool2' reaches into an option"):
+    with pytest.raises(OptionsError, match=r"'perceptual\.layers\.pool2' is part of an option"):
         resolve(None, ["perceptual.layers.pool2=0.3"], {"loss": "p", "data": ["x"]}, toys.losses)
 
 
@@ -167,12 +177,12 @@ def test_what_terms_measured_is_kept_in_their_buffers(toys: Registry) -> None:
     assert again(*images) == objective(*images)
 
 
-def test_no_opponent_adds_nothing() -> None:
-    nobody, image = NoOpponent(), torch.rand(1, 3, 4, 4)
-    assert (nobody.term(image), nobody.learn(image, image), nobody.state()) == ({}, {}, {})
+def test_an_objective_without_an_adversary_adds_no_term() -> None:
+    nobody, image = NoAdversary(), torch.rand(1, 3, 4, 4)
+    assert (nobody.term(image), nobody.train_step(image, image), nobody.state()) == ({}, {}, {})
 
 
-# The rival -------------------------------------------------------------------------------------------
+# Adversarial training --------------------------------------------------------------------------------
 
 
 class Script:
@@ -194,77 +204,77 @@ class Threshold:
         return scores is None or min(scores.real, scores.generated) < 0.8
 
 
-def rival(gate: Gate, lr: float = 0.1, parts: int = 1) -> Rival:
+def trainer(gate: Gate, lr: float = 0.1, parts: int = 1) -> AdversarialTrainer:
     torch.manual_seed(0)
     discriminator = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(36, 1))
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=lr)
     fabric = Fabric(accelerator="cpu", devices=1)
     module, wrapped = fabric.setup(discriminator, optimizer)
-    return Rival(0.5, gate, Learner(module, wrapped, Team(fabric), parts=parts))
+    return AdversarialTrainer(0.5, gate, Learner(module, wrapped, ProcessGroup(fabric), parts=parts))
 
 
-def weights(player: Rival) -> list[Tensor]:
-    return [parameter.detach().clone() for parameter in player.discriminator.parameters()]
+def weights(adversary: AdversarialTrainer) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in adversary.discriminator.parameters()]
 
 
-def changed(player: Rival, before: list[Tensor]) -> bool:
-    return not all(torch.equal(a, b) for a, b in zip(before, weights(player), strict=True))
+def changed(adversary: AdversarialTrainer, before: list[Tensor]) -> bool:
+    return not all(torch.equal(a, b) for a, b in zip(before, weights(adversary), strict=True))
 
 
 RESTORED, TARGET = torch.full((4, 3, 8, 8), 0.2), torch.full((4, 3, 8, 8), 0.8)
 
 
-def test_the_generator_pays_for_what_is_seen_through() -> None:
-    player = rival(Script())
-    term = player.term(RESTORED)["adversarial"]
-    probability = player.discriminator(RESTORED).sigmoid()
+def test_the_adversarial_term_is_the_negative_log_probability_of_being_real() -> None:
+    adversary = trainer(Script())
+    term = adversary.term(RESTORED)["adversarial"]
+    probability = adversary.discriminator(RESTORED).sigmoid()
     assert term.item() == pytest.approx(-0.5 * probability.log().mean().item(), rel=1e-5)
 
 
 def test_the_generators_gradient_passes_through_the_discriminator_and_leaves_none_in_it() -> None:
-    player = rival(Script())
-    first, *rest = player.discriminator.parameters()
+    adversary = trainer(Script())
+    first, *rest = adversary.discriminator.parameters()
     first.requires_grad = False
     restored = RESTORED.clone().requires_grad_()
-    torch.autograd.backward(player.term(restored)["adversarial"])
+    torch.autograd.backward(adversary.term(restored)["adversarial"])
     assert restored.grad is not None
     assert restored.grad.abs().sum() > 0
-    assert all(parameter.grad is None for parameter in player.discriminator.parameters())
+    assert all(parameter.grad is None for parameter in adversary.discriminator.parameters())
     assert not first.requires_grad, "what a discriminator keeps fixed stays fixed"
     assert all(parameter.requires_grad for parameter in rest)
 
 
-def test_the_discriminator_learns_when_the_gate_is_open_and_only_then() -> None:
-    player = rival(Script(True, False, True))
+def test_the_discriminator_is_trained_only_while_the_gate_is_open() -> None:
+    adversary = trainer(Script(True, False, True))
     for expected in (True, False, True):
-        before = weights(player)
-        figures = player.learn(RESTORED, TARGET)
-        assert changed(player, before) == expected
-        assert figures["gate"] == expected
+        before = weights(adversary)
+        values = adversary.train_step(RESTORED, TARGET)
+        assert changed(adversary, before) == expected
+        assert values["gate"] == expected
 
 
 def test_the_gate_is_asked_once_a_step_with_the_scores_of_the_step_before() -> None:
     gate = Script(True, False, False)
-    player = rival(gate)
-    figures = [player.learn(RESTORED, TARGET) for _ in range(3)]
-    known = [Scores(figure["d_real"], figure["d_generated"]) for figure in figures[:2]]
+    adversary = trainer(gate)
+    values = [adversary.train_step(RESTORED, TARGET) for _ in range(3)]
+    known = [Scores(each["d_real"], each["d_generated"]) for each in values[:2]]
     assert gate.asked == [None, *known]
 
 
 def test_scores_are_the_mean_probability_of_the_right_answer_before_learning() -> None:
-    player = rival(Script(True))
+    adversary = trainer(Script(True))
     with torch.no_grad():
-        real = player.discriminator(TARGET).sigmoid().mean().item()
-        generated = (1 - player.discriminator(RESTORED).sigmoid()).mean().item()
-    figures = player.learn(RESTORED, TARGET)
-    assert figures["d_real"] == pytest.approx(real, rel=1e-5)
-    assert figures["d_generated"] == pytest.approx(generated, rel=1e-5)
+        real = adversary.discriminator(TARGET).sigmoid().mean().item()
+        generated = (1 - adversary.discriminator(RESTORED).sigmoid()).mean().item()
+    values = adversary.train_step(RESTORED, TARGET)
+    assert values["d_real"] == pytest.approx(real, rel=1e-5)
+    assert values["d_generated"] == pytest.approx(generated, rel=1e-5)
 
 
-def test_the_discriminator_minimises_equation_9_of_the_paper() -> None:
-    player = rival(Script(True), lr=1e-12)
-    player.learn(RESTORED, TARGET)
-    network = player.discriminator
+def test_the_discriminator_minimizes_equation_9_of_the_paper() -> None:
+    adversary = trainer(Script(True), lr=1e-12)
+    adversary.train_step(RESTORED, TARGET)
+    network = adversary.discriminator
     found = [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
     network.zero_grad()
     real, generated = network(TARGET).sigmoid(), network(RESTORED).sigmoid()
@@ -275,38 +285,38 @@ def test_the_discriminator_minimises_equation_9_of_the_paper() -> None:
 
 
 def test_a_gate_closes_when_the_discriminator_wins_and_opens_when_it_is_fooled() -> None:
-    player = rival(Threshold())
-    gates = [player.learn(RESTORED, TARGET)["gate"] for _ in range(30)]
+    adversary = trainer(Threshold())
+    gates = [adversary.train_step(RESTORED, TARGET)["gate"] for _ in range(30)]
     assert gates[0] == 1
     assert gates[-1] == 0
-    player.learn(TARGET, TARGET)
-    assert player.learn(TARGET, TARGET)["gate"] == 1
+    adversary.train_step(TARGET, TARGET)
+    assert adversary.train_step(TARGET, TARGET)["gate"] == 1
 
 
 def test_a_gradient_that_is_not_finite_does_not_reach_the_discriminator() -> None:
-    player = rival(Script(True))
-    before = weights(player)
-    player.learn(RESTORED * math.nan, TARGET)
-    assert not changed(player, before)
-    assert (player.learner.skipped, player.learner.problem) == (1, "the term 'discriminator'")
+    adversary = trainer(Script(True))
+    before = weights(adversary)
+    adversary.train_step(RESTORED * math.nan, TARGET)
+    assert not changed(adversary, before)
+    assert (adversary.learner.skipped, adversary.learner.problem) == (1, "the term 'discriminator'")
 
 
-def test_a_batch_in_parts_teaches_the_discriminator_once_what_the_whole_batch_teaches() -> None:
+def test_a_batch_in_parts_gives_one_update_equal_to_that_of_the_whole_batch() -> None:
     restored, target = torch.rand(4, 3, 8, 8), torch.rand(4, 3, 8, 8)
     gate = Script(True)
-    whole, parted = rival(Script(True)), rival(gate, parts=2)
-    expected = whole.learn(restored, target)
-    assert parted.learn(restored, target) == pytest.approx(expected, rel=1e-5)
+    whole, parted = trainer(Script(True)), trainer(gate, parts=2)
+    expected = whole.train_step(restored, target)
+    assert parted.train_step(restored, target) == pytest.approx(expected, rel=1e-5)
     assert gate.asked == [None]
     for left, right in zip(weights(whole), weights(parted), strict=True):
         assert torch.allclose(left, right, atol=1e-5)
 
 
-def test_a_rival_takes_back_its_scores() -> None:
-    player, other = rival(Script(True)), rival(Script())
-    other.restore(player.state())
+def test_a_trainer_restores_its_scores() -> None:
+    adversary, other = trainer(Script(True)), trainer(Script())
+    other.restore(adversary.state())
     assert other.scores is None
-    player.learn(RESTORED, TARGET)
-    other.restore(player.state())
-    assert other.scores == player.scores
+    adversary.train_step(RESTORED, TARGET)
+    other.restore(adversary.state())
+    assert other.scores == adversary.scores
     assert other.scores is not None

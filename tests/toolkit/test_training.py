@@ -23,11 +23,11 @@ from restore.checkpoint import latest_checkpoint, read_card
 from restore.config import TrainingConfig, resolve
 from restore.errors import DataError, ImageError, OptionsError, RestoreError, TrainingError, UsageError
 from restore.registry import Registry
-from restore.training import Monitor, Outcome, compiler, session, train
+from restore.training import Monitor, TrainingResult, compiler, run_folder, train
 from restore.training.interruption import Interruption
 from restore.training.log import forget_after
-from restore.training.optimization import Average, learning_rate
-from restore.training.setup import make_plan
+from restore.training.optimization import averaged, learning_rate, update_average
+from restore.training.setup import set_up
 
 Configure = Callable[..., TrainingConfig]
 Damage = Callable[[Path], None]
@@ -65,7 +65,7 @@ def test_a_run_leaves_weights_a_resolved_configuration_checkpoints_and_a_log(
 ) -> None:
     config, run, lines = configure(val=[tmp_path / "photos"]), tmp_path / "run", list[Line]()
     outcome = train(config, toys, run, monitor=Monitor(log=lines.append))
-    assert outcome == Outcome(run, 6, interrupted=False, figures=outcome.figures)
+    assert outcome == TrainingResult(run, 6, interrupted=False, metrics=outcome.metrics)
     names = sorted(path.name for path in run.iterdir())
     assert names.pop(2).startswith("events.out.tfevents.")
     assert names == ["checkpoints", "config.toml", "generator.safetensors", "log.jsonl", "samples"]
@@ -74,13 +74,15 @@ def test_a_run_leaves_weights_a_resolved_configuration_checkpoints_and_a_log(
     assert resolve(run / "config.toml", [], {}) == config
     card = read_card(run / "generator.safetensors")
     assert (card.model, card.scale, card.objective, card.steps) == ("enhancenet", 4, "l1", 6)
-    assert card.figures == outcome.figures == {f"{tmp_path.name}/photos psnr": pytest.approx(20, abs=10)}
+    assert card.figures == outcome.metrics
+    assert card.figures == {f"{tmp_path.name}/photos psnr": pytest.approx(20, abs=10)}
     assert log(run) == lines
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6, 6]
     assert set(lines[0]) == {
-        "step", "steps", "lr", "l1", "loss", "grad_norm", "tint", "skipped", "images_per_second", "eta",
+        "step", "steps", "lr", "l1", "loss", "grad_norm", "color_shift", "skipped", "images_per_second",
+        "eta",
     }  # fmt: skip
-    assert lines[-1] == {"step": 6, "validation": outcome.figures}
+    assert lines[-1] == {"step": 6, "validation": outcome.metrics}
 
 
 def test_what_is_learnt_lowers_the_loss_on_what_was_learnt_from(
@@ -109,15 +111,15 @@ def test_gray_and_color_images_are_validated(
     draw(gray / "a.png", 30, 22)
     Image.open(gray / "a.png").convert("L").save(gray / "a.png")
     outcome = train(configure(steps=1, val=[gray, color]), toys, tmp_path / "run")
-    assert set(outcome.figures) == {"gray/val psnr", "color/val psnr"}
-    assert all(np.isfinite(list(outcome.figures.values())))
+    assert set(outcome.metrics) == {"gray/val psnr", "color/val psnr"}
+    assert all(np.isfinite(list(outcome.metrics.values())))
 
 
 def test_two_validation_folders_of_one_name_are_refused(
     toys: Registry, configure: Configure, photos: Path
 ) -> None:
-    with pytest.raises(UsageError, match="2 folders of --val are called"):
-        make_plan(configure(val=[photos, photos]), toys)
+    with pytest.raises(UsageError, match="2 folders in `val` have the name"):
+        set_up(configure(val=[photos, photos]), toys)
 
 
 def test_the_log_holds_means_over_the_steps_between_two_lines(
@@ -150,7 +152,7 @@ def test_a_run_can_begin_with_the_weights_of_another_and_needs_them_only_then(
     )
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
     with pytest.raises(UsageError, match=r"has the options .*blocks=1.*, not .*blocks=2"):
-        make_plan(
+        set_up(
             configure(
                 init=f"enhancenet:{tmp_path}/second/generator.safetensors", model_options={"blocks": 2}
             ),
@@ -191,7 +193,7 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_stopped(
     config = configure(**method, val=[photos], checkpoint_every=4)
     train(config, toys, tmp_path / "whole")
     halted = train(config, toys, tmp_path / "halted", monitor=after_step(2, interrupt))
-    assert halted == Outcome(tmp_path / "halted", 2, interrupted=True)
+    assert halted == TrainingResult(tmp_path / "halted", 2, interrupted=True)
     resumed = train(config, toys, tmp_path / "halted", resume=True)
     assert resumed.step == 6
     assert weights(tmp_path / "halted") == weights(tmp_path / "whole")
@@ -232,7 +234,9 @@ def test_a_machine_that_cannot_compile_says_so_before_anything_is_written(
         raise RuntimeError("no C++ compiler")
 
     monkeypatch.setattr(compiler, "BACKEND", broken)
-    with pytest.raises(UsageError, match=r"--compile does not work on this machine \(.*no C\+\+ compiler\)"):
+    with pytest.raises(
+        UsageError, match=r"`compile=True` does not work on this machine \(.*no C\+\+ compiler\)"
+    ):
         train(configure(compile=True), toys, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -244,7 +248,7 @@ def test_float16_learns_what_float32_learns_roughly(
         train(configure(precision=precision, val=[photos], steps=30, lr=1e-2), toys, tmp_path / precision)
         for precision in ("fp32", "fp16")
     ]
-    (expected,), (found,) = (outcome.figures.values() for outcome in outcomes)
+    (expected,), (found,) = (outcome.metrics.values() for outcome in outcomes)
     assert found == pytest.approx(expected, abs=0.3)
     state = latest_checkpoint(tmp_path / "fp16" / "checkpoints")[0].state["learners"]["generator"]
     assert state["scaler"]["scale"] > 1
@@ -302,7 +306,7 @@ class Killed(BaseException):
 def test_a_kill_while_the_last_step_is_saved_loses_nothing(
     toys: Registry, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
-    save = getattr(session, written)
+    save = getattr(run_folder, written)
 
     def save_or_die(*args: Any) -> None:
         if getattr(args[-1], "steps" if written == "save_weights" else "step") == 6:
@@ -310,7 +314,7 @@ def test_a_kill_while_the_last_step_is_saved_loses_nothing(
         save(*args)
 
     train(configure(), toys, tmp_path / "whole")
-    monkeypatch.setattr(session, written, save_or_die)
+    monkeypatch.setattr(run_folder, written, save_or_die)
     with pytest.raises(Killed):
         train(configure(), toys, tmp_path / "killed")
     monkeypatch.undo()
@@ -347,7 +351,7 @@ def test_a_run_that_is_done_can_be_made_longer(toys: Registry, configure: Config
     train(configure(), toys, run)
     longer = configure(steps=9, log_every=3)
     assert train(longer, toys, run, resume=True, monitor=Monitor(message=said.append)).step == 9
-    assert sum("is made longer, from 6 to 9 steps" in sentence for sentence in said) == 1
+    assert sum("extending the run from 6 to 9 steps" in sentence for sentence in said) == 1
     assert resolve(run / "config.toml", [], {}) == longer
     assert [line["step"] for line in log(run)] == [1, 2, 3, 4, 5, 6, 9]
     rate = learning_rate(8, peak=1e-3, final=0.01, warmup=2, steps=9)
@@ -370,7 +374,7 @@ def test_a_run_is_not_resumed_with_other_images(
 ) -> None:
     train(configure(), toys, tmp_path / "run")
     (photos / "a.png").rename(photos / "z.png")
-    with pytest.raises(TrainingError, match="the training images are not those with which the run began"):
+    with pytest.raises(TrainingError, match="the training images are not those with which the run started"):
         train(configure(), toys, tmp_path / "run", resume=True)
 
 
@@ -388,7 +392,7 @@ def test_a_run_that_could_not_be_saved_goes_on_from_its_last_checkpoint(
     run, (soft, hard) = tmp_path / "run", resource.getrlimit(resource.RLIMIT_FSIZE)
     fill_disk = after_step(4, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard)))
     try:
-        with pytest.raises(TrainingError, match=r"cannot save the run in .* at step 4: .*make room"):
+        with pytest.raises(TrainingError, match=r"cannot save step 4 of the run: .*free some space"):
             train(configure(), toys, run, monitor=fill_disk)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -410,11 +414,11 @@ def test_the_log_forgets_what_comes_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "kind", "sentence"),
     [
-        ({"model": "bicubic", "model_options": {}}, UsageError, "model 'bicubic' has nothing to learn"),
+        ({"model": "bicubic", "model_options": {}}, UsageError, "model 'bicubic' has no parameters to train"),
         (
             {"model": "enhancenet:e"},
             UsageError,
-            "to begin from them, use --model enhancenet --init enhancenet:e",
+            "to start from them, use `model=enhancenet` `init=enhancenet:e`",
         ),
         ({"model": "enhancnet"}, UsageError, "no model 'enhancnet'. Did you mean 'enhancenet'?"),
         ({"loss": "l1-toi"}, UsageError, "no objective or loss 'l1-toi'. Did you mean 'l1-toy'?"),
@@ -430,13 +434,29 @@ def test_the_log_forgets_what_comes_again(tmp_path: Path) -> None:
             UsageError,
             "cannot work at scale 5: it can be trained for the scales 2, 3, 4, 8, and has weights for",
         ),
-        ({"patch_size": 30}, UsageError, "--patch-size 30 is not a multiple of the scale 4: use 28"),
-        ({"patch_size": 3}, UsageError, "--patch-size 3 is not a multiple of the scale 4: use 4"),
+        (
+            {"patch_size": 30},
+            UsageError,
+            "`patch_size=30` is not a multiple of the scale 4; use `patch_size=28`",
+        ),
+        (
+            {"patch_size": 3},
+            UsageError,
+            "`patch_size=3` is not a multiple of the scale 4; use `patch_size=4`",
+        ),
         ({"patch_size": 128}, DataError, "none of the 4 images has 128 pixels on both sides"),
-        ({"data": [Path("nowhere")]}, DataError, "there is no folder 'nowhere'"),
-        ({"val": [Path("nowhere")]}, DataError, "there is no folder 'nowhere'"),
-        ({"devices": 4}, UsageError, "--batch-size 2 cannot be shared evenly by 4 devices: use 4"),
-        ({"batch_size": 7, "accumulate": 3}, UsageError, "evenly by 1 devices in 3 parts: use 6"),
+        ({"data": [Path("nowhere")]}, DataError, "nowhere: there is no such folder"),
+        ({"val": [Path("nowhere")]}, DataError, "nowhere: there is no such folder"),
+        (
+            {"devices": 4},
+            UsageError,
+            "`batch_size=2` cannot be divided evenly among 4 devices; use `batch_size=4`",
+        ),
+        (
+            {"batch_size": 7, "accumulate": 3},
+            UsageError,
+            "evenly among 1 devices in 3 parts; use `batch_size=6`",
+        ),
         ({"init": "enhancenet:nowhere.safetensors"}, RestoreError, "no weights file 'nowhere.safetensors'"),
     ],
 )
@@ -459,9 +479,11 @@ def test_a_folder_that_is_in_use_is_refused_and_left_as_it_is(
     toys: Registry, configure: Configure, tmp_path: Path, photos: Path
 ) -> None:
     before = sorted(photos.iterdir())
-    with pytest.raises(UsageError, match=r"photos' is not empty: go on with --resume, or give another --run"):
+    with pytest.raises(
+        UsageError, match=r"photos: the folder is not empty; pass `resume=True` or another `run`"
+    ):
         train(configure(), toys, photos)
-    with pytest.raises(UsageError, match=r"a\.png' is a file"):
+    with pytest.raises(UsageError, match=r"a\.png: this is a file"):
         train(configure(), toys, photos / "a.png")
     assert sorted(photos.iterdir()) == before
 
@@ -473,7 +495,7 @@ def test_an_empty_folder_is_filled(toys: Registry, configure: Configure, tmp_pat
 
 
 def test_a_folder_that_cannot_be_made_is_named(toys: Registry, configure: Configure, photos: Path) -> None:
-    with pytest.raises(TrainingError, match=r"cannot write the run into .*a\.png/run'.*choose another --run"):
+    with pytest.raises(TrainingError, match=r"a\.png/run: cannot write the run: .*choose another `run`"):
         train(configure(), toys, photos / "a.png" / "run")
 
 
@@ -508,7 +530,7 @@ def test_a_gradient_that_is_not_finite_is_told_and_teaches_nothing(
 
     config = configure(loss="sometimes", steps=4, checkpoint_every=1, ema=0)
     train(config, toys, run, monitor=Monitor(message=said.append, log=see))
-    warning = "step 2: the term 'sometimes' of the generator was not finite, so nothing was learnt"
+    warning = "step 2: the term 'sometimes' of the generator was not finite, so the update was skipped"
     assert any(warning in sentence for sentence in said)
     steps = load_file(run / "checkpoints" / "00000004" / "optimizer-generator.safetensors")["0.step"]
     assert steps == 3, "Adam counts the steps in which something was learnt"
@@ -542,7 +564,7 @@ def test_a_discriminator_that_cannot_learn_ends_the_run_too(
             tmp_path / "run",
             monitor=Monitor(message=said.append),
         )
-    warning = "step 1: the gradient of the discriminator was not finite, so nothing was learnt"
+    warning = "step 1: the gradient of the discriminator was not finite, so the update was skipped"
     assert any(warning in sentence for sentence in said)
     state = latest_checkpoint(tmp_path / "run" / "checkpoints")[0].state["learners"]
     assert (state["generator"]["skipped"], state["discriminator"]["skipped"]) == (0, 8)
@@ -596,9 +618,9 @@ def test_a_schedule_without_warm_up_begins_at_its_peak_and_one_of_only_warm_up_n
 def test_the_average_follows_the_network(decay: float, step: int, share: float) -> None:
     network = nn.Linear(2, 2)
     nn.init.zeros_(network.weight)
-    average = Average(network, decay)
+    average = averaged(network, decay)
     nn.init.ones_(network.weight)
-    average.update(network, step)
+    update_average(average, network, step)
     (weight, _) = average.module.parameters()
     assert torch.allclose(weight, torch.full((2, 2), share))
     assert not weight.requires_grad
@@ -606,9 +628,9 @@ def test_the_average_follows_the_network(decay: float, step: int, share: float) 
 
 def test_the_average_takes_over_what_is_no_parameter() -> None:
     network = nn.BatchNorm2d(3)
-    average = Average(network, 0.9)
+    average = averaged(network, 0.9)
     network(torch.rand(2, 3, 4, 4))
-    average.update(network, 1)
+    update_average(average, network, 1)
     assert torch.equal(average.module.running_mean, network.running_mean)  # type: ignore[arg-type]
     assert average.module.num_batches_tracked == 1
 

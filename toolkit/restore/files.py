@@ -74,7 +74,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         OSError: the folder exists already, cannot be written, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=PREFIX, dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{path.name[:100]}-", dir=path.parent))
     try:
         yield temporary
         for file in temporary.rglob("*"):

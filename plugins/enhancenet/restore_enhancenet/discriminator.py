@@ -13,14 +13,14 @@ __all__ = ["Discriminator", "build"]
 _STAGES = 5
 
 _MEAN, _SPREAD = 0.5, 0.25
-"""About those of photographs, because the weights are initialised for inputs of variance one. On images in
-[0, 1] as they are, it takes several times as many steps to tell restored from real ones."""
+"""Approximately those of photographs: the weights are initialized for inputs of variance one. On images in
+[0, 1], it takes several times as many steps to tell restored from real ones."""
 
 
 class Discriminator(nn.Module):
     """Five times two convolutions, the second of stride 2, then two fully connected layers.
 
-    No batch normalisation and no dropout. The paper's sigmoid is left to the loss, which works on logits.
+    No batch normalization and no dropout. The paper's sigmoid is part of the loss, which works on logits.
 
     Args:
         target_size: side of the images in pixels; the paper's 128 become 4x4 positions.
@@ -44,7 +44,7 @@ class Discriminator(nn.Module):
             nn.LeakyReLU(slope),
             nn.Linear(hidden, 1),
         )
-        self._initialise(slope)
+        self._initialize(slope)
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, 3, target_size, target_size)`` -> logits ``(B, 1)``."""
@@ -52,7 +52,7 @@ class Discriminator(nn.Module):
         logits: Tensor = self.classifier(x)
         return logits
 
-    def _initialise(self, slope: float) -> None:
+    def _initialize(self, slope: float) -> None:
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, a=slope, nonlinearity="leaky_relu")

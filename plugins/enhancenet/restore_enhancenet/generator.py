@@ -15,11 +15,11 @@ UPSAMPLING = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
 """Scale -> factors of the upsampling blocks. The paper gives 4; 3 is one nearest 3x block."""
 
 _MEAN = (0.47614917, 0.45001204, 0.40904046)  # of the training images, from the authors' release
-_RESIDUAL_GAIN = 0.1  # a residual branch that begins small lets the learning rate be five times larger
+_RESIDUAL_GAIN = 0.1  # small initial residual branches allow a learning rate five times as high
 
 
 class ResidualBlock(nn.Module):
-    """``x + conv(ReLU(conv(x)))``: no batch normalisation, no ReLU after the sum."""
+    """``x + conv(ReLU(conv(x)))``: no batch normalization, no ReLU after the sum."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class ResidualBlock(nn.Module):
 
 
 class Upsampling(nn.Module):
-    """Nearest-neighbour enlargement, convolution, ReLU: no checkerboards, unlike transposed convolutions."""
+    """Nearest-neighbor enlargement, convolution, ReLU: without checkerboard artifacts."""
 
     def __init__(self, width: int, factor: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Generator(nn.Module):
         self.upsampling = nn.Sequential(*(Upsampling(width, factor) for factor in UPSAMPLING[scale]))
         self.refine = nn.Conv2d(width, width, 3, padding=1)
         self.tail = nn.Conv2d(width, 3, 3, padding=1)
-        self._initialise()
+        self._initialize()
 
     def forward(self, degraded: Tensor) -> Tensor:
         """``(B, 3, H, W)`` in [0, 1] -> ``(B, 3, scale*H, scale*W)``, not clamped."""
@@ -78,7 +78,7 @@ class Generator(nn.Module):
         bicubic = imresize(degraded, (self.scale * height, self.scale * width))
         return bicubic + residual.to(bicubic.dtype)
 
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -88,7 +88,7 @@ class Generator(nn.Module):
             for layer in self.modules():
                 if isinstance(layer, ResidualBlock):
                     layer.conv2.weight.mul_(_RESIDUAL_GAIN)
-            self.tail.weight.mul_(_RESIDUAL_GAIN)  # begin near the bicubic enlargement
+            self.tail.weight.mul_(_RESIDUAL_GAIN)  # start near the bicubic enlargement
 
 
 def build(scale: int, options: GeneratorOptions) -> nn.Module:
@@ -102,9 +102,9 @@ def halo(scale: int, options: GeneratorOptions) -> int:
 
 
 def tail_reach(scale: int) -> int:
-    """The same of what follows the trunk: 2 at 4x.
+    """Receptive-field radius of the layers behind the trunk, in input pixels: 2 at 4x.
 
-    Followed backwards from each of the output pixels that lie in one input pixel.
+    Traced back from each of the output pixels within one input pixel.
     """
     reach = 0
     for pixel in range(scale):

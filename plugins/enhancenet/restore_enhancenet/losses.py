@@ -30,8 +30,12 @@ class _VggLoss(nn.Module):
         self.weights = dict(weights)
         self.layers = tuple(weights)
 
+    def check_preparation(self) -> None:
+        """Check the weights file; see `Vgg19.check`."""
+        self.network.check(self.layers)
+
     def prepare(self, samples: Sequence[Tensor]) -> None:
-        """Have the network loaded and normalised as deep as this loss looks; see `Vgg19.load`."""
+        """Load and normalize the network up to the deepest layer of this loss; see `Vgg19.load`."""
         self.network.load(self.layers, samples)
 
     def forward(self, restored: Tensor, target: Tensor) -> Tensor:
@@ -51,7 +55,7 @@ class _VggLoss(nn.Module):
             return torch.stack(distances).sum()
 
     def distance(self, restored: Tensor, target: Tensor) -> Tensor:
-        """Of the features at one layer."""
+        """The distance of features ``(B, C, h, w)`` at one layer."""
         raise NotImplementedError
 
 
@@ -84,17 +88,21 @@ class TextureLoss(_VggLoss):
 def gram_matrices(features: Tensor, patch: int) -> Tensor:
     """``F F^T`` of each window of `features`, on the scale of windows of 16x16 positions.
 
-    A Gram matrix grows with the positions that it sums over, and the loss with their square. So that the
-    published weights, which are for 16x16, mean the same for other windows, the matrices of those are
-    multiplied by 256 / positions.
+    A Gram matrix grows with the number of positions that it sums over, and the loss with its square. The
+    published weights are for windows of 16x16: for other sizes the matrices are multiplied by
+    256 / positions, so that the weights keep their meaning.
 
     Args:
         features: ``(B, C, h, w)``.
-        patch: side of the windows, which do not overlap. What is left over at the right and bottom is
-            dropped; a window larger than the map is the map.
+        patch: side of the windows, which do not overlap. The remainder at the right and bottom is dropped; a
+            window larger than the map is the map.
 
     Returns:
         ``(B * windows, C, C)``.
+
+        >>> gram_matrices(torch.ones(1, 2, 16, 16), patch=16)
+        tensor([[[256., 256.],
+                 [256., 256.]]])
     """
     batch, channels, height, width = features.shape
     high, wide = min(patch, height), min(patch, width)

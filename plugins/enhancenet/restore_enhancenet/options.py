@@ -1,4 +1,4 @@
-"""What can be changed about the entries of this plugin. Free of torch, so that it can be listed."""
+"""Options of the entries of this plugin. Does not import torch, so that listing them is fast."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ LAYERS = tuple(
     for block, convolutions in enumerate((2, 2, 4, 4, 4), start=1)
     for layer in (*(f"conv{block}_{number}" for number in range(1, convolutions + 1)), f"pool{block}")
 )
-"""The layers of VGG-19 in their order; a convolution stands for its result after the ReLU."""
+"""The layers of VGG-19 in order; the features of a convolution are those after the ReLU."""
 
 
 def _split(given: Any) -> Any:
-    """``pool2:0.2,pool5:0.02`` as a table; anything else as it is."""
+    """Read ``pool2:0.2,pool5:0.02`` as a table; return anything else as it is."""
     if not isinstance(given, str):
         return given
     table = {}
@@ -50,7 +50,7 @@ def _known(weights: dict[str, float]) -> dict[str, float]:
                 f"VGG-19 has no layer '{layer}'.{nearest(layer, LAYERS)} It has {', '.join(LAYERS)}"
             )
         if not 0 <= weight < math.inf:
-            raise ValueError(f"the weight of '{layer}' is a number from 0")
+            raise ValueError(f"the weight of '{layer}' has to be a number from 0")
     return weights
 
 
@@ -66,7 +66,7 @@ class GeneratorOptions(Options):
 
 
 class _VggOptions(Options):
-    """Of a loss that looks at images with VGG-19."""
+    """Options of a loss on features of VGG-19."""
 
     vgg: Path | None = Field(
         None,
@@ -76,7 +76,7 @@ class _VggOptions(Options):
 
 
 class PerceptualOptions(_VggOptions):
-    """Where the perceptual loss looks; the defaults are the paper's."""
+    """Options of the perceptual loss; the defaults are the paper's."""
 
     layers: LayerWeights = Field(
         {"pool2": 2e-1, "pool5": 2e-2}, description="layers of VGG-19 with their weights"
@@ -84,7 +84,7 @@ class PerceptualOptions(_VggOptions):
 
 
 class TextureOptions(_VggOptions):
-    """Where the texture loss looks; the defaults are the paper's."""
+    """Options of the texture loss; the defaults are the paper's."""
 
     layers: LayerWeights = Field(
         {"conv1_1": 3e-7, "conv2_1": 1e-6, "conv3_1": 1e-6},

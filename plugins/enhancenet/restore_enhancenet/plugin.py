@@ -1,4 +1,4 @@
-"""Entry point of the plugin: what it brings, and nothing that needs torch before it is built."""
+"""Entry point of the plugin: its entries, without importing torch before one is built."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def restore_models() -> list[ModelSpec]:
     return [
         ModelSpec(
             "enhancenet",
-            "EnhanceNet: ten residual blocks, nearest-neighbour upsampling, a residual on top of bicubic",
+            "EnhanceNet: ten residual blocks, nearest-neighbor upsampling, a residual on top of bicubic",
             build=lazy("restore_enhancenet.generator:build"),
             halo=lazy("restore_enhancenet.generator:halo"),
             scales=(2, 3, 4, 8),
@@ -85,7 +85,7 @@ def restore_models() -> list[ModelSpec]:
 
 @hookimpl
 def restore_losses() -> list[LossSpec]:
-    """The two losses that look at features of VGG-19."""
+    """The two losses on features of VGG-19."""
     return [
         LossSpec(
             "perceptual",
@@ -119,9 +119,10 @@ def restore_discriminators() -> list[DiscriminatorSpec]:
 
 
 _MSE, _PERCEPTUAL, _TEXTURE = Term("mse"), Term("perceptual"), Term("texture")
-_MSE_IN_A_GAME = Term("mse", 100.0)
-"""The paper does not say how EA and EAT weigh the MSE against the adversary. With 100, from the weights of E
-on, its share of the generator's gradient is 0.3 to 0.5, as that of the perceptual loss is in PAT."""
+_WEIGHTED_MSE = Term("mse", 100.0)
+"""The paper does not give the weight of the MSE against the adversary in EA and EAT. With 100, starting from
+the weights of E, its share of the generator's gradient is 0.3 to 0.5, like that of the perceptual loss in
+PAT."""
 
 
 def _against(weight: float) -> Adversary:
@@ -130,7 +131,7 @@ def _against(weight: float) -> Adversary:
 
 @hookimpl
 def restore_objectives() -> list[ObjectiveSpec]:
-    """Table 2 of the paper, with the weights of its supplement; those of EA and EAT are ours."""
+    """Table 2 of the paper, with the weights of its supplement; those of EA and EAT are this project's."""
 
     def row(name: str, summary: str, terms: tuple[Term, ...], adversary: Adversary | None) -> ObjectiveSpec:
         return ObjectiveSpec(name, summary, terms, adversary, patch_size=128, reference=_PAPER)
@@ -138,12 +139,12 @@ def restore_objectives() -> list[ObjectiveSpec]:
     return [
         row("e", "Pixel-wise MSE: the highest PSNR", (_MSE,), None),
         row("p", "Perceptual loss", (_PERCEPTUAL,), None),
-        row("ea", "Pixel-wise MSE and adversary (weights ours)", (_MSE_IN_A_GAME,), _against(1.0)),
+        row("ea", "Pixel-wise MSE and adversary (this project's weights)", (_WEIGHTED_MSE,), _against(1.0)),
         row("pa", "Perceptual loss and adversary", (_PERCEPTUAL,), _against(1.0)),
         row(
             "eat",
-            "Pixel-wise MSE, adversary and texture (weights ours)",
-            (_MSE_IN_A_GAME, _TEXTURE),
+            "Pixel-wise MSE, adversary and texture (this project's weights)",
+            (_WEIGHTED_MSE, _TEXTURE),
             _against(2.0),
         ),
         row(

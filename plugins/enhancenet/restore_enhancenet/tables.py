@@ -1,7 +1,7 @@
 """Tables 3 and 4 of the paper.
 
 The columns `Bicubic` and `ENet-PAT` are checked: what MATLAB's bicubic and the authors' released weights give
-agrees with them. The other figures were written down from memory of the paper and not compared with it since:
+agrees with them. The other values were written down from memory of the paper and not compared with it since:
 some may be wrong, and each table says so where it is printed.
 """
 
@@ -14,16 +14,16 @@ __all__ = ["tables"]
 _PROTOCOL = "PSNR in dB on luma, 4x; inputs of the authors' rows by Pillow's Lanczos, of the others by MATLAB"
 
 
-def _ours(title: str, weights: str) -> Method:
+def _method(title: str, weights: str) -> Method:
     return Method(title, f"enhancenet:{weights}", degradation="lanczos")
 
 
 _BICUBIC = Method("Bicubic", "bicubic")
-_E = _ours("ENet-E", "e")
+_E = _method("ENet-E", "e")
 
 
 def tables(reference: str) -> list[PublishedTable]:
-    """Both, with the address of the paper."""
+    """Both tables, with `paper` as their reference."""
     return [
         PublishedTable(
             "enhancenet.table3",
@@ -31,11 +31,11 @@ def tables(reference: str) -> list[PublishedTable]:
             columns=(
                 _BICUBIC,
                 _E,
-                _ours("ENet-P", "p"),
-                _ours("ENet-EA", "ea"),
-                _ours("ENet-PA", "pa"),
-                _ours("ENet-EAT", "eat"),
-                _ours("ENet-PAT", "pat"),
+                _method("ENet-P", "p"),
+                _method("ENet-EA", "ea"),
+                _method("ENet-PA", "pa"),
+                _method("ENet-EAT", "eat"),
+                _method("ENet-PAT", "pat"),
             ),
             rows={
                 "Set5": (28.42, 31.74, 28.28, 28.15, 27.20, 29.26, 28.56),

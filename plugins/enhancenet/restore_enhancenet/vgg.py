@@ -1,4 +1,4 @@
-"""VGG-19 with features of mean one, by which the perceptual and the texture loss look at images."""
+"""VGG-19 with features of mean one, the feature network of the perceptual and the texture loss."""
 
 from __future__ import annotations
 
@@ -16,27 +16,33 @@ from torch import Tensor, nn
 from restore.errors import UsageError
 from restore.files import atomic_file, cache_folder
 from restore_enhancenet.options import LAYERS
-from restore_enhancenet.vgg_weights import CONVOLUTIONS, Convolutions, channels, load_convolutions
+from restore_enhancenet.vgg_weights import (
+    CONVOLUTIONS,
+    Convolutions,
+    channels,
+    load_convolutions,
+    weights_file,
+)
 
 __all__ = ["Vgg19"]
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the images that VGG-19 was trained on
-_BATCH = 8  # samples that are measured together
-_HARDLY = 0.01  # of the mean of a layer; no filter below conv3_4 comes near it on photographs
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
+_BATCH = 8  # samples measured at a time
+_INACTIVE = 0.01  # fraction of the mean of a layer; filters below conv3_4 are far above it on photographs
 
 
 class Vgg19(nn.Module):
     """The convolutional part of VGG-19 (Simonyan and Zisserman, ICLR 2015), frozen.
 
     Its filters are rescaled once, from the first layer on, so that the activation of each of them after
-    the ReLU is 1 in the mean over images and positions (Gatys, Ecker, Bethge, CVPR 2016). Because ReLU and
-    pooling are homogeneous, the features of the network are only multiplied by that.
+    the ReLU has a mean of 1 over images and positions (Gatys, Ecker, Bethge, CVPR 2016). Because ReLU and
+    pooling are positively homogeneous, this only scales the features of the network.
 
-    Empty until `load`: building it reads and downloads nothing. The means that it measured are
-    persistent buffers, the filters are not.
+    Empty until `load`: building it reads and downloads nothing. The measured means are persistent buffers,
+    the filters are not.
 
     Args:
-        file: local weights; none: see `load_convolutions`.
+        file: local weights; ``None``: see `load_convolutions`.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -49,8 +55,17 @@ class Vgg19(nn.Module):
         for layer in CONVOLUTIONS:
             self.register_buffer(f"{layer}_mean", torch.full((channels(layer),), torch.nan))
 
+    def check(self, layers: Collection[str]) -> None:
+        """Check that a local file has the filters up to the deepest of `layers`; nothing is downloaded.
+
+        Raises:
+            WeightsError: it is missing or damaged, or ends before that layer.
+        """
+        if (file := weights_file(self.file)) is not None:
+            load_convolutions(file, _convolutions(layers))
+
     def load(self, layers: Collection[str], samples: Sequence[Tensor]) -> None:
-        """Load the filters up to the deepest of `layers` and normalise them.
+        """Load the filters up to the deepest of `layers` and normalize them.
 
         Args:
             layers: some of `LAYERS`.
@@ -58,12 +73,12 @@ class Vgg19(nn.Module):
                 from a checkpoint or from the user's cache.
 
         Raises:
-            WeightsError: the weights cannot be fetched or read, or end before the deepest layer.
+            WeightsError: the weights cannot be downloaded or read, or end before the deepest layer.
         """
-        depth = max(LAYERS.index(layer) + 1 for layer in layers)
+        depth = _depth(layers)
         if depth <= self.depth:
             return
-        names = [layer for layer in LAYERS[:depth] if layer in CONVOLUTIONS]
+        names = _convolutions(layers)
         filters = load_convolutions(self.file, names)
         if any(self._mean_of(layer).isnan().any() for layer in names):
             for layer, mean in _cached_means(filters, samples).items():
@@ -78,13 +93,20 @@ class Vgg19(nn.Module):
         self.depth = depth
 
     def forward(self, images: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-        """``(B, 3, H, W)`` -> layer -> its features ``(B, C, h, w)``.
+        """Features of images.
+
+        Args:
+            images: ``(B, 3, H, W)`` in [0, 1].
+            layers: some of `LAYERS`.
+
+        Returns:
+            Layer -> its features ``(B, C, h, w)``.
 
         Raises:
-            UsageError: the images are too small to be pooled so often.
+            UsageError: the images are too small for the poolings before these layers.
             RuntimeError: these layers were not loaded.
         """
-        depth = max(LAYERS.index(layer) + 1 for layer in layers)
+        depth = _depth(layers)
         if depth > self.depth:
             raise RuntimeError(
                 f"VGG-19 is not loaded up to {', '.join(sorted(layers))}: prepare the loss first"
@@ -93,11 +115,12 @@ class Vgg19(nn.Module):
         if min(images.shape[-2:]) < 2**pools:
             raise UsageError(
                 f"images of {images.shape[-1]}x{images.shape[-2]} pixels are too small for VGG-19's "
-                f"{LAYERS[depth - 1]}, which needs {2**pools}: use a larger --patch-size"
+                f"{LAYERS[depth - 1]}, which needs {2**pools}",
+                hint="use a larger `patch_size`",
             )
         filters = {layer: self._filter(layer) for layer in LAYERS[:depth] if layer in CONVOLUTIONS}
-        normalised = (images - self.get_buffer("shift")) / self.get_buffer("spread")
-        return {layer: x for layer, x in _activations(normalised, filters, depth) if layer in layers}
+        normalized = (images - self.get_buffer("shift")) / self.get_buffer("spread")
+        return {layer: x for layer, x in _activations(normalized, filters, depth) if layer in layers}
 
     def _filter(self, layer: str) -> tuple[Tensor, Tensor]:
         return self.get_buffer(f"{layer}_weight"), self.get_buffer(f"{layer}_bias")
@@ -109,8 +132,17 @@ class Vgg19(nn.Module):
         self.register_buffer(name, tensor.to(self.get_buffer("shift")), persistent=False)
 
 
+def _depth(layers: Collection[str]) -> int:
+    """Number of layers up to the deepest of `layers`."""
+    return max(LAYERS.index(layer) + 1 for layer in layers)
+
+
+def _convolutions(layers: Collection[str]) -> list[str]:
+    return [layer for layer in LAYERS[: _depth(layers)] if layer in CONVOLUTIONS]
+
+
 def _cached_means(filters: Convolutions, samples: Sequence[Tensor]) -> dict[str, Tensor]:
-    """What `_measured_means` gives, from the user's cache where the same was measured before."""
+    """`_measured_means`, from the user's cache if the same images were measured before."""
     images = [samples[index] for index in range(len(samples))]
     digest = hashlib.sha256()
     for tensor in (*(part for pair in filters.values() for part in pair), *images):
@@ -119,7 +151,7 @@ def _cached_means(filters: Convolutions, samples: Sequence[Tensor]) -> dict[str,
     with suppress(OSError, SafetensorError):
         return load_file(file)
     means = _measured_means(filters, images)
-    with suppress(OSError, SafetensorError), atomic_file(file) as temporary:  # a cache that cannot be written
+    with suppress(OSError, SafetensorError), atomic_file(file) as temporary:  # an optimization that may fail
         save_file(means, temporary)
     return means
 
@@ -128,22 +160,22 @@ def _cached_means(filters: Convolutions, samples: Sequence[Tensor]) -> dict[str,
 def _measured_means(filters: Convolutions, images: Sequence[Tensor]) -> dict[str, Tensor]:
     """Layer -> mean activation ``(C,)`` of each filter after the ReLU.
 
-    Filters that hardly ever fire get the mean of their layer: the few times that they do would outweigh
-    everything else.
+    Inactive filters get the mean of their layer: the few positions where they respond would otherwise
+    outweigh everything else.
     """
     sums = {layer: torch.zeros(len(bias), dtype=torch.float64) for layer, (_, bias) in filters.items()}
     counts = dict.fromkeys(filters, 0)
     depth = LAYERS.index(list(filters)[-1]) + 1
     shift, spread = (torch.tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
     for start in range(0, len(images), _BATCH):
-        normalised = (torch.stack(list(images[start : start + _BATCH])) - shift) / spread
-        for layer, x in _activations(normalised, filters, depth):
+        normalized = (torch.stack(list(images[start : start + _BATCH])) - shift) / spread
+        for layer, x in _activations(normalized, filters, depth):
             if layer in filters:
                 sums[layer] += x.double().sum((0, 2, 3))
                 counts[layer] += x.numel() // x.shape[1]
     means = {layer: (sums[layer] / counts[layer]).float() for layer in filters}
     return {
-        layer: torch.where(mean < _HARDLY * mean.mean(), mean.mean(), mean) for layer, mean in means.items()
+        layer: torch.where(mean < _INACTIVE * mean.mean(), mean.mean(), mean) for layer, mean in means.items()
     }
 
 

@@ -16,7 +16,7 @@ from restore_enhancenet.options import LAYERS
 __all__ = ["CONVOLUTIONS", "FILE_VARIABLE", "Convolutions", "channels", "load_convolutions"]
 
 FILE_VARIABLE = "RESTORE_VGG19"
-"""Environment variable: a local file with the weights, for machines without a network."""
+"""Environment variable: a local file with the weights, for machines without internet access."""
 
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 """torchvision's ``VGG19_Weights.IMAGENET1K_V1``; `torch.hub` checks the hash in the name."""
@@ -26,7 +26,7 @@ Convolutions = dict[str, tuple[Tensor, Tensor]]
 
 
 def _indices() -> dict[str, int]:
-    """Convolution -> its number in torchvision's ``features``, where ReLU and pooling count too."""
+    """Convolution -> its index in torchvision's ``features``, where ReLU and pooling count too."""
     indices, index = {}, 0
     for layer in LAYERS:
         if layer.startswith("conv"):
@@ -38,44 +38,59 @@ def _indices() -> dict[str, int]:
 _INDEX = _indices()
 
 CONVOLUTIONS = tuple(_INDEX)
-"""The layers that have weights."""
+"""The layers with weights."""
 
 
 def channels(layer: str) -> int:
-    """Filters of a convolution."""
+    """Number of filters of a convolution.
+
+    >>> channels("conv3_1")
+    256
+    """
     return (64, 128, 256, 512, 512)[int(layer[4]) - 1]
+
+
+def weights_file(file: Path | None) -> Path | None:
+    """The local file: `file`, or the one that ``RESTORE_VGG19`` names, or ``None``."""
+    named = os.environ.get(FILE_VARIABLE)
+    return file or (Path(named) if named else None)
 
 
 def load_convolutions(file: Path | None, layers: Sequence[str]) -> Convolutions:
     """The filters of `layers`, float32.
 
     Args:
-        file: ``.safetensors`` or ``.pth`` in torchvision's names, for RGB in [0, 1] normalised by ImageNet's
-            mean and standard deviation. None: the file that ``RESTORE_VGG19`` names, or else torchvision's
-            own, downloaded on first use with its hash checked.
+        file: ``.safetensors`` or ``.pth`` in torchvision's names, for RGB in [0, 1] normalized by ImageNet's
+            mean and standard deviation. ``None``: the file that ``RESTORE_VGG19`` names, or else the weights
+            of torchvision, downloaded on first use with their hash checked.
         layers: convolutions.
 
     Raises:
-        WeightsError: the file is missing, damaged or ends too early, or cannot be downloaded.
+        WeightsError: the file is missing or damaged, lacks a layer, or cannot be downloaded.
     """
-    named = os.environ.get(FILE_VARIABLE)
-    file = file or (Path(named) if named else None)
+    file = weights_file(file)
     tensors = _download() if file is None else _read(file)
     missing = [layer for layer in layers if f"features.{_INDEX[layer]}.weight" not in tensors]
     if missing:
         raise WeightsError(
-            f"the VGG-19 weights '{file}' lack {', '.join(missing)}, which the chosen layers need: give a "
-            f"whole file, or choose layers before {missing[0]}, such as "
-            f"--set perceptual.layers=pool2:0.2,pool3:0.02"
+            f"the VGG-19 weights lack {', '.join(missing)}, which the chosen layers need",
+            path=file,
+            hint=f"use a complete file, or choose layers before {missing[0]}, such as "
+            "perceptual.layers=pool2:0.2,pool3:0.02",
         )
     try:
         return {layer: _convolution(tensors, layer) for layer in layers}
     except (KeyError, ValueError) as error:
-        raise WeightsError(f"'{file}' does not hold VGG-19 in torchvision's names: {error}") from error
+        raise WeightsError(f"this is not VGG-19 in torchvision's layout: {error}", path=file) from error
 
 
 def _convolution(tensors: Mapping[str, Tensor], layer: str) -> tuple[Tensor, Tensor]:
-    weight, bias = (tensors[f"features.{_INDEX[layer]}.{part}"].float() for part in ("weight", "bias"))
+    weight, bias = (tensors[f"features.{_INDEX[layer]}.{part}"] for part in ("weight", "bias"))
+    if not (weight.is_floating_point() and bias.is_floating_point()):
+        raise ValueError(f"{layer} is {weight.dtype}, not a floating type")
+    weight, bias = weight.float(), bias.float()
+    if not (weight.isfinite().all() and bias.isfinite().all()):
+        raise ValueError(f"{layer} has values that are not finite")
     if weight.ndim != 4 or weight.shape[0] != channels(layer) or bias.shape != (channels(layer),):
         raise ValueError(f"{layer} has the shape {tuple(weight.shape)}")
     return weight, bias
@@ -87,10 +102,10 @@ def _read(file: Path) -> dict[str, Tensor]:
             return load_file(file)
         tensors = torch.load(file, map_location="cpu", weights_only=True)
         if not isinstance(tensors, dict):
-            raise TypeError("it holds no names")
+            raise TypeError("it has no named tensors")
         return tensors
-    except Exception as error:  # torch's own unpickler raises whatever a damaged file makes it meet
-        raise WeightsError(f"cannot read the VGG-19 weights '{file}': {first_line(error)}") from error
+    except Exception as error:  # torch's unpickler raises many kinds of errors for damaged files
+        raise WeightsError(f"cannot read the VGG-19 weights: {first_line(error)}", path=file) from error
 
 
 def _download() -> dict[str, Tensor]:
@@ -100,7 +115,7 @@ def _download() -> dict[str, Tensor]:
         )
     except (OSError, RuntimeError) as error:
         raise WeightsError(
-            f"cannot download VGG-19's weights from {URL}: {error}; fetch that file elsewhere and name it by "
-            f"{FILE_VARIABLE}=FILE"
+            f"cannot download the weights of VGG-19 from {URL}: {first_line(error)}",
+            hint=f"download that file elsewhere, and set {FILE_VARIABLE} to its path",
         ) from error
     return tensors

@@ -59,7 +59,7 @@ class Noisy(nn.Module):
         return nn.functional.interpolate(x, scale_factor=self.scale)
 
 
-class WhileItLoses:
+class WhileReal:
     """Open while the discriminator takes targets for restored images."""
 
     def is_open(self, scores: Scores | None) -> bool:
@@ -72,7 +72,7 @@ def make_discriminator(size: int, options: Options) -> nn.Module:
     )
 
 
-class Unteachable(nn.Module):
+class Untrainable(nn.Module):
     """A discriminator whose scores are finite and whose gradient is not."""
 
     def __init__(self) -> None:
@@ -110,15 +110,15 @@ def restore_losses() -> list[LossSpec]:
 def restore_discriminators() -> list[DiscriminatorSpec]:
     return [
         DiscriminatorSpec("toy", "One convolution", make_discriminator),
-        DiscriminatorSpec("unteachable", "A gradient that is never finite", lambda size, _: Unteachable()),
+        DiscriminatorSpec("untrainable", "A gradient that is never finite", lambda size, _: Untrainable()),
     ]
 
 
 @hookimpl
 def restore_objectives() -> list[ObjectiveSpec]:
-    rival = Adversary("toy", 0.1, WhileItLoses())
-    unteachable = Adversary("unteachable", 0.1, Always())
+    gated = Adversary("toy", 0.1, WhileReal())
+    untrainable = Adversary("untrainable", 0.1, Always())
     return [
-        ObjectiveSpec("l1-toy", "A gated game", (Term("l1"), Term("mse", 0.5)), rival),
-        ObjectiveSpec("l1-broken", "A game without an opponent", (Term("l1"),), unteachable),
+        ObjectiveSpec("l1-toy", "A gated adversary", (Term("l1"), Term("mse", 0.5)), gated),
+        ObjectiveSpec("l1-broken", "An adversary that cannot be trained", (Term("l1"),), untrainable),
     ]

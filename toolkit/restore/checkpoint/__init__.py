@@ -5,7 +5,7 @@ Both are safetensors and JSON, never pickles.
 
 from restore.checkpoint.blending import blend
 from restore.checkpoint.run import Checkpoint, latest_checkpoint, save_checkpoint
-from restore.checkpoint.tensors import sha256
+from restore.checkpoint.tensors import build_within, channels_last, sha256
 from restore.checkpoint.weights import LoadedModel, WeightsCard, load_model, read_card, save_weights
 
 __all__ = [
@@ -13,6 +13,8 @@ __all__ = [
     "LoadedModel",
     "WeightsCard",
     "blend",
+    "build_within",
+    "channels_last",
     "latest_checkpoint",
     "load_model",
     "read_card",

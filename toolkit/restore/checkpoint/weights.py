@@ -13,10 +13,9 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import nn
 
-from restore.checkpoint.tensors import save_tensors, sha256, to_json
+from restore.checkpoint.tensors import check_size, load_tensors, save_tensors, sha256, to_json
 from restore.errors import OptionsError, UsageError, WeightsError, first_line, nearest
 from restore.files import cache_folder
 from restore.interfaces import ModelSpec, OpenedModel, Options, Weights, parse
@@ -187,12 +186,9 @@ def _load_file(reference: str, spec: ModelSpec, file: Path, scale: int | None) -
 
 def _filled(spec: ModelSpec, file: Path, scale: int, options: Options) -> nn.Module:
     """The network with the tensors of `file`."""
+    check_size(file, lambda: spec.build(scale, options))
     module = spec.build(scale, options)
-    try:
-        state = load_file(file)
-        module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise WeightsError(f"the weights '{file}' do not fit '{spec.name}': {first_line(error)}") from error
+    load_tensors(module, file)
     return module
 
 

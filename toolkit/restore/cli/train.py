@@ -2,116 +2,128 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restore.cli import console
-from restore.cli.training_display import cockpit
-from restore.config import TrainingConfig, TrainingPrecision
+from restore.cli import console, options
+from restore.cli.training_display import progress_display
+from restore.config import TrainingConfig
 from restore.errors import UsageError
 
-__all__ = ["train"]
+if TYPE_CHECKING:
+    from restore.training import TrainingResult
 
-_RUN_HELP = "Folder of the run; a new one, unless --resume. Left out: runs/MODEL_LOSS_xSCALE."
+__all__ = ["FIELDS", "train"]
+
+FIELDS = (
+    "model", "loss", "data", "val", "scale", "init", "steps", "batch_size", "accumulate", "patch_size", "lr",
+    "seed", "checkpoint_every", "device", "devices", "nodes", "precision", "compile",
+)  # fmt: skip
+"""Fields of the configuration with an option of their own; the others are set by ``--set``."""
+
+DETERMINISTIC = "RESTORE_DETERMINISTIC"
+"""Environment variable: 0 lets cuDNN use convolutions whose results differ between runs."""
+
 _SET_HELP = (
-    "Set any field of the configuration, or any option of what it names, such as ema=0, "
-    "perceptual.layers=pool2:1 or adversary.gate.threshold=0.8. The config.toml of a run has all fields. "
+    "Set any field of the configuration, or any option of an entry that it names, such as ema=0, "
+    "perceptual.layers=pool2:1 or adversary.gate.threshold=0.8. The config.toml of a run lists all fields. "
     "Repeatable."
 )
 
 
-def _field(name: str, *flags: str) -> Any:
-    """The option for a field of the configuration, with the meaning and the default that it has there."""
+def _option(name: str) -> inspect.Parameter:
+    """The option of a field, with the type, the meaning and the default that it has in the configuration."""
     field = TrainingConfig.model_fields[name]
     meaning = str(field.description)
-    repeatable = " Repeatable." if field.annotation == list[Path] else ""
-    is_given = field.is_required() or field.default in (None, [])
-    return typer.Option(
-        *flags,
-        help=f"{meaning[0].upper()}{meaning[1:]}.{repeatable}",
-        show_default=False if is_given else str(field.default),
+    flag = f"--{name.replace('_', '-')}"
+    option = typer.Option(
+        f"{flag}/--no-{name}" if field.annotation is bool else flag,
+        help=f"{meaning[0].upper()}{meaning[1:]}.{' Repeatable.' if field.annotation == list[Path] else ''}",
+        show_default=False if field.is_required() or field.default in (None, []) else str(field.default),
     )
+    kind: Any = Annotated[field.annotation | None, option]  # type: ignore[operator] # a type, or a union
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
 
+def _with_fields(command: Callable[..., None]) -> Callable[..., None]:
+    """Declare the options of `FIELDS` to typer in place of the command's ``**fields``."""
+    own = inspect.signature(command, eval_str=True)
+    parameters = [
+        parameter for parameter in own.parameters.values() if parameter.kind != parameter.VAR_KEYWORD
+    ]
+    parameters = [*map(_option, FIELDS), *parameters]
+    command.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined] # read by typer
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+@_with_fields
 def train(
     *,
-    model: Annotated[str | None, _field("model")] = None,
-    loss: Annotated[str | None, _field("loss")] = None,
-    data: Annotated[list[Path] | None, _field("data")] = None,
-    val: Annotated[list[Path] | None, _field("val")] = None,
-    scale: Annotated[int | None, _field("scale")] = None,
-    run: Annotated[Path | None, typer.Option(help=_RUN_HELP)] = None,
-    init: Annotated[str | None, _field("init")] = None,
-    steps: Annotated[int | None, _field("steps")] = None,
-    batch_size: Annotated[int | None, _field("batch_size")] = None,
-    accumulate: Annotated[int | None, _field("accumulate")] = None,
-    patch_size: Annotated[int | None, _field("patch_size")] = None,
-    lr: Annotated[float | None, _field("lr")] = None,
-    seed: Annotated[int | None, _field("seed")] = None,
-    checkpoint_every: Annotated[int | None, _field("checkpoint_every")] = None,
-    device: Annotated[str | None, _field("device")] = None,
-    devices: Annotated[int | None, _field("devices")] = None,
-    nodes: Annotated[int | None, _field("nodes")] = None,
-    precision: Annotated[TrainingPrecision | None, _field("precision")] = None,
-    compile_: Annotated[bool | None, _field("compile", "--compile/--no-compile")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run; new, unless --resume.", show_default="runs/MODEL_LOSS_xSCALE"),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of the fields.")] = None,
     assign: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SET_HELP)] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint of --run.")
+        bool, typer.Option("--resume", help="Continue from the last checkpoint of --run.")
     ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Stream the log to stdout, one JSON object a line.")
-    ] = False,
+    json: options.Json = False,
+    **fields: Any,
 ) -> None:
     """Train a model on folders of images.
 
-    Everything is written to the folder of the run: config.toml, generator.safetensors (use it as
-    MODEL:RUN/generator.safetensors), checkpoints/, log.jsonl, events for TensorBoard and, with --val,
-    samples/. Ctrl-C saves first; --resume goes on, and with more --steps makes a run longer.
+    Writes to the folder of the run: config.toml, generator.safetensors (use it as
+    MODEL:RUN/generator.safetensors), checkpoints/, log.jsonl, TensorBoard events and, with --val, samples/.
+    Ctrl-C saves first; --resume continues, and with more --steps extends a run.
     """
     from restore import training
+    from restore.allocator import keep_memory
     from restore.config import resolve, resolve_again
     from restore.registry import discover
 
-    flags = {
-        "model": model,
-        "loss": loss,
-        "data": data or None,
-        "val": val or None,
-        "scale": scale,
-        "init": init,
-        "steps": steps,
-        "batch_size": batch_size,
-        "accumulate": accumulate,
-        "patch_size": patch_size,
-        "lr": lr,
-        "seed": seed,
-        "checkpoint_every": checkpoint_every,
-        "device": device,
-        "devices": devices,
-        "nodes": nodes,
-        "precision": precision,
-        "compile": compile_,
-    }
-    with training.said_once():
+    with training.reported_once():
         registry = discover()
-        if not training.is_helper():
+        if not training.is_other_rank():
             console.tell_problems(registry)
-        given = (config, assign or [], flags, registry.losses)
+        fields = {name: None if value == [] else value for name, value in fields.items()}
+        given = (config, assign or [], fields, registry.losses)
         if not resume:
             settings = resolve(*given)
         elif run is not None:
             settings = resolve_again(run, *given)
         else:
-            raise UsageError("--resume needs --run DIR: the folder of the run that is to go on")
+            raise UsageError("`resume` needs `run`: the folder of the run to continue")
 
-    with cockpit(json=json) as monitor:
-        outcome = training.train(settings, registry, run or settings.folder, resume=resume, monitor=monitor)
-    if outcome.interrupted:
+    keep_memory()
+    deterministic = os.environ.get(DETERMINISTIC) != "0"
+    with progress_display(json=json) as monitor:
+        result = training.train(
+            settings,
+            registry,
+            run or settings.folder,
+            resume=resume,
+            deterministic=deterministic,
+            monitor=monitor,
+        )
+    _report(result, settings)
+
+
+def _report(result: TrainingResult, settings: TrainingConfig) -> None:
+    if result.skipped >= 0.1 * result.step > 0:
         console.message(
-            f"stopped at step {outcome.step}, everything is saved: go on with --resume --run {outcome.run}"
+            f"warning: {result.skipped} of {result.step} updates were skipped because a loss or gradient was "
+            f"not finite: start a new run with a lower `lr` or with `precision=fp32`"
+        )
+    if result.interrupted:
+        console.message(
+            f"stopped at step {result.step}, everything is saved: continue with --resume --run {result.run}"
         )
         raise typer.Exit(130)
-    console.message(f"done: use it as {settings.model}:{outcome.weights}")
+    console.message(f"done: use it as {settings.model}:{result.weights}")

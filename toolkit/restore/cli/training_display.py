@@ -1,4 +1,4 @@
-"""What `restore train` shows while it runs: JSON, a table on a terminal, or a line now and then."""
+"""Progress display of `restore train`: JSON lines, a table on a terminal, or a line every few seconds."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from rich.live import Live
 from rich.text import Text
 
 from restore.cli import console
+from restore.cli.errors import in_options
 from restore.report import Progress, training_line
 
 if TYPE_CHECKING:
     from restore.training import Monitor
 
-__all__ = ["Lines", "cockpit"]
+__all__ = ["Lines", "progress_display"]
 
-_CALM = 10.0  # seconds between two lines where there is no terminal
-_REDRAW = 0.2  # seconds between two tables, which more often nobody could read
+_CALM = 10.0  # seconds between two lines without a terminal
+_REDRAW = 0.2  # seconds between two drawings of the table
 
 
 @contextmanager
-def cockpit(*, json: bool) -> Iterator[Monitor]:
-    """Whom a run tells, for as long as the block runs.
+def progress_display(*, json: bool) -> Iterator[Monitor]:
+    """The monitor of a run, as long as the block runs.
 
     Args:
-        json: every line of the log goes to stdout; people get messages only.
+        json: print every line of the log to stdout, and only messages to stderr.
     """
-    from restore.training import Monitor, is_helper
+    from restore.training import Monitor, is_other_rank
 
     terminal = Console(stderr=True)
-    if is_helper():
+    if is_other_rank():
         yield Monitor()
     elif json:
         yield Monitor(console.message, console.emit)
@@ -46,11 +47,11 @@ def cockpit(*, json: bool) -> Iterator[Monitor]:
 
 
 class Lines:
-    """Tells of a run in lines: each validation, the first and the last step, and what is due in between.
+    """Prints each validation, the first and the last step, and a step every ten seconds in between.
 
     Args:
-        say: told each line.
-        clock: seconds.
+        say: takes each line of text.
+        clock: returns seconds.
     """
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,7 +60,7 @@ class Lines:
         self.due = clock()
 
     def __call__(self, line: dict[str, Any]) -> None:
-        """Take a line of the log; warnings have been told as messages."""
+        """Take a line of the log; warnings have been printed as messages."""
         text, now = training_line(line), self.clock()
         is_last = line["step"] == line.get("steps")
         if text and ("steps" not in line or is_last or now >= self.due):
@@ -69,7 +70,7 @@ class Lines:
 
 @contextmanager
 def _table(terminal: Console) -> Iterator[Monitor]:
-    """One table that is drawn in place, with messages above it."""
+    """A table that is updated in place, with messages above it."""
     from restore.training import Monitor
 
     progress, drawn = Progress(), 0.0
@@ -77,11 +78,11 @@ def _table(terminal: Console) -> Iterator[Monitor]:
     live = Live(console=terminal, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
 
     def message(sentence: str) -> None:
-        terminal.print(Text(sentence), soft_wrap=True)  # not broken: it may hold a path to be copied
+        terminal.print(Text(in_options(sentence)), soft_wrap=True)  # unwrapped: it may contain a path to copy
 
     def log(line: dict[str, Any]) -> None:
         nonlocal drawn
-        live.start()  # not before: until the first line a loss may show the progress of a download
+        live.start()  # not earlier: before the first line a loss may show the progress of a download
         progress.take(line)
         now = time.monotonic()
         is_due = now - drawn > _REDRAW

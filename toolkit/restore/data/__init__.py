@@ -1,6 +1,7 @@
-"""Folders of images become pairs of a degraded image and its target."""
+"""Data sets: from folders of images to pairs of a degraded image and its target."""
 
-from restore.data.folders import check_images, find_images, fingerprint, usable
+from restore.data.fingerprint import fingerprint, matches
+from restore.data.folders import check_images, find_images, usable
 from restore.data.loading import CountedSampler, batches
 from restore.data.pairs import ImagePair, pair, pairs
 from restore.data.patches import Augmentation, Pair, Patches, Targets
@@ -16,6 +17,7 @@ __all__ = [
     "check_images",
     "find_images",
     "fingerprint",
+    "matches",
     "pair",
     "pairs",
     "usable",

@@ -1,69 +1,63 @@
-"""Folders of images: which files they hold, and whether those can be read."""
+"""Folders of images: which files they contain, and whether those can be read."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-from restore.errors import DataError, ImageError
+from restore.errors import DataError, ImageError, escaped
 from restore.images import check, is_image_name
 
-__all__ = ["check_images", "find_images", "fingerprint", "usable"]
+__all__ = ["check_images", "find_images", "usable"]
 
-_NAMED = 3  # files that a sentence about many names
+_NAMED = 3  # files that an error about many files names
 
 
 def find_images(folders: Sequence[Path]) -> list[Path]:
-    """All image files below `folders`, sorted, hidden ones left out.
+    """All image files below `folders`, in the order of the folders and sorted within each; not hidden ones.
 
     Raises:
-        DataError: a folder is missing or holds no image.
+        DataError: a folder is missing or contains no image.
     """
     found: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
-            raise DataError(f"there is no folder '{folder}'")
+            raise DataError("there is no such folder", path=folder)
         files = sorted(
             path
             for path in folder.rglob("*")
             if is_image_name(path) and path.is_file() and not _is_hidden(path.relative_to(folder))
         )
         if not files:
-            raise DataError(f"there is no image in the folder '{folder}'")
+            raise DataError("there is no image in this folder", path=folder)
         found += files
     return found
 
 
-def fingerprint(files: Sequence[Path]) -> str:
-    """A short hash of the names and sizes of `files`: tells whether two runs saw the same data."""
-    lines = sorted(f"{file.name} {file.stat().st_size}" for file in files)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
 def check_images(files: Sequence[Path]) -> dict[Path, int]:
-    """The short side in pixels of each image, none of which is seen to be damaged.
+    """Check images without decoding them, where their format allows (see `restore.images.check`).
 
-    Looks at the header and the end of each file only, where its format allows (`restore.images.check`).
+    Returns:
+        File -> its short side in pixels.
 
     Raises:
-        DataError: names the files that cannot be read, with their reasons.
+        DataError: files cannot be read; the first ones are named with their reasons.
     """
     sides: dict[Path, int] = {}
-    failures: dict[Path, str] = {}
+    failures: dict[Path, ImageError] = {}
     for file in files:
         try:
             sides[file] = min(check(file))
         except ImageError as error:
-            failures[file] = str(error)
+            failures[file] = error
     if failures:
-        raise DataError(_unreadable(failures, len(files)))
+        raise _unreadable(failures, len(files))
     return sides
 
 
 def usable(files: Sequence[Path], patch: int) -> tuple[list[Path], list[Path]]:
-    """Split `files` into those with both sides >= `patch` pixels, and those that are too small.
+    """Split `files` into those with both sides of at least `patch` pixels, and the smaller ones.
 
     Raises:
         DataError: files cannot be read, or none is large enough.
@@ -73,21 +67,22 @@ def usable(files: Sequence[Path], patch: int) -> tuple[list[Path], list[Path]]:
     if not large:
         raise DataError(
             f"none of the {len(files)} images has {patch} pixels on both sides, the largest has "
-            f"{max(sides.values())}: use a smaller --patch-size"
+            f"{max(sides.values())}",
+            hint="use a smaller `patch_size`",
         )
     return large, [file for file, side in sides.items() if side < patch]
 
 
-def _unreadable(failures: dict[Path, str], total: int) -> str:
-    """One sentence about all images that cannot be read."""
+def _unreadable(failures: dict[Path, ImageError], total: int) -> DataError:
+    """One error about all images that cannot be read."""
     if len(failures) == 1:
-        return next(iter(failures.values()))
-    reasons = {file: reason.removeprefix(f"cannot read '{file}': ") for file, reason in failures.items()}
-    named = [f"'{file}' ({reason})" for file, reason in islice(reasons.items(), _NAMED)]
+        (error,) = failures.values()
+        return DataError(error.problem, path=error.path, hint=error.hint)
+    named = [f"{escaped(str(file))} ({error.problem})" for file, error in islice(failures.items(), _NAMED)]
     more = f" and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
-    return (
-        f"{len(failures)} of {total} images cannot be read: {', '.join(named)}{more}; replace them, or take "
-        "them out of the folder"
+    return DataError(
+        f"{len(failures)} of {total} images cannot be read: {', '.join(named)}{more}",
+        hint="replace them, or remove them from the folder",
     )
 
 

@@ -1,4 +1,4 @@
-"""Batches of patches, loaded ahead by processes of their own."""
+"""Batches of patches, loaded ahead in worker processes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ __all__ = ["CountedSampler", "batches"]
 
 
 class CountedSampler(Sampler[list[int]]):
-    """The indices of each batch from step `start` to `stop`, for one of `ranks` processes.
+    """The sample indices of each batch from step `start` to `stop`, for one of `ranks` processes.
 
-    A batch of `batch_size` samples is dealt out evenly, so that the same samples make up a step
-    whatever the number of processes.
+    A batch of `batch_size` samples is divided evenly, so that a step consists of the same samples whatever
+    the number of processes.
+
+    >>> list(CountedSampler(2, 4, batch_size=4, rank=1, ranks=2))
+    [[10, 11], [14, 15]]
     """
 
     def __init__(self, start: int, stop: int, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
@@ -40,16 +43,17 @@ class CountedSampler(Sampler[list[int]]):
 
 
 def batches(patches: Patches, sampler: CountedSampler, workers: int = 0) -> Generator[Pair]:
-    """The batches of `sampler`, loaded ahead by `workers` processes, or by this one where there is none.
+    """The batches of `sampler`, loaded ahead in `workers` processes, or in this one without any.
 
-    The processes start at once, and end when the generator is closed. They are forks, because what plugins
-    bring need not be picklable: call this before other threads run, whose locks a fork would find held
-    for ever. Where the system has no forks, this process loads.
+    The workers start at once, and end when the generator is closed. They are forked, because the objects of
+    plugins need not be picklable. A fork has no threads but its own copies of their locks: call this before
+    torch or another library has started threads, or set `workers` to 0. The workers themselves compute in one
+    thread, which needs none of the parent's. Where the system cannot fork, this process loads.
 
     Args:
-        patches: where the samples come from.
-        sampler: which samples make up which batch.
-        workers: processes that load.
+        patches: makes the samples.
+        sampler: assigns samples to batches.
+        workers: number of processes.
 
     Yields:
         ``(B, 3, h, w)`` and ``(B, 3, scale*h, scale*w)``.
@@ -72,7 +76,7 @@ def batches(patches: Patches, sampler: CountedSampler, workers: int = 0) -> Gene
 
 
 class _ErrorsAsSamples(Dataset[Pair | RestoreError]):
-    """Hands on an error as if it were a sample: a loader's process would bury its sentence in a traceback."""
+    """Returns an error as a sample: raised in a worker, its message would end up inside a traceback."""
 
     def __init__(self, patches: Patches) -> None:
         self.patches = patches
@@ -92,7 +96,7 @@ def _opened(loaded: Iterator[Any]) -> Generator[Pair]:
             degraded, target = batch
             yield degraded, target
     finally:
-        # What ends the processes; a traceback would keep it, and Python's exit wait for them in vain.
+        # Ends the workers; a traceback would keep the reference, and Python would wait for them at its exit.
         del loaded
 
 
@@ -102,6 +106,6 @@ def _collate(samples: list[Pair | RestoreError]) -> Any:
 
 
 def _ignore_signals(worker: int) -> None:  # noqa: ARG001
-    """Ctrl-C reaches every process of a terminal: the one that trains decides when the loaders end."""
+    """Ctrl-C reaches every process of a terminal: the training process decides when the workers end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

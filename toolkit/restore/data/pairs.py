@@ -1,4 +1,4 @@
-"""Whole images with their degraded versions, for evaluation."""
+"""Whole images with their degraded versions, for evaluation and validation."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 from restore.data.folders import find_images
 from restore.degradation import crop_to_multiple
-from restore.errors import DataError
-from restore.images import read
+from restore.errors import DataError, escaped
+from restore.images import is_image_name, read
 from restore.interfaces import Degrade
 
-__all__ = ["ImagePair", "pair", "pairs"]
+__all__ = ["ImagePair", "find_degraded", "pair", "pairs"]
 
 
 @dataclass(frozen=True)
 class ImagePair:
-    """A whole image to be restored, and what it should become."""
+    """A whole image to be restored, and its target."""
 
     name: str
     degraded: Tensor
@@ -27,16 +27,16 @@ class ImagePair:
     target: Tensor
     """``(1, 3, scale*H, scale*W)`` float32."""
     gray: bool
-    """The target's file has one channel."""
+    """Whether the file of the target has one channel."""
     degraded_file: Path | None = None
-    """``None`` if the input was made of the target."""
+    """``None`` if the input was made from the target."""
 
 
 def pairs(folder: Path, scale: int, degrade: Degrade, degraded: Path | None = None) -> Iterator[ImagePair]:
-    """What `pair` gives for each image of a folder, in order of their names.
+    """The `pair` of each image of a folder, in the order of their names.
 
     Raises:
-        DataError: a target has no partner, or a partner of the wrong size.
+        DataError: a target has no degraded image, or one of the wrong size.
         ImageError: a file cannot be read.
     """
     for file in find_images([folder]):
@@ -51,10 +51,10 @@ def pair(folder: Path, file: Path, scale: int, degrade: Degrade, degraded: Path 
         file: a target below `folder`; it is cropped to a multiple of `scale`.
         scale: target pixels per input pixel.
         degrade: makes the input, unless `degraded` is given.
-        degraded: a folder of inputs with the names of the targets.
+        degraded: a folder of inputs, named after the targets; see `find_degraded`.
 
     Raises:
-        DataError: the target is smaller than the scale or has no partner, or one of the wrong size.
+        DataError: the target is smaller than the scale, or has no degraded image, or one of the wrong size.
         ImageError: a file cannot be read.
     """
     photo = read(file)
@@ -62,35 +62,69 @@ def pair(folder: Path, file: Path, scale: int, degrade: Degrade, degraded: Path 
     try:
         target = crop_to_multiple(photo.color, scale)
     except ValueError as error:
-        raise DataError(f"'{file}': {error}") from None
+        raise DataError(str(error), path=file) from None
     if degraded is None:
         # In float64, so that rounding to 8 bits never depends on the order of a sum.
         return ImagePair(name, degrade(target.double()).float(), target, photo.gray)
-    partner = _partner(degraded, name)
-    return ImagePair(name, _read_partner(partner, target, scale), target, photo.gray, partner)
+    found = find_degraded(degraded, name, scale)
+    return ImagePair(name, _read_degraded(found, target, scale), target, photo.gray, found)
 
 
-def _partner(folder: Path, name: str) -> Path:
-    """The file in `folder` that has the name of the target, with any suffix."""
-    file = folder / name
-    if file.is_file():
-        return file
-    same = sorted(file.parent.glob(f"{_escape(file.stem)}.*")) if file.parent.is_dir() else []
-    if len(same) != 1:
-        raise DataError(f"there is no degraded image '{file}' for the target '{name}'")
-    return same[0]
+def find_degraded(folder: Path, name: str, scale: int) -> Path:
+    """The degraded image of a target, with any suffix of an image file.
+
+    It may have the name of the target, ``0801.png``, or that of DIV2K, ``0801x4.png`` (``0801x4m.png`` and
+    ``0801x4d.png`` in its harder tracks), or of other data sets and programs: ``0801_x4.png``,
+    ``0801-x4.png``, ``0801_LR.png``, ``0801_lr.png``, ``0801_LRBI_x4.png``, ``0801_LR_x4.png``.
+
+    Args:
+        folder: of the degraded images.
+        name: path of the target below its own folder.
+        scale: target pixels per input pixel.
+
+    Raises:
+        DataError: there is none, or more than one.
+    """
+    wanted = folder / name
+    if wanted.is_file():
+        return wanted
+    stems = [
+        wanted.stem,
+        *(
+            f"{wanted.stem}{tail}"
+            for tail in (f"x{scale}", f"_x{scale}", f"-x{scale}", f"x{scale}m", f"x{scale}d")
+        ),
+        *(f"{wanted.stem}{tail}" for tail in ("_LR", "_lr", f"_LRBI_x{scale}", f"_LR_x{scale}")),
+    ]
+    for stem in stems:
+        if (file := wanted.with_name(f"{stem}{wanted.suffix}")).is_file():
+            return file
+    there: dict[str, list[Path]] = {}
+    if wanted.parent.is_dir():
+        for file in sorted(wanted.parent.iterdir()):
+            if is_image_name(file) and file.is_file():
+                there.setdefault(file.stem, []).append(file)
+    for stem in stems:
+        if len(found := there.get(stem, [])) == 1:
+            return found[0]
+        if found:
+            both = " and ".join(escaped(file.name) for file in found[:2])
+            raise DataError(f"{both} are both named after the target '{escaped(name)}'", path=wanted.parent)
+    tried = ", ".join(escaped(f"{stem}{wanted.suffix}") for stem in stems)
+    raise DataError(
+        f"there is no degraded image for the target '{escaped(name)}'; tried {tried}",
+        path=wanted.parent,
+        hint="rename the degraded images like their targets",
+    )
 
 
-def _read_partner(file: Path, target: Tensor, scale: int) -> Tensor:
+def _read_degraded(file: Path, target: Tensor, scale: int) -> Tensor:
     degraded = read(file).color
-    wanted = tuple(side // scale for side in target.shape[-2:])
-    if tuple(degraded.shape[-2:]) != wanted:
+    height, width = (side // scale for side in target.shape[-2:])
+    if tuple(degraded.shape[-2:]) != (height, width):
         raise DataError(
-            f"the degraded image '{file}' has {degraded.shape[-1]}x{degraded.shape[-2]} pixels, but at scale "
-            f"{scale} its target asks for {wanted[1]}x{wanted[0]}"
+            f"the degraded image has {degraded.shape[-1]}x{degraded.shape[-2]} pixels, but at scale {scale} "
+            f"its target needs {width}x{height}",
+            path=file,
         )
     return degraded
-
-
-def _escape(stem: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in stem)

@@ -1,7 +1,7 @@
 """Random patches of images with their degraded versions.
 
-Randomness is counted, not streamed: which image, which crop and which turn sample i gets follows from
-(seed, i) alone. Any number of workers and processes, and a run that was resumed, see the same data.
+Randomness is counted, not streamed: image, crop and augmentation of sample i follow from (seed, i) alone. Any
+number of workers and processes, and a resumed run, see the same data.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ __all__ = ["Augmentation", "Pair", "Patches", "Targets"]
 Pair = tuple[Tensor, Tensor]
 """A degraded patch and its target, or a batch of them."""
 
-_MARGIN = 4  # input pixels around a patch that are degraded with it, so that a patch has no edges of its own
+_MARGIN = 4  # input pixels around a patch that are degraded with it, so that it has no artificial borders
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What makes more of few photographs."""
+    """Random changes to a patch and its target."""
 
-    turn: bool = True
-    """Flip and turn by quarters."""
-    recolor: bool = False
-    """Exchange the colour channels, every order as often."""
+    flip_and_rotate: bool = True
+    """Flip, and rotate by multiples of 90 degrees; all eight with equal probability."""
+    channel_shuffle: bool = False
+    """Permute the color channels; all six orders with equal probability."""
 
 
-_TURNS = Augmentation()
-_AS_IT_IS = Augmentation(turn=False)
+_DEFAULT = Augmentation()
+_NONE = Augmentation(flip_and_rotate=False)
 
 
 class Patches(Dataset[Pair]):
-    """Random square patches: sample i is ``(degraded (3, p/scale, p/scale), target (3, p, p))``.
+    """Random square patches: sample i is ``(degraded (3, p/scale, p/scale), target (3, p, p))`` in [0, 1].
 
     Each image is used once before any is used again.
 
@@ -53,7 +53,7 @@ class Patches(Dataset[Pair]):
         scale: target pixels per input pixel.
         degrade: makes the input from the target.
         seed: together with the index decides the sample.
-        augment: what is done for variety.
+        augment: random changes.
         cache_bytes: memory for decoded images.
     """
 
@@ -65,7 +65,7 @@ class Patches(Dataset[Pair]):
         degrade: Degrade,
         *,
         seed: int,
-        augment: Augmentation = _TURNS,
+        augment: Augmentation = _DEFAULT,
         cache_bytes: int = 0,
     ) -> None:
         self.files = list(files)
@@ -86,9 +86,9 @@ class Patches(Dataset[Pair]):
         )
         noise = torch.Generator().manual_seed(int(random.integers(2**62)))
         pair = self._cut(image, top, left, noise)
-        if self.augment.turn:
-            pair = _turn(pair, int(random.integers(8)))
-        return _recolor(pair, random.permutation(3).tolist()) if self.augment.recolor else pair
+        if self.augment.flip_and_rotate:
+            pair = _flip_and_rotate(pair, int(random.integers(8)))
+        return _shuffled(pair, random.permutation(3).tolist()) if self.augment.channel_shuffle else pair
 
     def _file(self, index: int) -> Path:
         epoch, position = divmod(index, len(self.files))
@@ -98,10 +98,10 @@ class Patches(Dataset[Pair]):
         return self.files[int(self._order[1][position])]
 
     def _cut(self, image: Tensor, top: int, left: int, noise: torch.Generator) -> Pair:
-        """Degrade the patch with a margin of its surroundings, then cut the margin away."""
+        """Degrade the patch with a margin around it, then crop the margin."""
         margin, patch, scale = _MARGIN * self.scale, self.patch, self.scale
         above, before = min(margin, top), min(margin, left)
-        # The image's last rows can be fewer than a scale: the margin ends on a multiple.
+        # The last rows of an image can be fewer than a scale: the margin ends on a multiple of it.
         below, after = (
             min(margin, (side - start - patch) // scale * scale)
             for side, start in zip(image.shape[1:], (top, left), strict=True)
@@ -118,19 +118,19 @@ class Patches(Dataset[Pair]):
 
 
 class Targets(Sequence[Tensor]):
-    """Target patches ``(3, p, p)`` of the images of `patches`, read when they are asked for.
+    """Target patches ``(3, p, p)`` of the images of `patches`, read on access.
 
-    Which ones does not depend on the seed of `patches`.
+    They do not depend on the seed of `patches`.
 
     Args:
-        patches: where the images come from.
-        length: how many.
+        patches: its images are used.
+        length: number of patches.
     """
 
     def __init__(self, patches: Patches, length: int = 128) -> None:
         self.length = length
         self.patches = Patches(
-            patches.files, patches.patch, patches.scale, patches.degrade, seed=0, augment=_AS_IT_IS
+            patches.files, patches.patch, patches.scale, patches.degrade, seed=0, augment=_NONE
         )
 
     @overload
@@ -150,20 +150,20 @@ class Targets(Sequence[Tensor]):
         return self.length
 
 
-def _turn(pair: Pair, turn: int) -> Pair:
-    """One of the eight flips and quarter turns, the same for both."""
-    degraded, target = (image.flip(-1) if turn >= 4 else image for image in pair)
-    return degraded.rot90(turn % 4, (-2, -1)).contiguous(), target.rot90(turn % 4, (-2, -1)).contiguous()
+def _flip_and_rotate(pair: Pair, number: int) -> Pair:
+    """One of the eight symmetries of a square, the same for both images."""
+    degraded, target = (image.flip(-1) if number >= 4 else image for image in pair)
+    return degraded.rot90(number % 4, (-2, -1)).contiguous(), target.rot90(number % 4, (-2, -1)).contiguous()
 
 
-def _recolor(pair: Pair, order: list[int]) -> Pair:
-    """The channels in this order, the same for both."""
+def _shuffled(pair: Pair, order: list[int]) -> Pair:
+    """The channels in this order, the same for both images."""
     degraded, target = pair
     return degraded[order], target[order]
 
 
 class _Cache:
-    """Decoded images, the least recently used dropped when they outgrow their memory."""
+    """Decoded images; the least recently used are dropped when they exceed the limit in bytes."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -185,5 +185,5 @@ class _Cache:
 
 
 def _memory(image: Tensor) -> int:
-    """Bytes that `image` keeps: fewer than it has values if gray, more if it came with alpha."""
+    """Bytes that `image` occupies: fewer than its values if gray, more if it was read with alpha."""
     return image.untyped_storage().nbytes()

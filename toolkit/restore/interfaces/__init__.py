@@ -24,6 +24,7 @@ from restore.interfaces.models import ModelSpec, OpenedModel, Weights
 from restore.interfaces.objectives import (
     Adversary,
     AlwaysOpen,
+    Checkable,
     DiscriminatorSpec,
     FeatureLoss,
     FeatureNetwork,
@@ -33,6 +34,7 @@ from restore.interfaces.objectives import (
     Preparable,
     Scores,
     Term,
+    check_preparation,
     prepare,
 )
 from restore.interfaces.options import Options, lazy, parse
@@ -40,6 +42,7 @@ from restore.interfaces.options import Options, lazy, parse
 __all__ = [
     "Adversary",
     "AlwaysOpen",
+    "Checkable",
     "DegradationSpec",
     "Degrade",
     "DiscriminatorSpec",
@@ -60,6 +63,7 @@ __all__ = [
     "Scores",
     "Term",
     "Weights",
+    "check_preparation",
     "lazy",
     "parse",
     "prepare",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Adversary",
     "AlwaysOpen",
+    "Checkable",
     "DiscriminatorSpec",
     "FeatureLoss",
     "FeatureNetwork",
@@ -25,6 +26,7 @@ __all__ = [
     "Preparable",
     "Scores",
     "Term",
+    "check_preparation",
     "prepare",
 ]
 
@@ -80,6 +82,36 @@ def prepare(module: nn.Module, samples: Sequence[Tensor]) -> None:
     for part in module.modules():
         if isinstance(part, Preparable):
             part.prepare(samples)
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """A loss's module that can tell in advance whether `Preparable.prepare` would fail.
+
+    A run calls it before it starts processes, so that a missing or incomplete file is reported at once.
+    """
+
+    def check_preparation(self) -> None:
+        """Look at what `prepare` will need, without fetching or measuring anything.
+
+        Raises:
+            RestoreError: something is missing or does not fit.
+        """
+        ...
+
+
+def check_preparation(module: nn.Module) -> None:
+    """Check all parts of `module` that are `Checkable`.
+
+    Args:
+        module: a loss, or a module that contains losses.
+
+    Raises:
+        RestoreError: a part raised it.
+    """
+    for part in module.modules():
+        if isinstance(part, Checkable):
+            part.check_preparation()
 
 
 class FeatureNetwork(Protocol):

@@ -14,7 +14,7 @@ Row = tuple[str, str, str]
 """Name, value, and what the value means."""
 
 _PACE = {"step", "steps", "lr", "images_per_second", "eta"}
-_HEALTH = {"loss", "grad_norm", "tint", "skipped", "d_real", "d_generated", "gate"}
+_HEALTH = {"loss", "grad_norm", "color_shift", "skipped", "d_real", "d_generated", "gate"}
 _SHARE = "share_"
 
 
@@ -79,8 +79,8 @@ class Progress:
             yield "scores", f"{now['d_real']:.3f}", "on real images, 1 is always right"
             yield "", f"{now['d_generated']:.3f}", "on restored images"
             yield "gate", f"{now['gate']:.0%}", "of the steps the discriminator learnt"
-        if "tint" in now:
-            yield "tint", f"{now['tint']:.1f}", "of 255"
+        if "color_shift" in now:
+            yield "color shift", f"{now['color_shift']:.1f}", "of 255"
         if now["skipped"]:
             yield "skipped", f"{now['skipped']}", "steps, whose gradient was not finite"
 

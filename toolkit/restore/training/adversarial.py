@@ -1,10 +1,10 @@
-"""Whom the generator plays against."""
+"""Adversarial training: the discriminator's steps, and the term that it adds to the generator's loss."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,66 +13,19 @@ from torch import Tensor, nn
 from restore.interfaces import Gate, Scores
 from restore.training.learner import Learner
 
-__all__ = ["NoOpponent", "Opponent", "Rival"]
+__all__ = ["AdversarialTrainer", "NoAdversary"]
 
 
-class Opponent(Protocol):
-    """Whom the generator plays against. The loop calls it in every step and does not ask who it is."""
+class AdversarialTrainer:
+    """Trains a discriminator in the steps in which its gate is open.
 
-    def term(self, restored: Tensor) -> dict[str, Tensor]:
-        """What the generator has to minimise because of the opponent: name -> weighted scalar."""
-        ...
-
-    def learn(self, restored: Tensor, target: Tensor) -> dict[str, float]:
-        """Learn from one batch; figures for the log."""
-        ...
-
-    def learners(self) -> dict[str, Learner]:
-        """The networks that learn."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint has to hold besides them, as JSON can carry it."""
-        ...
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back what JSON carried."""
-        ...
-
-
-class NoOpponent:
-    """Of an objective without an adversary."""
-
-    def term(self, restored: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
-        """Nothing."""
-        return {}
-
-    def learn(self, restored: Tensor, target: Tensor) -> dict[str, float]:  # noqa: ARG002
-        """Nothing."""
-        return {}
-
-    def learners(self) -> dict[str, Learner]:
-        """Nothing."""
-        return {}
-
-    def state(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-
-class Rival:
-    """A discriminator that learns when its gate lets it.
-
-    The losses are those of EnhanceNet, Eq. 8 and 9, on logits: ``-log D(restored)`` for the generator,
-    ``-log D(target) - log(1 - D(restored))`` for the discriminator.
+    The losses are Eq. 8 and 9 of EnhanceNet (Sajjadi et al., ICCV 2017), on logits: ``-log D(restored)`` for
+    the generator, ``-log D(target) - log(1 - D(restored))`` for the discriminator.
 
     Args:
-        weight: of the generator's adversarial term.
-        gate: may the discriminator learn in this step?
-        learner: the discriminator, images -> logits.
+        weight: weight of the generator's adversarial term.
+        gate: decides in each step whether the discriminator is trained.
+        learner: the discriminator, images ``(B, 3, H, W)`` -> logits.
     """
 
     def __init__(self, weight: float, gate: Gate, learner: Learner) -> None:
@@ -83,18 +36,31 @@ class Rival:
         self.scores: Scores | None = None
 
     def term(self, restored: Tensor) -> dict[str, Tensor]:
-        """``weight * -log D(restored)``."""
+        """The generator's loss: ``weight * -log D(restored)``, by name.
+
+        Args:
+            restored: ``(B, 3, H, W)``; its graph leads to the generator.
+        """
         with _frozen(self.discriminator):
             logits = self.discriminator(restored)
         return {"adversarial": self.weight * F.softplus(-logits.float()).mean()}
 
-    def learn(self, restored: Tensor, target: Tensor) -> dict[str, float]:
-        """One step of the discriminator, if the gate is open, and its scores on this batch."""
+    def train_step(self, restored: Tensor, target: Tensor) -> dict[str, float]:
+        """Train the discriminator on one batch if the gate is open, and score it.
+
+        Args:
+            restored: ``(B, 3, H, W)``.
+            target: of the same shape.
+
+        Returns:
+            ``d_real`` and ``d_generated``, the mean probabilities of the right answer in [0, 1] over all
+            processes, and ``gate``, 1 if it was open.
+        """
         is_open = self.gate.is_open(self.scores)
         scores = []
         for fake, true in self.learner.parts(restored.detach(), target):
             with torch.set_grad_enabled(is_open):
-                # One pass over both, because two passes before one backward confuse distributed training.
+                # One pass over both, because DDP allows one forward pass per backward pass.
                 real, generated = self.discriminator(torch.cat([true, fake])).float().chunk(2)
             if is_open:
                 loss = F.softplus(-real).mean() + F.softplus(generated).mean()
@@ -104,32 +70,55 @@ class Rival:
             )
         if is_open:
             self.learner.update()
-        # Of all processes, so that every one takes the same decision.
-        score_real, score_generated = self.learner.team.mean(torch.stack(scores).mean(0)).tolist()
+        # Averaged over all ranks, so that every gate takes the same decision.
+        score_real, score_generated = self.learner.group.mean(torch.stack(scores).mean(0)).tolist()
         self.scores = Scores(score_real, score_generated)
         return {"d_real": score_real, "d_generated": score_generated, "gate": float(is_open)}
 
     def learners(self) -> dict[str, Learner]:
-        """The discriminator."""
+        """The discriminator, by name."""
         return {"discriminator": self.learner}
 
     def state(self) -> dict[str, Any]:
-        """The last scores."""
+        """The last scores, for a checkpoint."""
         return {"scores": [self.scores.real, self.scores.generated] if self.scores else None}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """The last scores."""
+        """Restore what `state` returned."""
         self.scores = Scores(*state["scores"]) if state["scores"] else None
+
+
+class NoAdversary:
+    """The trainer of an objective without an adversary: every method does nothing."""
+
+    def term(self, restored: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """No term."""
+        return {}
+
+    def train_step(self, restored: Tensor, target: Tensor) -> dict[str, float]:  # noqa: ARG002
+        """No scores."""
+        return {}
+
+    def learners(self) -> dict[str, Learner]:
+        """No discriminator."""
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """No state."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Do nothing."""
 
 
 @contextmanager
 def _frozen(module: nn.Module) -> Iterator[None]:
-    """Let gradients pass through `module` without leaving any in it."""
-    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in learning:
+    """Let gradients pass through `module` without accumulating in its parameters."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in trained:
         parameter.requires_grad = False
     try:
         yield
     finally:
-        for parameter in learning:
+        for parameter in trained:
             parameter.requires_grad = True

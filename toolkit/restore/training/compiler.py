@@ -1,4 +1,4 @@
-"""`torch.compile`, and whether this machine can do it."""
+"""`torch.compile`, and a check that it works on this machine."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from restore.errors import UsageError, first_line
 __all__ = ["BACKEND", "check_compiler", "compiled"]
 
 BACKEND = "inductor"
-"""Which of torch's compilers: this one writes C++ or Triton, so that the machine has to have a compiler."""
+"""Backend of `torch.compile`; this one generates C++ or Triton code and needs a compiler on the machine."""
 
 
 def compiled(network: nn.Module) -> nn.Module:
     """`network`, compiled when it is first called."""
-    # The gradient of each term passes back through one graph, which a compiled one would use up.
+    # The gradient of each term passes back through one graph, whose buffers a compiled one would reuse. Only
+    # this private setting turns that off; test_compiled_networks_keep_their_graphs notices if it moves.
     torch._functorch.config.donated_buffer = False
     return cast(nn.Module, torch.compile(network, backend=BACKEND))
 
 
 def check_compiler(device: torch.device) -> None:
-    """Compile a trifle.
+    """Compile a small function to check that the compiler works.
 
     Raises:
-        UsageError: this machine cannot.
+        UsageError: it does not.
     """
     try:
         compiled(nn.ReLU())(torch.ones(8, device=device))
     except Exception as error:  # each backend has its own kinds
         raise UsageError(
-            f"--compile does not work on this machine ({first_line(error)}): install a C++ compiler such as "
-            f"g++, or use --no-compile"
+            f"`compile=True` does not work on this machine ({first_line(error)})",
+            hint="install a C++ compiler such as g++, or set `compile` to false",
         ) from error

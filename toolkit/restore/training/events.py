@@ -1,7 +1,8 @@
-"""What TensorBoard shows of a run: event files in its folder."""
+"""Event files for TensorBoard in the folder of a run."""
 
 from __future__ import annotations
 
+import io
 import struct
 import time
 from collections.abc import Iterator, Mapping
@@ -18,15 +19,15 @@ _NAME = "events.out.tfevents."  # TensorBoard looks for "tfevents"
 
 
 class Events:
-    """Figures and pictures of a run, as TensorBoard reads them.
+    """Values and images of a run, as TensorBoard reads them.
 
-    Not torch's `SummaryWriter`: that writes from a thread, which would tell of a full disk by a traceback,
-    and imports TensorFlow where it is installed. A kill leaves at most a last record that is cut short,
-    which readers pass over.
+    Not torch's `SummaryWriter`: that writes in a thread of its own, which prints a traceback when the disk is
+    full, and it imports TensorFlow where that is installed. Here a full disk is an error of the step. A kill
+    leaves at most a truncated last record, which readers skip.
 
     Args:
-        folder: where the file is made, as soon as there is something to write.
-        step: steps done; a TensorBoard that is open forgets what it was told about later ones.
+        folder: where the file is created, as soon as there is something to write.
+        step: steps done; a TensorBoard that is running drops what it has read of later ones.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -34,31 +35,30 @@ class Events:
         self.step = step
         self._file: Path | None = None
 
-    def figures(self, step: int, figures: Mapping[str, float]) -> None:
-        """Add a point to the curve of each figure.
+    def values(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a point to the curve of each value.
 
         Raises:
             OSError: the disk is full or the folder cannot be written.
         """
-        self._add(step, [{"tag": name, "simple_value": value} for name, value in figures.items()])
+        self._add(step, [{"tag": name, "simple_value": value} for name, value in values.items()])
 
-    def picture(self, step: int, name: str, file: Path) -> None:
-        """Show the image in `file`.
+    def image(self, step: int, name: str, file: Path) -> None:
+        """Add the image in `file`.
 
         Raises:
             OSError: the file cannot be read, the disk is full or the folder cannot be written.
         """
         with Image.open(file) as image:
             width, height = image.size
-        picture = {"width": width, "height": height, "encoded_image_string": file.read_bytes()}
-        self._add(step, [{"tag": name, "image": picture}])
+        content = {"width": width, "height": height, "encoded_image_string": file.read_bytes()}
+        self._add(step, [{"tag": name, "image": content}])
 
     def _add(self, step: int, values: list[dict[str, Any]]) -> None:
         self._write({"step": step, "summary": {"value": values}})
 
     def _write(self, *events: dict[str, Any]) -> None:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-        from tensorboard.summary.writer.record_writer import RecordWriter
 
         if self._file is None:
             # Readers take the files in the order of their names.
@@ -67,11 +67,11 @@ class Events:
             events = ({"file_version": "brain.Event:2"}, begin, *events)
         with self._file.open("ab") as file:
             for event in events:
-                RecordWriter(file).write(Event(wall_time=time.time(), **event).SerializeToString())
+                file.write(_record(Event(wall_time=time.time(), **event).SerializeToString()))
 
 
 def forget_events(run: Path, step: int) -> None:
-    """Drop what a run told TensorBoard after the checkpoint from which it goes on.
+    """Drop what a run wrote for TensorBoard after the checkpoint from which it is resumed.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
@@ -80,24 +80,31 @@ def forget_events(run: Path, step: int) -> None:
 
     for path in run.glob(f"{_NAME}*"):
         with path.open("rb") as file, atomic_file(path) as temporary, temporary.open("wb") as kept:
-            for record in _records(file):
-                if Event.FromString(record[_HEADER:-_FOOTER]).step <= step:
-                    kept.write(record)
+            for content in _contents(file):
+                if Event.FromString(content).step <= step:
+                    kept.write(_record(content))
 
 
 _HEADER = 12  # bytes: the length of the content, and a checksum of that length
 _FOOTER = 4  # bytes: a checksum of the content
 
 
-def _records(file: BinaryIO) -> Iterator[bytes]:
-    """Whole records, up to one that a kill cut short."""
-    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+def _record(content: bytes) -> bytes:
+    from tensorboard.summary.writer.record_writer import RecordWriter
 
+    buffer = io.BytesIO()
+    RecordWriter(buffer).write(content)
+    return buffer.getvalue()
+
+
+def _contents(file: BinaryIO) -> Iterator[bytes]:
+    """The contents of whole records, up to one that a kill truncated."""
     while len(header := file.read(_HEADER)) == _HEADER:
-        length, checksum = struct.unpack("<QI", header)
-        if masked_crc32c(header[:8]) != checksum:
+        (length,) = struct.unpack("<Q", header[:8])
+        if length > 2**31:  # no event is so large: the header is damaged
             return
         rest = file.read(length + _FOOTER)
-        if len(rest) < length + _FOOTER:
+        content = rest[:length]
+        if header + rest != _record(content):
             return
-        yield header + rest
+        yield content

@@ -10,9 +10,9 @@ __all__ = ["Interruption"]
 
 
 class Interruption:
-    """Within the block, the first signal is remembered; a second one interrupts at once.
+    """Records the first signal within the block; a second one interrupts at once.
 
-    Signals reach the main thread only: elsewhere nothing is changed.
+    Python delivers signals to the main thread only: in other threads the block changes nothing.
     """
 
     def __init__(self) -> None:

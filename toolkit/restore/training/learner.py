@@ -1,4 +1,4 @@
-"""A network that learns: gradients from the parts of a batch, then one update, in all processes or none."""
+"""A network with its optimizer: gradients from the parts of a batch, then one update on all ranks or none."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ import torch
 from torch import Tensor, nn
 
 from restore.training.optimization import set_learning_rate
-from restore.training.processes import Team
+from restore.training.processes import ProcessGroup
 
 __all__ = ["Learner"]
 
-_LEAST_SCALE = 1.0  # of float16's gradients: where not even this one helps, the gradient itself is too large
+_LEAST_SCALE = (
+    1.0  # of float16 gradients: if they overflow even at this scale, the gradient itself is too large
+)
 
 
 class Learner:
-    """A network with its optimiser.
+    """A network with its optimizer.
 
-    An update whose loss or gradient is not finite, in any process, is done in none of them, and counted.
+    An update whose loss or gradient is not finite on any rank is skipped on all of them, and counted.
 
-    With float16 every network has a scale of its own: those of a generator and of its opponent differ by
-    orders of magnitude, and one that overflows is no reason for the other to lose its small gradients.
+    In float16 every network has its own gradient scale: those of a generator and its discriminator differ by
+    orders of magnitude, and an overflow in one must not cost the other its small gradients.
 
     Args:
         module: as Fabric wrapped it.
         optimizer: of its parameters, as Fabric wrapped it.
-        team: who learns together.
-        parts: into how many parts a batch is cut, so that it needs less memory.
-        peak: the highest learning rate.
+        group: the processes that train together.
+        peak: highest learning rate.
+        parts: number of parts into which a batch is split to save memory (gradient accumulation).
         clip: largest norm of the gradient; 0: no limit.
-        scaled: whether gradients are scaled, as float16 needs it.
+        scaled: whether gradients are scaled, as float16 needs.
     """
 
     def __init__(
         self,
         module: nn.Module,
         optimizer: torch.optim.Optimizer,
-        team: Team,
+        group: ProcessGroup,
         *,
         peak: float = 1.0,
         parts: int = 1,
@@ -48,56 +50,62 @@ class Learner:
     ) -> None:
         self.module = module
         self.optimizer = optimizer
-        self.team = team
+        self.group = group
         self.peak = peak
         self.clip = clip
-        self.scaler = torch.amp.GradScaler(team.fabric.device.type, enabled=scaled)
+        self.scaler = torch.amp.GradScaler(group.fabric.device.type, enabled=scaled)
         self.skipped = 0
-        """Updates that were not done."""
+        """Updates skipped so far."""
         self.in_a_row = 0
-        """Of these the last ones, without those that only taught float16 a smaller scale."""
+        """How many of the latest steps were skipped; those that only lowered float16's scale do not count."""
         self.problem = ""
-        """What was not finite in this step."""
+        """What was not finite in this step; empty if nothing."""
         self._parts = parts
         self._terms: dict[str, Tensor] = {}
 
     def begin(self, rate: float) -> None:
-        """A new step, with this learning rate."""
+        """Begin a step with this learning rate."""
         set_learning_rate(self.optimizer, rate)
         self.problem = ""
 
     def parts(self, *batch: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        """Hand out `batch` in parts, whose gradients add up to that of the whole batch.
+        """Split `batch` into parts, whose gradients add up to that of the whole batch.
 
         Args:
-            batch: tensors of equal first dimension, a multiple of the number of parts.
+            batch: tensors with the same first dimension, a multiple of the number of parts.
         """
         self.optimizer.zero_grad(set_to_none=True)
         self._terms = {}
         for number, part in enumerate(zip(*(tensor.chunk(self._parts) for tensor in batch), strict=True), 1):
-            # Between processes the sum is exchanged once, after the last part.
-            with self.team.fabric.no_backward_sync(self.module, enabled=number < self._parts):  # type: ignore[arg-type]
+            # The ranks exchange the sum once, after the last part.
+            accumulating = number < self._parts
+            # Its annotation wants Fabric's own wrapper, which `setup` returned as a plain module.
+            with self.group.fabric.no_backward_sync(self.module, enabled=accumulating):  # type: ignore[arg-type]
                 yield part
 
     def backward(self, terms: Mapping[str, Tensor]) -> None:
-        """Add the gradient of one part; its loss is the sum of `terms`, which are means over its images."""
+        """Accumulate the gradient of one part.
+
+        Args:
+            terms: name -> scalar, a mean over the images of the part; the loss is their sum.
+        """
         loss = torch.stack(list(terms.values())).sum() / self._parts
-        self.team.fabric.backward(self.scaler.scale(loss))
+        self.group.fabric.backward(self.scaler.scale(loss))
         for name, term in terms.items():
             self._terms[name] = self._terms.get(name, torch.zeros(())) + term.detach() / self._parts
 
     def update(self) -> dict[str, Tensor]:
-        """Change the weights by the gradient that `backward` collected, if everything is finite.
+        """Update the weights by the accumulated gradient if everything is finite.
 
         Returns:
-            Each term as a mean over the batch, their sum ``loss`` and the norm ``grad_norm`` before it was
-            clipped; nothing when the weights did not change.
+            Each term as a mean over the batch, their sum ``loss`` and the norm ``grad_norm`` before clipping;
+            empty when the update was skipped.
         """
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.clip or math.inf)
         terms = torch.stack(list(self._terms.values()))
-        # What is not finite in one process is not finite in the mean: all take one decision.
-        means = self.team.mean(torch.cat([terms, norm.detach()[None]]))
+        # A value that is not finite on one rank makes the mean not finite: all ranks take the same decision.
+        means = self.group.mean(torch.cat([terms, norm.detach()[None]]))
         bad = [not finite for finite in means.isfinite().tolist()]
         if not any(bad):
             self.scaler.step(self.optimizer)
@@ -109,11 +117,11 @@ class Learner:
         return dict(zip(self._terms, values, strict=True)) | {"loss": means[:-1].sum(), "grad_norm": norm}
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint has to hold besides weights and optimiser."""
+        """The state besides weights and optimizer, for a checkpoint."""
         return {"scaler": self.scaler.state_dict(), "skipped": self.skipped, "in_a_row": self.in_a_row}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         self.skipped, self.in_a_row = state["skipped"], state["in_a_row"]

@@ -1,4 +1,4 @@
-"""What a run says about its progress: ``log.jsonl``, TensorBoard's events, and the same to a monitor."""
+"""The log of a run: ``log.jsonl``, TensorBoard events, and the same for a monitor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from restore.files import atomic_file, to_line
 from restore.training.events import Events
-from restore.training.processes import Team
+from restore.training.processes import ProcessGroup
 from restore.training.watch import Watch
 
 __all__ = ["LOG_FILE", "Monitor", "RunLog", "forget_after"]
@@ -26,64 +26,64 @@ LOG_FILE = "log.jsonl"
 
 @dataclass
 class Monitor:
-    """Whom the loop tells what it does; each part can be left out."""
+    """Callbacks of a run; each has a default that does nothing."""
 
     message: Callable[[str], None] = lambda _: None
-    """A sentence for people."""
+    """Takes a sentence for people."""
     log: Callable[[dict[str, Any]], None] = lambda _: None
-    """A line of ``log.jsonl``: with ``steps`` it tells of training, with ``validation`` of a validation;
-    ``warning`` is a sentence that `message` was given too."""
+    """Takes a line of ``log.jsonl``: with the key ``steps`` it is about training steps, with ``validation``
+    about a validation, with ``warning`` it is a sentence that `message` got too."""
 
 
 class RunLog:
-    """Means over the steps since the last line and over all processes, and what they warn of.
+    """Means over the steps since the last line and over all ranks, and warnings about them.
 
-    Every method is called by all processes of the team.
+    Every method is a collective.
 
     Args:
         run: folder of the run.
-        team: of its processes only the leader writes.
-        monitor: whom to tell.
+        group: of its processes only rank 0 writes.
+        monitor: callbacks.
         step: steps done when the log begins.
     """
 
-    def __init__(self, run: Path, team: Team, monitor: Monitor, step: int) -> None:
+    def __init__(self, run: Path, group: ProcessGroup, monitor: Monitor, step: int) -> None:
         self.file = run / LOG_FILE
         self.events = Events(run, step)
-        self.team = team
+        self.group = group
         self.monitor = monitor
         self.watch = Watch()
         self._forget()
 
-    def add(self, step: int, figures: Mapping[str, float | Tensor], problem: str = "") -> None:
+    def add(self, step: int, values: Mapping[str, float | Tensor], problem: str = "") -> None:
         """Count one step.
 
         Args:
             step: steps done.
-            figures: of this step; one in which the generator learnt nothing has none.
-            problem: what was not finite.
+            values: of this step; none if its update was skipped.
+            problem: what was not finite; empty if nothing.
         """
         self.steps += 1
-        for name, figure in figures.items():
-            self.sums[name] = self.sums.get(name, 0.0) + figure  # not yet a float: a GPU would have to wait
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value  # not yet a float: a GPU would have to wait
             self.counts[name] += 1
-        self._warn(step, self.watch.step(figures, problem))
+        self._warn(step, self.watch.step(values, problem))
 
     def line(self, *, step: int, steps: int, batch_size: int, rate: float, skipped: int) -> None:
-        """Write what `add` collected.
+        """Write the means of what `add` collected.
 
         Args:
             step: steps done.
             steps: all steps of the run.
             batch_size: images in a step, over all processes.
             rate: learning rate of the last step.
-            skipped: steps that taught nothing, since the run began.
+            skipped: updates skipped since the run started.
         """
         per_step = (time.perf_counter() - self.since) / self.steps
-        figures = self._means()
+        means = self._means()
         self._write(
             {"step": step, "steps": steps, "lr": rate}
-            | figures
+            | means
             | {
                 "skipped": skipped,
                 "images_per_second": batch_size / per_step,
@@ -91,18 +91,18 @@ class RunLog:
             }
         )
         self._forget()
-        self._warn(step, self.watch.line(figures))
+        self._warn(step, self.watch.line(means))
 
-    def validation(self, step: int, figures: Mapping[str, float], samples: Path) -> None:
-        """Write what a validation measured.
+    def validation(self, step: int, metrics: Mapping[str, float], samples: Path) -> None:
+        """Write the results of a validation.
 
         Args:
             step: steps done.
-            figures: data set and metric -> figure.
-            samples: a picture of what it saw.
+            metrics: data set and metric -> value.
+            samples: image file that shows what was measured.
         """
-        self._write({"step": step, "validation": dict(figures)})
-        self.team.lead(lambda: self.events.picture(step, "samples", samples))
+        self._write({"step": step, "validation": dict(metrics)})
+        self.group.on_rank_zero(lambda: self.events.image(step, "samples", samples))
 
     def _warn(self, step: int, sentences: list[str]) -> None:
         for sentence in sentences:
@@ -110,12 +110,12 @@ class RunLog:
             self._write({"step": step, "warning": sentence})
 
     def _means(self) -> dict[str, float]:
-        """Of every figure; of one with parts, such as the channels of a tint, the largest part's size."""
+        """The mean of every value; of one with parts, such as a color shift, that of the largest part."""
         if not self.sums:
             return {}
         means = [torch.as_tensor(total).reshape(-1) / self.counts[name] for name, total in self.sums.items()]
-        device = self.team.fabric.device
-        together = self.team.mean(torch.cat([mean.to(device, torch.float32) for mean in means]))
+        device = self.group.fabric.device
+        together = self.group.mean(torch.cat([mean.to(device, torch.float32) for mean in means]))
         parts = torch.split(together.cpu(), [len(mean) for mean in means])
         return {
             name: float(part.abs().max() if len(part) > 1 else part)
@@ -123,13 +123,13 @@ class RunLog:
         }
 
     def _write(self, line: dict[str, Any]) -> None:
-        """Append one line; what is not finite becomes null, because JSON has no word for it."""
-        self.team.lead(lambda: self._append(line))
+        """Append one line; values that are not finite become null, because JSON cannot represent them."""
+        self.group.on_rank_zero(lambda: self._append(line))
 
     def _append(self, line: dict[str, Any]) -> None:
         with self.file.open("a", encoding="utf-8") as file:
             file.write(to_line(line))
-        self.events.figures(line["step"], _curves(line))
+        self.events.values(line["step"], _curves(line))
         self.monitor.log(line)
 
     def _forget(self) -> None:
@@ -140,7 +140,7 @@ class RunLog:
 
 
 def forget_after(log: Path, step: int) -> None:
-    """Drop the lines that a run wrote after the checkpoint from which it goes on."""
+    """Drop the lines that a run wrote after the checkpoint from which it is resumed."""
     if not log.exists():
         return
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
@@ -151,16 +151,16 @@ def forget_after(log: Path, step: int) -> None:
 def _step_of(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):  # a line that a kill cut short
+    except (ValueError, KeyError, TypeError):  # a line that a kill truncated
         return math.inf
 
 
 def _curves(line: Mapping[str, Any]) -> dict[str, float]:
-    """What of a line is worth a curve."""
+    """The values of a line that become curves."""
     curves: dict[str, float] = {}
     for name, value in line.items():
         if isinstance(value, dict):
-            curves |= {f"{name}/{key}": figure for key, figure in value.items()}
+            curves |= {f"{name}/{key}": number for key, number in value.items()}
         elif isinstance(value, int | float) and name not in {"step", "steps"}:
             curves[name] = value
     return curves

@@ -1,58 +1,62 @@
-"""The loop. It asks no one for a method: terms, opponent and gate are objects that were passed in."""
+"""The training loop, from a configuration to the weights: read `train`, then `train_step`."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from restore.allocator import keep_memory
-from restore.checkpoint import Checkpoint, latest_checkpoint
-from restore.config import CONFIG_FILE, TrainingConfig, resolve, write_toml
+from restore.checkpoint import latest_checkpoint
+from restore.config import TrainingConfig
 from restore.data import CountedSampler, Pair, batches
-from restore.errors import TrainingError, UsageError
+from restore.errors import TrainingError, escaped
 from restore.registry import Registry
-from restore.training.events import forget_events
 from restore.training.interruption import Interruption
-from restore.training.log import LOG_FILE, Monitor, RunLog, forget_after
+from restore.training.log import Monitor, RunLog
 from restore.training.measures import observe
-from restore.training.optimization import learning_rate, seed_everything
-from restore.training.processes import connect, helpers_end_here
-from restore.training.session import (
+from restore.training.networks import build
+from restore.training.optimization import learning_rate, seed_all, update_average
+from restore.training.processes import connect, exit_other_ranks
+from restore.training.run_folder import (
     CHECKPOINTS,
     WEIGHTS_FILE,
-    Session,
-    begin,
+    check_free,
+    check_same_images,
     create,
-    make_ready,
-    restore,
+    locked,
+    rewind,
     save,
 )
-from restore.training.setup import Plan, make_fabric, make_plan
-from restore.training.validation import Validation, forget_samples, sample_file
+from restore.training.session import Session, begin, from_checkpoint, prepare_losses
+from restore.training.setup import TrainingSetup, make_fabric, set_up
+from restore.training.validation import Validation, sample_file
 
-__all__ = ["Outcome", "train", "update"]
+__all__ = ["TrainingResult", "train", "train_step"]
 
-_PATIENCE = 10  # updates in a row that may be lost to what is not finite
+_PATIENCE = 10  # skipped updates in a row after which a run gives up
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """How a run ended."""
 
     run: Path
+    """Folder of the run."""
     step: int
+    """Steps done."""
     interrupted: bool
-    figures: dict[str, float] = field(default_factory=dict)
-    """PSNR on each validation folder after the last step."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Results on each validation folder after the last step."""
+    skipped: int = 0
+    """Updates that were skipped because something was not finite."""
 
     @property
     def weights(self) -> Path:
-        """The averaged generator."""
+        """File of the averaged generator."""
         return self.run / WEIGHTS_FILE
 
 
@@ -62,101 +66,85 @@ def train(
     run: Path,
     *,
     resume: bool = False,
+    deterministic: bool = False,
     monitor: Monitor | None = None,
-) -> Outcome:
+) -> TrainingResult:
     """Train a generator and write the run into the folder `run`.
 
-    Several devices have a process each, which Fabric starts unless a launcher did; all but the first never
-    return from here.
+    With several devices, Fabric starts one process for each unless a launcher did; only rank 0 returns. The
+    processes that load images are forked: call this before torch has run in several threads, or set
+    `workers` to 0.
 
     Args:
-        config: everything that decides the result.
-        registry: where to look for what `config` names.
-        run: a new or empty folder, or with `resume` one that holds a checkpoint.
-        resume: go on from the last whole checkpoint.
-        monitor: whom to tell.
+        config: all settings.
+        registry: where to look up what `config` names.
+        run: a new or empty folder, or with `resume` one that has a checkpoint.
+        resume: continue from the last whole checkpoint.
+        deterministic: have cuDNN use deterministic convolutions, so that a resumed run ends with the same
+            bytes on a GPU too. The command line does; on a CPU it changes nothing.
+        monitor: called with messages and log lines.
 
     Returns:
-        How it ended: whole, or interrupted by Ctrl-C or SIGTERM with everything saved.
+        How the run ended: complete, or interrupted by Ctrl-C or SIGTERM with everything saved.
 
     Raises:
-        UsageError: a name, an option, a scale or a patch size is wrong, the folder is not empty, or the
-            model has nothing to learn.
+        UsageError: a name, an option, a scale or a patch size is wrong, the folder is not empty or in use by
+            another process, the model has no parameters, or the run does not fit the memory.
         DataError: a folder of images cannot be used.
         ImageError: an image cannot be read.
-        TrainingError: nothing to resume from, no room to save, or ten gradients in a row that were not
+        TrainingError: there is nothing to resume from, the disk is full, or ten updates in a row were not
             finite.
     """
-    keep_memory()
-    plan = make_plan(config, registry, resume=resume)
-    checkpoint, damaged = latest_checkpoint(run / CHECKPOINTS) if resume else (None, [])
-    fabric, start = make_fabric(plan.config), checkpoint.step if checkpoint else 0
-    with closing(_batches(plan, start)) as data:
-        team = connect(fabric)
-        monitor = monitor if monitor and team.leads else Monitor()
-        with helpers_end_here(team):
-            team.agree(settings=plan.own_settings, images=plan.fingerprint, step=start)
-            if checkpoint is None:
-                team.lead(lambda: _check_free(run))
-            session = begin(plan, registry, team)
-            _announce(plan, damaged, monitor)
-            if checkpoint is not None:
-                _take_back(session, checkpoint, run, monitor)
-            make_ready(session)
-            if checkpoint is None:
-                team.lead(lambda: create(session, run))
-            with Interruption() as interruption, _repeatable():
-                _steps(session, data, run, monitor, interruption)
-    return Outcome(run, session.step, session.step < config.steps, session.figures)
+    setup = set_up(config, registry, resume=resume)
+    fabric = make_fabric(setup)
+    monitor = monitor if monitor and setup.launch.rank == 0 else Monitor()
+    # Before the processes are connected, unless those of another machine would wait in vain for this one.
+    early = setup.launch.rank == 0 and setup.launch.nodes == 1
+    with ExitStack() as stack:
+        if early:
+            stack.enter_context(locked(run)) if resume else check_free(run)
+        checkpoint, damaged = latest_checkpoint(run / CHECKPOINTS) if resume else (None, [])
+        if checkpoint is not None:
+            check_same_images(setup, checkpoint)
+        step = checkpoint.step if checkpoint else 0
+        data = stack.enter_context(closing(_batches(setup, step)))
+        networks = build(setup, registry, fabric.device)
+        group = connect(fabric)
+        stack.enter_context(exit_other_ranks(group))
+        group.check_equal(settings=setup.own_settings, images=setup.fingerprint, step=step)
+        session = begin(setup, networks, group)
+        _announce(setup, damaged, monitor)
+        if checkpoint is not None:
+            from_checkpoint(session, checkpoint)
+            monitor.message(f"resumed from step {session.step}")
+        prepare_losses(session)
+
+        def open_folder() -> None:
+            if not (early and resume):
+                stack.enter_context(locked(run))
+            rewind(session, run, monitor) if resume else create(session, run)
+
+        group.on_rank_zero(open_folder)
+        if deterministic:
+            stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True))
+        interruption = stack.enter_context(Interruption())
+        _train_steps(session, data, run, monitor, interruption)
+    return TrainingResult(run, session.step, session.step < config.steps, session.metrics, session.skipped)
 
 
-def _repeatable() -> AbstractContextManager[None]:
-    """The same convolutions every time: a resumed run is to end with the same bytes on a GPU too."""
-    return torch.backends.cudnn.flags(enabled=True, deterministic=True)
-
-
-def _check_free(run: Path) -> None:
-    if run.is_dir() and any(run.iterdir()):
-        raise UsageError(f"the folder '{run}' is not empty: go on with --resume, or give another --run")
-    if run.exists() and not run.is_dir():
-        raise UsageError(f"'{run}' is a file: give another --run")
-
-
-def _take_back(session: Session, checkpoint: Checkpoint, run: Path, monitor: Monitor) -> None:
-    restore(session, checkpoint)
-    monitor.message(f"resumed from step {session.step}")
-    session.team.lead(lambda: _go_on(session, run, monitor))
-
-
-def _go_on(session: Session, run: Path, monitor: Monitor) -> None:
-    """Let the folder of a run tell of nothing but what was so far, and of the settings that now hold."""
-    config, file = session.plan.config, run / CONFIG_FILE
-    before = resolve(file, [], {})
-    if config.steps > before.steps:
-        monitor.message(
-            f"the run is made longer, from {before.steps} to {config.steps} steps: from here on its learning "
-            f"rate is that of a run of {config.steps} steps"
-        )
-    if config != before:
-        write_toml(config, file)
-    forget_after(run / LOG_FILE, session.step)
-    forget_events(run, session.step)
-    forget_samples(run, session.step)
-
-
-def _steps(
+def _train_steps(
     session: Session, data: Iterator[Pair], run: Path, monitor: Monitor, interruption: Interruption
 ) -> None:
-    config, team, saved = session.plan.config, session.team, session.step
-    log, validate = RunLog(run, team, monitor, session.step), Validation(session.plan, run)
+    config, group, saved = session.setup.config, session.group, session.step
+    log, validate = RunLog(run, group, monitor, session.step), Validation(session.setup, run)
 
     def is_due(every: int) -> bool:
         return session.step % every == 0 or session.step == config.steps
 
-    while session.step < config.steps and not team.any(interruption.requested):
-        degraded, target = _on_device(team.each(lambda: next(data)), team.fabric.device)
-        figures = update(session, degraded, target)
-        log.add(session.step, figures, session.problem)
+    while session.step < config.steps and not group.any(interruption.requested):
+        degraded, target = _on_device(group.on_all_ranks(lambda: next(data)), group.fabric.device)
+        values = train_step(session, degraded, target)
+        log.add(session.step, values, session.problem)
         _check_patience(session)
         if is_due(config.log_every):
             log.line(
@@ -166,18 +154,18 @@ def _steps(
                 rate=_rate(session, session.step - 1, config.lr),
                 skipped=session.skipped,
             )
-        if session.plan.validation and is_due(config.validate_every):
-            session.figures = team.lead(lambda: validate(session)) or {}
-            log.validation(session.step, session.figures, sample_file(run, session.step))
+        if session.setup.validation and is_due(config.validate_every):
+            session.metrics = group.on_rank_zero(lambda: validate(session)) or {}
+            log.validation(session.step, session.metrics, sample_file(run, session.step))
         if is_due(config.checkpoint_every):
-            team.lead(lambda: save(session, run))
+            group.on_rank_zero(lambda: save(session, run))
             saved = session.step
     if saved != session.step:
-        team.lead(lambda: save(session, run))
+        group.on_rank_zero(lambda: save(session, run))
 
 
-def update(session: Session, degraded: Tensor, target: Tensor) -> dict[str, float | Tensor]:
-    """One step: the generator learns, then its opponent.
+def train_step(session: Session, degraded: Tensor, target: Tensor) -> dict[str, float | Tensor]:
+    """One step: the generator, then the discriminator.
 
     Args:
         session: changed in place.
@@ -185,54 +173,55 @@ def update(session: Session, degraded: Tensor, target: Tensor) -> dict[str, floa
         target: ``(B, 3, scale*h, scale*w)``.
 
     Returns:
-        Name -> figure, for the log; nothing when something was not finite and nobody learnt.
+        Name -> value, for the log; empty when something was not finite and the step was skipped.
     """
-    generator, fabric = session.learner, session.team.fabric
+    generator, fabric = session.learner, session.group.fabric
     for learner in session.learners.values():
         learner.begin(_rate(session, session.step, learner.peak))
-    seed_everything(session.plan.config.seed, session.step, fabric.global_rank)
-    session.figures = {}
+    seed_all(session.setup.config.seed, session.step, fabric.global_rank)
+    session.metrics = {}
     images, seen = [], []
     for small, large in generator.parts(degraded, target):
-        restored = generator.module(small)
+        restored = generator.module(small)  # (B/parts, 3, scale*h, scale*w)
         with fabric.autocast():
             terms = session.objective(restored, large)
-        terms |= session.opponent.term(restored)
+        terms |= session.adversary.term(restored)
         seen.append(observe(session, terms, restored, large))
         generator.backward(terms)
         images.append(restored.detach())
     session.step += 1
-    figures = generator.update()
-    if not figures:
+    values = generator.update()
+    if not values:
         return {}
-    session.average.update(generator.module, session.step)
+    update_average(session.average, generator.module, session.step)
     observed = {name: torch.stack([part[name] for part in seen]).mean(0) for name in seen[0]}
-    return figures | observed | session.opponent.learn(torch.cat(images), target)
+    return values | observed | session.adversary.train_step(torch.cat(images), target)
 
 
 def _rate(session: Session, step: int, peak: float) -> float:
-    config = session.plan.config
+    config = session.setup.config
     return learning_rate(step, peak=peak, final=config.lr_final, warmup=config.warmup, steps=config.steps)
 
 
 def _check_patience(session: Session) -> None:
-    """Give up after too many steps in a row in which one of the networks learnt nothing.
+    """Give up after too many skipped updates of one network in a row.
 
     Raises:
-        TrainingError: that is so.
+        TrainingError: an update was skipped ten times in a row.
     """
     if max(learner.in_a_row for learner in session.learners.values()) >= _PATIENCE:
         raise TrainingError(
-            f"{session.problem} was not finite in {_PATIENCE} steps in a row, up to step {session.step}: "
-            f"start a new run with a lower --lr or --precision fp32, from the weights of this one with --init"
+            f"{session.problem} was not finite in {_PATIENCE} steps in a row, up to step {session.step}",
+            hint="start a new run with a lower `lr` or with `precision=fp32`, from the weights of this one "
+            "by `init`",
         )
 
 
-def _batches(plan: Plan, start: int) -> Generator[Pair]:
-    """This process's share of the batches from step `start` on."""
-    config, world = plan.config, plan.world
-    sampler = CountedSampler(start, config.steps, config.batch_size, world.rank, world.size)
-    return batches(plan.patches, sampler, config.workers)
+def _batches(setup: TrainingSetup, start: int) -> Generator[Pair]:
+    """This rank's share of the batches from step `start` on."""
+    config, launch = setup.config, setup.launch
+    sampler = CountedSampler(start, config.steps, config.batch_size, launch.rank, launch.size)
+    return batches(setup.patches, sampler, config.workers)
 
 
 def _on_device(pair: Pair, device: torch.device) -> Pair:
@@ -240,15 +229,15 @@ def _on_device(pair: Pair, device: torch.device) -> Pair:
     return degraded, target
 
 
-def _announce(plan: Plan, damaged: list[str], monitor: Monitor) -> None:
-    config, patch = plan.config, plan.patches.patch
+def _announce(setup: TrainingSetup, damaged: list[str], monitor: Monitor) -> None:
+    config, patch = setup.config, setup.patches.patch
     monitor.message(
-        f"{config.model} {config.scale}x, objective {plan.objective.name}, {len(plan.patches.files)} images, "
-        f"targets of {patch}x{patch} pixels, {config.steps} steps of {config.batch_size}"
+        f"{config.model} {config.scale}x, objective {setup.objective.name}, {len(setup.patches.files)} "
+        f"images, targets of {patch}x{patch} pixels, {config.steps} steps of {config.batch_size}"
     )
-    if plan.skipped:
-        names = ", ".join(file.name for file in plan.skipped[:5])
-        more = f" and {len(plan.skipped) - 5} more" if len(plan.skipped) > 5 else ""
-        monitor.message(f"skipped {len(plan.skipped)} images smaller than the patch: {names}{more}")
+    if setup.skipped:
+        names = ", ".join(escaped(file.name) for file in setup.skipped[:5])
+        more = f" and {len(setup.skipped) - 5} more" if len(setup.skipped) > 5 else ""
+        monitor.message(f"skipped {len(setup.skipped)} images smaller than the patch: {names}{more}")
     for sentence in damaged:
         monitor.message(sentence)

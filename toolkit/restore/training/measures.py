@@ -1,4 +1,4 @@
-"""What a step says about itself besides its losses. Nothing here changes what is learnt."""
+"""Measurements of a step besides its losses. None of them changes what is learned."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from torch import Tensor, nn
 
 from restore.training.session import Session
 
-__all__ = ["gradient_shares", "observe", "tint"]
+__all__ = ["color_shift", "gradient_shares", "observe"]
 
 
 def observe(
     session: Session, terms: Mapping[str, Tensor], restored: Tensor, target: Tensor
 ) -> dict[str, Tensor]:
-    """Figures of one step for the log, still on their device: a GPU would have to wait for a number.
+    """Values of one step for the log, still on their device: reading them would make a GPU wait.
 
     Args:
-        session: between the terms and the backward pass; it stays as it is.
+        session: between the terms and the backward pass; not changed.
         terms: name -> weighted scalar, with their graphs.
         restored: ``(B, 3, H, W)``.
         target: of the same shape.
 
     Returns:
-        ``tint``, and every `shares_every` steps, the first included, ``share_<term>`` of each term.
+        ``color_shift``, and every `shares_every` steps, the first included, ``share_<term>`` of each term.
     """
-    figures = {"tint": tint(restored, target)}
-    every = session.plan.config.shares_every
+    values = {"color_shift": color_shift(restored, target)}
+    every = session.setup.config.shares_every
     if every and session.step % every == 0:
-        # Scaled, as what is learnt from: float16 would lose small gradients, and shares stay the same.
+        # Scaled, as for the update: float16 would lose small gradients, and shares stay the same.
         scaled = {name: session.learner.scaler.scale(term) for name, term in terms.items()}
-        shares = gradient_shares(scaled, session.generator, session.team.fabric.backward)
-        figures |= {f"share_{name}": share for name, share in shares.items()}
-    return figures
+        shares = gradient_shares(scaled, session.generator, session.group.fabric.backward)
+        values |= {f"share_{name}": share for name, share in shares.items()}
+    return values
 
 
 def gradient_shares(
     terms: Mapping[str, Tensor], generator: nn.Module, backward: Callable[[Any], None]
 ) -> dict[str, Tensor]:
-    """How much each term pulls at the generator: the norm of its gradient, divided by the sum of all norms.
+    """Each term's share of the gradient: the norm of its gradient, divided by the sum of all norms.
 
     The graphs are kept for the backward pass, and no gradient is left in the parameters. With several
     processes the shares are those of this process's part of the batch.
 
     Args:
         terms: name -> weighted scalar.
-        generator: whose parameters the gradients are taken to.
-        backward: backpropagation of the engine that wrapped `generator`.
+        generator: its parameters are those of the gradients.
+        backward: backward function of the engine that wrapped `generator`.
 
     Returns:
-        Name -> share in [0, 1]; nothing where there is only one term.
+        Name -> share in [0, 1]; empty if there is only one term.
     """
     if len(terms) < 2:
         return {}
@@ -61,26 +61,29 @@ def gradient_shares(
         if gradient.term.requires_grad:
             backward(gradient)
     norms = torch.stack([gradient.norm for gradient in gradients])
-    shares = norms / norms.sum().clamp_min(torch.finfo(norms.dtype).tiny)  # all zero: nobody pulls
+    shares = norms / norms.sum().clamp_min(torch.finfo(norms.dtype).tiny)  # not 0 / 0
     return dict(zip(terms, shares, strict=True))
 
 
-def tint(restored: Tensor, target: Tensor) -> Tensor:
-    """How much redder, greener and bluer the restored images are than their targets.
+def color_shift(restored: Tensor, target: Tensor) -> Tensor:
+    """Mean difference of each color channel between restored images and their targets.
 
     Args:
         restored: ``(B, 3, H, W)``, 1 is white.
         target: of the same shape.
 
     Returns:
-        ``(3,)``, difference of the channels' means in 1/255.
+        ``(3,)`` in 1/255, positive where the restored images are brighter.
+
+        >>> color_shift(torch.full((1, 3, 2, 2), 0.2), torch.zeros(1, 3, 2, 2))
+        tensor([51., 51., 51.])
     """
     colors = [image.detach().float().mean((0, 2, 3)) for image in (restored, target)]
     return (colors[0] - colors[1]) * 255
 
 
 class _Gradient:
-    """Poses as a loss: in mixed precision Fabric refuses gradients that it does not compute itself."""
+    """Stands in for a loss: in mixed precision Fabric refuses gradients that it does not compute itself."""
 
     def __init__(self, term: Tensor, parameters: list[nn.Parameter]) -> None:
         self.term = term
@@ -88,6 +91,6 @@ class _Gradient:
         self.norm = term.new_zeros(())
 
     def backward(self) -> None:
-        # Unlike a loss it leaves nothing in the parameters, and tells distributed training nothing.
+        # Unlike that of a loss it accumulates nothing in the parameters, and triggers no all-reduce.
         found = torch.autograd.grad(self.term, self.parameters, retain_graph=True, allow_unused=True)
         self.norm = nn.utils.get_total_norm([gradient for gradient in found if gradient is not None])

@@ -16,7 +16,11 @@ __all__ = ["Objective"]
 class Objective(nn.Module):
     """The weighted terms that compare a restored image with its target.
 
-    Terms that look at features of one network share a single pass through it.
+    Terms that compare features of the same network share a single pass through it.
+
+    Args:
+        spec: names the losses.
+        registry: all entries.
 
     Raises:
         UnknownNameError: no such loss.
@@ -35,7 +39,15 @@ class Objective(nn.Module):
                 self._layers.setdefault(loss.network.key, set()).update(loss.layers)
 
     def forward(self, restored: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Loss -> its weighted scalar."""
+        """The weighted terms.
+
+        Args:
+            restored: ``(B, 3, H, W)``.
+            target: of the same shape.
+
+        Returns:
+            Loss -> its weighted scalar.
+        """
         with torch.no_grad():
             of_target = self._features(target)
         of_restored = self._features(restored)

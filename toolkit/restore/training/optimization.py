@@ -1,16 +1,16 @@
-"""How fast the networks learn, the average of the generator that is kept, and the dice of each step."""
+"""The learning-rate schedule, the moving average of the generator, and the random state of each step."""
 
 from __future__ import annotations
 
-import copy
 import math
 import random
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-__all__ = ["Average", "learning_rate", "seed_everything", "set_learning_rate"]
+__all__ = ["averaged", "learning_rate", "seed_all", "set_learning_rate", "update_average"]
 
 
 def learning_rate(step: int, *, peak: float, final: float, warmup: int, steps: int) -> float:
@@ -18,10 +18,13 @@ def learning_rate(step: int, *, peak: float, final: float, warmup: int, steps: i
 
     Args:
         step: updates done so far.
-        peak: the highest rate.
-        final: rate after the last step, as a share of `peak`.
+        peak: highest rate.
+        final: rate after the last step, as a fraction of `peak`.
         warmup: steps over which the rate rises from zero.
         steps: all steps.
+
+        >>> [round(learning_rate(step, peak=1, final=0, warmup=2, steps=6), 3) for step in range(7)]
+        [0.5, 1.0, 1.0, 0.854, 0.5, 0.146, 0.0]
     """
     if step < warmup:
         return peak * (step + 1) / warmup
@@ -30,16 +33,16 @@ def learning_rate(step: int, *, peak: float, final: float, warmup: int, steps: i
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give all parameter groups the same rate."""
+    """Set the rate of all parameter groups."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 
 
-def seed_everything(*count: int) -> None:
-    """Seed every library's generator by `count`, such as (seed, step, process).
+def seed_all(*count: int) -> None:
+    """Seed the generators of torch, NumPy and Python from `count`, such as (seed, step, rank).
 
-    Done before each step, it makes a resumed run draw what an uninterrupted one draws, on any device and
-    without a generator's state in the checkpoint.
+    Called before each step, it makes a resumed run draw what an uninterrupted one draws, on any device and
+    without the state of a generator in the checkpoint.
     """
     seed = int(np.random.SeedSequence(count).generate_state(1, np.uint64)[0])
     torch.manual_seed(seed)
@@ -47,24 +50,27 @@ def seed_everything(*count: int) -> None:
     random.seed(seed)
 
 
-class Average:
-    """Exponential moving average of a network's parameters.
+def averaged(network: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of the parameters of `network`, and a copy of its buffers.
+
+    In the first steps the decay is lower, at most ``step / (step + 10)``, so that the start is forgotten.
 
     Args:
-        module: the network that learns.
-        decay: share of the average that is kept in each step; 0 follows the network itself. In the first
-            steps it is smaller, so that the start is forgotten.
+        network: the network that is trained.
+        decay: fraction of the average that is kept in each step, in [0, 1); 0 follows the network itself.
     """
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.module = copy.deepcopy(module).eval().requires_grad_(requires_grad=False)
-        self.decay = decay
+    def move(averages: list[Tensor], parameters: list[Tensor], step: Tensor) -> None:
+        keep = min(decay, int(step) / (int(step) + 10))
+        for average, parameter in zip(averages, parameters, strict=True):
+            average.lerp_(parameter, 1 - keep)
 
-    @torch.no_grad()
-    def update(self, module: nn.Module, step: int) -> None:
-        """Move towards `module` after update number `step`, counted from 1."""
-        keep = min(self.decay, step / (step + 10))
-        for average, parameter in zip(self.module.parameters(), module.parameters(), strict=True):
-            average.lerp_(parameter.detach(), 1 - keep)
-        for average_buffer, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
-            average_buffer.copy_(buffer)
+    average = AveragedModel(network, multi_avg_fn=move)  # type: ignore[arg-type] # a tuple or a list of tensors
+    return average.eval().requires_grad_(requires_grad=False)
+
+
+def update_average(average: AveragedModel, network: nn.Module, step: int) -> None:
+    """Move the average towards `network` after update number `step`, counted from 1."""
+    # Taken from the run's own count, so that a checkpoint needs no second one.
+    average.n_averaged.fill_(step)
+    average.update_parameters(network)

@@ -1,4 +1,4 @@
-"""The processes that train together: the first one leads, writes and speaks, the others only compute."""
+"""The process group that trains together: rank 0 writes files and prints, the other ranks only compute."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torch import Tensor
 
 from restore.errors import RestoreError, TrainingError, UsageError
 
-__all__ = ["Team", "connect", "helpers_end_here"]
+__all__ = ["ProcessGroup", "connect", "exit_other_ranks"]
 
 Result = TypeVar("Result")
 
 
-class Team:
+class ProcessGroup:
     """All processes of a run, seen from one of them.
 
-    Each method is called by all processes at the same point. Of a failure that only one process meets
-    (an image that it cannot read, a disk that is full) all of them learn: none waits for one that is
-    gone, and the leader can say what went wrong.
+    Every method is a collective: all ranks call it at the same point. An exception that only one rank raises
+    (an unreadable image, a full disk) is raised on all of them, so that none waits for a rank that is gone,
+    and rank 0 can report the reason.
 
     Args:
         fabric: launched.
@@ -32,48 +32,48 @@ class Team:
 
     def __init__(self, fabric: Fabric) -> None:
         self.fabric = fabric
-        self.leads = fabric.is_global_zero
+        self.is_rank_zero = fabric.is_global_zero
 
     def any(self, flag: bool) -> bool:
-        """Whether it is true in any process."""
+        """Whether `flag` is true on any rank."""
         if self.fabric.world_size == 1:
             return flag
         return bool(self.mean(torch.tensor(float(flag), device=self.fabric.device)) > 0)
 
     def mean(self, tensor: Tensor) -> Tensor:
-        """The mean over the processes."""
+        """The mean of `tensor` over all ranks."""
         return torch.as_tensor(self.fabric.all_reduce(tensor, reduce_op="mean"))
 
-    def share(self, content: Result) -> Result:
-        """The leader's `content`, in every process."""
-        shared: Result = self.fabric.broadcast(content)
-        return shared
+    def broadcast(self, content: Result) -> Result:
+        """Rank 0's `content`, on every rank."""
+        received: Result = self.fabric.broadcast(content)
+        return received
 
-    def agree(self, **facts: object) -> None:
-        """Check that every process knows the same as the leader.
+    def check_equal(self, **facts: object) -> None:
+        """Check that `facts` are the same on every rank.
 
         Raises:
-            UsageError: one does not; its first fact that differs is named.
+            UsageError: one differs from that of rank 0; it is named.
         """
-        leaders = self.share(facts)
+        expected = self.broadcast(facts)
 
         def compare() -> None:
             for name, value in facts.items():
-                if value != leaders[name]:
+                if value != expected[name]:
                     raise UsageError(
-                        f"the {name} of process {self.fabric.global_rank} are not those of the first one "
-                        f"({_difference(value, leaders[name])}): start the same command everywhere, with the "
-                        f"same files"
+                        f"the {name} of process {self.fabric.global_rank} are not those of process 0 "
+                        f"({_difference(value, expected[name])})",
+                        hint="start the same command on every machine, with the same files",
                     )
 
-        self.each(compare)
+        self.on_all_ranks(compare)
 
-    def each(self, action: Callable[[], Result]) -> Result:
-        """Do something in every process.
+    def on_all_ranks(self, action: Callable[[], Result]) -> Result:
+        """Run `action` on every rank.
 
         Raises:
-            RestoreError: what `action` raised in this process, or else in another.
-            OSError: the same.
+            RestoreError: `action` raised it on this rank, or else on another.
+            OSError: likewise.
         """
         failure: Exception | None = None
         try:
@@ -84,17 +84,17 @@ class Team:
             raise self._first(failure)
         return result
 
-    def lead(self, action: Callable[[], Result]) -> Result | None:
-        """Do something in the leader only, while the others wait.
+    def on_rank_zero(self, action: Callable[[], Result]) -> Result | None:
+        """Run `action` on rank 0 while the other ranks wait; they return ``None``.
 
         Raises:
-            RestoreError: what `action` raised.
-            OSError: the same.
+            RestoreError: `action` raised it.
+            OSError: likewise.
         """
-        return self.each(lambda: action() if self.leads else None)
+        return self.on_all_ranks(lambda: action() if self.is_rank_zero else None)
 
     def _first(self, failure: Exception | None) -> Exception:
-        """This process's failure, or else that of the first one that has any."""
+        """The exception of this rank, or else that of the first rank that has one."""
         failures: list[Exception | None] = [failure]
         if self.fabric.world_size > 1:
             failures = [None] * self.fabric.world_size
@@ -102,45 +102,45 @@ class Team:
         return failure or next(found for found in failures if found is not None)
 
 
-def _difference(value: object, expected: object) -> str:
-    if isinstance(value, dict) and isinstance(expected, dict):
-        key = next(key for key in value if value[key] != expected.get(key))
-        return f"{key}: {value[key]!r}, not {expected.get(key)!r}"
-    return f"{value!r}, not {expected!r}"
-
-
-def connect(fabric: Fabric) -> Team:
-    """Start the processes that nobody else started, and wait for all.
+def connect(fabric: Fabric) -> ProcessGroup:
+    """Start the processes that no launcher started, and wait until all are connected.
 
     Raises:
-        TrainingError: they did not find each other.
+        TrainingError: they cannot connect.
     """
     try:
         fabric.launch()
     except torch.distributed.DistError as error:
         place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
         raise TrainingError(
-            f"the processes did not find each other at {place}: check MASTER_ADDR and MASTER_PORT, and that "
-            f"the command runs on every machine"
+            f"the processes cannot connect to each other at {place}",
+            hint="check MASTER_ADDR and MASTER_PORT, and that the command runs on every machine",
         ) from error
-    return Team(fabric)
+    return ProcessGroup(fabric)
 
 
 @contextmanager
-def helpers_end_here(team: Team) -> Iterator[None]:
-    """Let only the leader out of the block: what comes after it, printing included, is to happen once.
+def exit_other_ranks(group: ProcessGroup) -> Iterator[None]:
+    """Let only rank 0 leave the block: the code after it, printing included, runs once.
 
-    A helper leaves with success, because Fabric kills the leader when a helper fails, and the leader
-    may not have finished to say why.
+    The other ranks exit with code 0 even after an error, because Fabric kills rank 0 when another rank fails,
+    and rank 0 may not have reported the reason yet.
     """
     try:
         yield
     except (RestoreError, OSError, KeyboardInterrupt):
-        if team.leads:
+        if group.is_rank_zero:
             raise
     finally:
-        # The threads of the group must end before the process does, which else aborts now and then.
+        # The threads of the group must end before the process does, which otherwise aborts now and then.
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-    if not team.leads:
+    if not group.is_rank_zero:
         raise SystemExit(0)
+
+
+def _difference(value: object, expected: object) -> str:
+    if isinstance(value, dict) and isinstance(expected, dict):
+        key = next(key for key in value if value[key] != expected.get(key))
+        return f"{key}: {value[key]!r}, not {expected.get(key)!r}"
+    return f"{value!r}, not {expected!r}"

@@ -1,4 +1,4 @@
-"""What `--loss` means: an objective, or a single loss, with the user's changes."""
+"""The objective that a name means: a recipe, or a single loss, with the requested changes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["recipe"]
 def recipe(
     name: str, registry: Registry, terms: Mapping[str, Mapping[str, Any]], adversary: Mapping[str, Any]
 ) -> ObjectiveSpec:
-    """The objective, or single loss, that `name` means, with the user's changes.
+    """Look up an objective or a single loss, and apply the requested changes.
 
     Args:
-        name: an objective, or a loss, which becomes an objective of that one term.
-        registry: where to look.
-        terms: loss -> weight and options that replace those of the recipe.
-        adversary: weight, options of the gate and of the discriminator that replace those of the recipe.
+        name: an objective, or a loss, which becomes an objective with that one term.
+        registry: all entries.
+        terms: loss -> its weight and options, which replace those of the recipe.
+        adversary: weight, options of the gate and of the discriminator, which replace those of the recipe.
 
     Raises:
         UnknownNameError: neither an objective nor a loss has this name.
-        OptionsError: a change is for a term that the objective does not have.
+        OptionsError: a change is for a term or an adversary that the objective does not have.
     """
     spec = _find(name, registry)
     own = [term.loss for term in spec.terms]
@@ -37,7 +37,7 @@ def recipe(
                 f"objective '{name}' has no term '{loss}'.{nearest(loss, own)} Its terms: {', '.join(own)}"
             )
     if adversary and spec.adversary is None:
-        raise OptionsError(f"objective '{name}' has no adversary, so nothing about one can be set")
+        raise OptionsError(f"objective '{name}' has no adversary to set options of")
     return replace(
         spec,
         terms=tuple(_changed_term(term, terms.get(term.loss, {})) for term in spec.terms),
@@ -70,18 +70,16 @@ def _changed_adversary(adversary: Adversary, changes: Mapping[str, Any]) -> Adve
 
 def _changed_gate(gate: Gate, changes: Any) -> Gate:
     if not isinstance(changes, Mapping):
-        raise OptionsError(
-            f"the gate takes options, such as adversary.gate.threshold=0.8, but got {changes!r}"
-        )
+        raise OptionsError(f"the gate takes options, such as adversary.gate.threshold=0.8, not {changes!r}")
     if not changes:
         return gate
     if not isinstance(gate, Options):
-        raise OptionsError(f"the gate of this objective has no options, but got '{next(iter(changes))}'")
+        raise OptionsError(f"the gate of this objective has no option '{next(iter(changes))}'")
     return parse(type(gate), {**gate.model_dump(), **changes}, "the gate")
 
 
 def _weight(value: Any, owner: str) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value < math.inf:
-        raise OptionsError(f"the weight of {owner} is a number from 0, but got {value!r}")
+        raise OptionsError(f"the weight of {owner} has to be a number from 0, but is {value!r}")
     return float(value)

@@ -1,9 +1,11 @@
-"""From a configuration to everything that a run needs; whatever is wrong is said before training starts."""
+"""From a configuration to everything that a run needs; errors are reported before processes start."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,24 +19,24 @@ from torch import nn
 from restore.checkpoint import LoadedModel, load_model
 from restore.config import TrainingConfig
 from restore.data import Augmentation, Patches, Targets, check_images, find_images, fingerprint, usable
-from restore.errors import UsageError
+from restore.errors import DataError, UsageError
 from restore.evaluation import Dataset, Meter, dataset, meters
 from restore.inference import choose_device, choose_precision
 from restore.interfaces import Degrade, ModelSpec, ObjectiveSpec, Options, parse
 from restore.registry import Registry
+from restore.training.launch import LaunchEnvironment, find_launch
+from restore.training.memory import check_cache, check_images_of_batch, check_processes
 from restore.training.recipe import recipe
-from restore.training.world import World, find_world
 
-__all__ = ["Plan", "make_fabric", "make_plan"]
+__all__ = ["TrainingSetup", "make_fabric", "set_up"]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A checked configuration, with what its names mean."""
+class TrainingSetup:
+    """A checked configuration with the entries, images and options that it names."""
 
     config: TrainingConfig
-    world: World
-    """The processes that train."""
+    launch: LaunchEnvironment
     model: ModelSpec
     options: Options
     objective: ObjectiveSpec
@@ -43,15 +45,15 @@ class Plan:
     """Images smaller than the patch."""
     validation: list[Dataset]
     meters: list[Meter]
-    """What a validation measures."""
+    """Metrics of a validation."""
     fingerprint: str
-    """Of the images that are trained on."""
+    """Hash of the training images."""
     initial: LoadedModel | None
-    """What `config.init` names."""
+    """The weights that `config.init` names."""
 
     @property
     def own_settings(self) -> dict[str, Any]:
-        """What has to be equal in all processes; folders may have another path on each machine."""
+        """The settings that have to agree on all ranks; folders may have another path on each machine."""
         return self.config.model_dump(mode="json", exclude={"data", "val", "init"})
 
     @property
@@ -60,23 +62,35 @@ class Plan:
         return Targets(self.patches)
 
     def generator(self) -> nn.Module:
-        """The network to be trained: fresh, or with the weights that `init` names."""
+        """The network to be trained: with fresh weights, or with those that `init` names."""
         if self.initial is not None:
             return self.initial.module.train()
         return self.model.build(self.config.scale, self.options).train()
 
 
-def make_plan(config: TrainingConfig, registry: Registry, *, resume: bool = False) -> Plan:
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    # The processes that load images are forked afterwards, which is safe only before torch's threads run.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_single_threaded()
+def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) -> TrainingSetup:
     """Look up every name, check every option and open every folder.
 
     Args:
-        config: what the user wants; in the plan's copy the options of the model and the number of
+        config: the request; in the copy that is returned, the options of the model and the number of
             processes are resolved.
-        registry: where to look.
-        resume: the weights come from a checkpoint, so those that `init` names are not needed.
+        registry: all entries.
+        resume: the weights come from a checkpoint, so those that `init` names are not read.
 
     Raises:
-        UsageError: a name, an option, a scale or a patch size is wrong.
+        UsageError: a name, an option, a scale or a patch size is wrong, or the machine lacks the memory.
         DataError: a folder of images cannot be used.
         ImageError: an image cannot be read.
         WeightsError: the weights that `init` names cannot be loaded.
@@ -84,16 +98,21 @@ def make_plan(config: TrainingConfig, registry: Registry, *, resume: bool = Fals
     spec = _model(config, registry)
     spec.check_scale(config.scale)
     objective = recipe(config.loss, registry, config.terms, config.adversary)
-    world = find_world(config.devices, config.nodes)
-    config = config.model_copy(update={"devices": world.devices, "nodes": world.nodes})
-    _check_shares(config, world)
+    _check_options(objective, registry)
+    launch = find_launch(config.devices, config.nodes)
+    config = config.model_copy(update={"devices": launch.devices, "nodes": launch.nodes})
+    _check_batch(config, launch)
+    patch = _patch_size(config, objective)
+    check_processes(config, launch.devices)
+    check_cache(config)
+    check_images_of_batch(config, patch, launch)
     initial = None if resume or config.init is None else _initial(config.init, config, registry)
     options = initial.options if initial else _options(spec, config)
     resolved = options.model_dump(mode="json", exclude_none=True)
-    patches, skipped = _patches(config, world, _patch_size(config, objective), _degradation(config, registry))
-    return Plan(
+    patches, skipped = _patches(config, launch, patch, _degradation(config, registry))
+    return TrainingSetup(
         config=config.model_copy(update={"model_options": resolved}),
-        world=world,
+        launch=launch,
         model=spec,
         options=options,
         objective=objective,
@@ -106,30 +125,31 @@ def make_plan(config: TrainingConfig, registry: Registry, *, resume: bool = Fals
     )
 
 
-def make_fabric(config: TrainingConfig) -> Fabric:
-    """The engine: processes, devices and precision. Not launched yet.
+def make_fabric(setup: TrainingSetup) -> Fabric:
+    """The engine, not launched yet: processes, devices and precision.
 
     Raises:
-        UsageError: the machine has no such device, or not so many of them.
+        UsageError: the machine lacks the device, or has fewer of them.
     """
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells of each choice made for it
-    world = find_world(config.devices, config.nodes)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it logs each default that it chooses
+    config, launch = setup.config, setup.launch
     device = choose_device(config.device)
-    available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, world.devices)
-    if world.devices > available:
+    available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device.type, launch.devices)
+    if launch.devices > available:
         raise UsageError(
-            f"--devices {world.devices} is more than the {available} of type {device.type} in this machine"
+            f"`devices={launch.devices}` is more than the {available} of type {device.type} in this machine",
+            hint=f"use `devices={available}`",
         )
-    if device.type == "mps" and world.nodes > 1:
-        raise UsageError(f"--nodes {world.nodes} does not work with mps: use --device cpu")
+    if device.type == "mps" and launch.nodes > 1:
+        raise UsageError(f"`nodes={launch.nodes}` does not work with mps", hint="use `device=cpu`")
     return Fabric(
         accelerator=device.type,
-        devices=world.devices,
-        num_nodes=world.nodes,
-        # Buffers are equal everywhere or statistics of a batch, of which the leader's are saved; besides,
-        # torch cannot broadcast a single one in channels_last.
-        strategy=DDPStrategy(forward_sync_buffers=False) if world.size > 1 else "auto",
-        plugins=[world.environment, _precision(choose_precision(config.precision, device), device)],
+        devices=launch.devices,
+        num_nodes=launch.nodes,
+        # Buffers are equal on all ranks, or statistics of a batch, of which those of rank 0 are saved; and
+        # torch cannot broadcast a buffer in channels_last.
+        strategy=DDPStrategy(forward_sync_buffers=False) if launch.size > 1 else "auto",
+        plugins=[launch.environment, _precision(choose_precision(config.precision, device), device)],
     )
 
 
@@ -138,17 +158,25 @@ def _precision(dtype: torch.dtype, device: torch.device) -> Precision:
         return Precision()
     if dtype == torch.bfloat16:
         return MixedPrecision("bf16-mixed", device.type)
-    # Its own scaler does nothing: each network that learns has one.
+    # Fabric's own scaler is disabled: each network has one (see `Learner`).
     return MixedPrecision("16-mixed", device.type, torch.amp.GradScaler(device.type, enabled=False))
 
 
-def _check_shares(config: TrainingConfig, world: World) -> None:
-    share = world.size * config.accumulate
+def _check_options(objective: ObjectiveSpec, registry: Registry) -> None:
+    for term in objective.terms:
+        parse(registry.losses[term.loss].options, term.options, f"loss '{term.loss}'")
+    if adversary := objective.adversary:
+        spec = registry.discriminators[adversary.discriminator]
+        parse(spec.options, adversary.options, f"discriminator '{spec.name}'")
+
+
+def _check_batch(config: TrainingConfig, launch: LaunchEnvironment) -> None:
+    share = launch.size * config.accumulate
     if config.batch_size % share:
         parts = f" in {config.accumulate} parts" if config.accumulate > 1 else ""
         raise UsageError(
-            f"--batch-size {config.batch_size} cannot be shared evenly by {world.size} devices{parts}: use "
-            f"{max(round(config.batch_size / share), 1) * share}"
+            f"`batch_size={config.batch_size}` cannot be divided evenly among {launch.size} devices{parts}",
+            hint=f"use `batch_size={max(round(config.batch_size / share), 1) * share}`",
         )
 
 
@@ -156,14 +184,14 @@ def _model(config: TrainingConfig, registry: Registry) -> ModelSpec:
     name, colon, _ = config.model.partition(":")
     if colon:
         raise UsageError(
-            f"--model {config.model} names weights: to begin from them, use --model {name} "
-            f"--init {config.model}"
+            f"`model={config.model}` names weights",
+            hint=f"to start from them, use `model={name}` `init={config.model}`",
         )
     return registry.models[name]
 
 
 def _options(spec: ModelSpec, config: TrainingConfig, known: Options | None = None) -> Options:
-    """The model's options: those that the user gave, the rest from `known` weights or by default."""
+    """The options of the model: the requested ones, the others those of `known` weights or the defaults."""
     base = known.model_dump() if known else {}
     return parse(spec.options, {**base, **config.model_options}, f"model '{spec.name}'")
 
@@ -171,23 +199,26 @@ def _options(spec: ModelSpec, config: TrainingConfig, known: Options | None = No
 def _initial(reference: str, config: TrainingConfig, registry: Registry) -> LoadedModel:
     initial = load_model(reference, registry, config.scale)
     if initial.spec.name != config.model:
-        raise UsageError(f"--init {reference} is not a '{config.model}': use --model {initial.spec.name}")
+        raise UsageError(
+            f"`init={reference}` is not a '{config.model}'", hint=f"use `model={initial.spec.name}`"
+        )
     wanted = _options(initial.spec, config, initial.options)
     if wanted != initial.options:
         raise UsageError(
-            f"--init {reference} has the options ({initial.options}), not ({wanted}): leave the options away"
+            f"`init={reference}` has the options ({initial.options}), not ({wanted})",
+            hint="omit `model_options`",
         )
     return initial
 
 
 def _patch_size(config: TrainingConfig, objective: ObjectiveSpec) -> int:
-    """Side of the target in pixels: what the user wants, or what the objective asks for, rounded up."""
+    """Side of the target in pixels: as requested, or what the objective asks for, rounded up."""
     scale = config.scale
     patch = config.patch_size or -(-objective.patch_size // scale) * scale
     if patch % scale:
         raise UsageError(
-            f"--patch-size {patch} is not a multiple of the scale {scale}: use "
-            f"{max(patch // scale, 1) * scale}"
+            f"`patch_size={patch}` is not a multiple of the scale {scale}",
+            hint=f"use `patch_size={max(patch // scale, 1) * scale}`",
         )
     return patch
 
@@ -199,17 +230,17 @@ def _degradation(config: TrainingConfig, registry: Registry) -> Degrade:
 
 
 def _patches(
-    config: TrainingConfig, world: World, patch: int, degrade: Degrade
+    config: TrainingConfig, launch: LaunchEnvironment, patch: int, degrade: Degrade
 ) -> tuple[Patches, list[Path]]:
     files, skipped = usable(find_images(config.data), patch)
-    loaders = max(config.workers, 1) * world.devices
+    loaders = max(config.workers, 1) * launch.devices
     patches = Patches(
         files,
         patch,
         config.scale,
         degrade,
         seed=config.seed,
-        augment=Augmentation(turn=config.augment, recolor=config.recolor),
+        augment=Augmentation(flip_and_rotate=config.augment, channel_shuffle=config.channel_shuffle),
         cache_bytes=int(config.cache_gib * 2**30) // loaders,
     )
     return patches, skipped
@@ -218,7 +249,13 @@ def _patches(
 def _validation(config: TrainingConfig, registry: Registry) -> list[Dataset]:
     found = []
     for folder in config.val:
-        check_images(find_images([folder]))
+        for file, side in check_images(find_images([folder])).items():
+            if side < config.scale:
+                raise DataError(
+                    f"a short side of {side} pixels is too small for validation at scale {config.scale}",
+                    path=file,
+                    hint="remove the image from the folder",
+                )
         found.append(
             dataset(
                 folder,
@@ -230,7 +267,5 @@ def _validation(config: TrainingConfig, registry: Registry) -> list[Dataset]:
         )
     for name, count in Counter(data.name for data in found).items():
         if count > 1:
-            raise UsageError(
-                f"{count} folders of --val are called '{name}': rename or leave away one of them"
-            )
+            raise UsageError(f"{count} folders in `val` have the name '{name}'", hint="rename or omit one")
     return found

@@ -11,37 +11,36 @@ from torch import Tensor, nn
 __all__ = ["Soap"]
 
 _REFRESH = 10
-"""Steps between two corrections of a basis."""
+"""Steps between two updates of a basis."""
 
 _MEMORY = 0.95
-"""Decay of the averaged covariances; shorter than Adam's, as they follow the network."""
+"""Decay of the averaged covariances; lower than Adam's, because they follow the network."""
 
 _LARGEST = 2048
-"""Side of the largest covariance that is kept: its decomposition grows with the cube of it."""
+"""Side of the largest covariance: the cost of its decomposition grows with the cube."""
 
 _EPSILON = 1e-8
 
 _NOISE = 1e-12
-"""Share of a covariance's largest entry that says nothing in single precision."""
+"""Fraction of a covariance's largest entry below which single precision is noise."""
 
 _NOTHING = 1e-30
-"""Square, and covariance, that is as good as zero beside `_EPSILON`."""
+"""Squares and covariances below it are zero compared with `_EPSILON`."""
 
 
 class Soap(torch.optim.Optimizer):
-    """Adam that sees each layer in the eigenbasis of its gradient's covariance.
+    """Adam in the eigenbasis of each layer's gradient covariance.
 
-    Neighbouring pixels are nearly equal, so the filters of a first layer have steep and flat directions
-    that lie across their entries; Adam scales entries and cannot tell them apart. The weight of a layer
-    counts as a matrix, output channels by everything else; each of its two sides has a basis, which is
-    corrected every ten steps by one step of power iteration. Biases, and sides longer than 2048, keep the
-    basis they have.
+    Neighboring pixels are nearly equal, so the filters of a first layer have steep and flat directions that
+    are not aligned with their entries, which Adam scales one by one. The weight of a layer is treated as a
+    matrix, output channels by everything else; each of its two sides has a basis, updated every ten steps by
+    one step of power iteration. Biases, and sides longer than 2048, keep the standard basis.
 
-    The first gradient only gives the bases: the weights move from the second step on, as in the paper.
+    The first gradient only initializes the bases: the weights move from the second step on, as in the paper.
 
     Args:
-        parameters: what learns; real, dense.
-        lr: learning rate; the best one is up to a few times Adam's.
+        parameters: real and dense.
+        lr: learning rate; the best one is up to a few times that of Adam.
         betas: decay of the averages of the gradient and of its square.
     """
 
@@ -52,10 +51,10 @@ class Soap(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Change the weights by their gradients.
+        """Update the weights by their gradients.
 
         Raises:
-            ValueError: a closure was given; the gradient has to be there already.
+            ValueError: a closure was passed; the gradient has to be computed before.
         """
         if closure is not None:
             raise ValueError("Soap takes no closure: compute the gradient before the step")
@@ -78,17 +77,17 @@ class Soap(torch.optim.Optimizer):
         state["mean"].lerp_(gradient, 1 - first)
         turned = _turn(gradient, state)
         state["square"].mul_(second).addcmul_(turned, turned, value=1 - second)
-        # As in Adam, both averages began at zero.
+        # Bias correction as in Adam: both averages start at zero.
         spread = state["square"].div(1 - second**count).sqrt_().add_(_EPSILON)
         change = _turn_back(_turn(state["mean"], state).div_(spread), state)
         weight.add_(change.reshape(weight.shape), alpha=-rate / (1 - first**count))
-        _observe(gradient, state)
+        _track(gradient, state)
         if count % _REFRESH == 0:
             _correct(state)
 
 
 def _bases(gradient: Tensor) -> dict[str, Tensor]:
-    """Covariances of rows and columns with their eigenvectors, those of the largest eigenvalues first."""
+    """Covariances of rows and columns with their eigenvectors, largest eigenvalues first."""
     bases = {}
     for side, factor in (("left", gradient), ("right", gradient.T)):
         if 1 < len(factor) <= _LARGEST:
@@ -99,7 +98,7 @@ def _bases(gradient: Tensor) -> dict[str, Tensor]:
 
 
 def _turn(matrix: Tensor, state: Mapping[str, Tensor]) -> Tensor:
-    """`matrix` seen in the bases of `state`: a new tensor."""
+    """`matrix` in the bases of `state`, as a new tensor."""
     if "left_basis" in state:
         matrix = state["left_basis"].T @ matrix
     return matrix @ state["right_basis"] if "right_basis" in state else matrix.clone()
@@ -111,7 +110,7 @@ def _turn_back(matrix: Tensor, state: Mapping[str, Tensor]) -> Tensor:
     return matrix @ state["right_basis"].T if "right_basis" in state else matrix
 
 
-def _observe(gradient: Tensor, state: Mapping[str, Tensor]) -> None:
+def _track(gradient: Tensor, state: Mapping[str, Tensor]) -> None:
     """Move the covariances towards those of `gradient`."""
     for side, factor in (("left", gradient), ("right", gradient.T)):
         if f"{side}_covariance" in state:
@@ -119,10 +118,10 @@ def _observe(gradient: Tensor, state: Mapping[str, Tensor]) -> None:
 
 
 def _correct(state: dict[str, Tensor]) -> None:
-    """Turn each basis towards the eigenvectors of its covariance, and what is kept in it with it.
+    """Rotate each basis towards the eigenvectors of its covariance, and the averages kept in it as well.
 
-    One step of power iteration from the old basis (Algorithm 4 of the paper): vectors keep their places but
-    for their order, so that the averaged squares still belong to them.
+    One step of power iteration from the old basis (Algorithm 4 of the paper). Vectors only change their
+    order, so that the averaged squares still belong to them.
     """
     for name in ("mean", "square"):
         _clear(state[name], _NOTHING)
@@ -132,7 +131,7 @@ def _correct(state: dict[str, Tensor]) -> None:
         basis, covariance = state[f"{side}_basis"], state[f"{side}_covariance"]
         largest = float(covariance.diagonal().amax())
         _clear(covariance, max(_NOISE * largest, _NOTHING))
-        # Directions without any gradient would be turned at random: a little of the old basis holds them.
+        # Directions without any gradient would be rotated at random: a little of the old basis fixes them.
         image = torch.addmm(basis, covariance, basis, beta=max(_NOISE * largest, _NOTHING))
         order = (basis * image).sum(0).argsort(descending=True)
         state["square"] = state["square"].index_select(dimension, order)
@@ -140,9 +139,9 @@ def _correct(state: dict[str, Tensor]) -> None:
 
 
 def _clear(tensor: Tensor, least: float) -> Tensor:
-    """Set to zero, in place, what is smaller than `least`.
+    """Set entries smaller than `least` to zero, in place.
 
-    What belongs to a filter that no longer answers decays into numbers with which a processor multiplies
-    a hundred times more slowly.
+    The averages of a filter that no longer responds decay into denormal numbers, with which a processor
+    multiplies a hundred times more slowly.
     """
     return tensor.mul_(tensor.abs() >= least)

@@ -1,4 +1,4 @@
-"""What the averaged generator does with images that it does not learn from: figures and a picture."""
+"""Validation of the averaged generator on held-out images: metrics and a sample image."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from restore.images import Photo, write
 from restore.inference import Restorer
 from restore.resizing import imresize
 from restore.training.session import Session
-from restore.training.setup import Plan
+from restore.training.setup import TrainingSetup
 
 __all__ = ["SAMPLES", "Validation", "crops", "forget_samples", "sample_file", "strip"]
 
 SAMPLES = "samples"
-"""In the folder of a run: what the first validation images look like after some steps."""
+"""Folder of the sample images, in the folder of a run."""
 
 _IMAGES = 6
 _SIDE = 128  # of a crop, in target pixels
 
 
 class Validation:
-    """Measures a session and draws its samples.
+    """Measures a session and writes its sample image.
 
     Args:
-        plan: of the session; names at least one validation folder.
+        setup: of the session; with at least one validation folder.
         run: folder of the run.
     """
 
-    def __init__(self, plan: Plan, run: Path) -> None:
-        self.plan = plan
+    def __init__(self, setup: TrainingSetup, run: Path) -> None:
+        self.setup = setup
         self.run = run
         self._crops: list[tuple[Tensor, Tensor]] = []
 
@@ -44,40 +44,40 @@ class Validation:
         """Write the samples of this step, and measure each validation folder.
 
         Returns:
-            Folder and metric -> figure.
+            Folder and metric -> value.
 
         Raises:
             DataError: a folder cannot be used.
             ImageError: a file cannot be read, or the samples cannot be written.
         """
-        plan, device = self.plan, session.team.fabric.device
-        model = LoadedModel("average", plan.model, plan.config.scale, plan.options, session.average.module)
-        restorer = Restorer(model, device=str(device), precision=plan.config.precision)
-        self._crops = self._crops or list(crops(plan))  # read once: every strip shows the same
+        setup, device = self.setup, session.group.fabric.device
+        model = LoadedModel("average", setup.model, setup.config.scale, setup.options, session.average.module)
+        restorer = Restorer(model, device=str(device), precision=setup.config.precision)
+        self._crops = self._crops or list(crops(setup))  # read once: all steps show the same crops
         write(Photo(strip(self._crops, restorer)), sample_file(self.run, session.step))
-        rows = [evaluate(restorer, data, plan.meters).complete() for data in plan.validation]
+        rows = [evaluate(restorer, data, setup.meters).complete() for data in setup.validation]
         return {f"{row.data} {name}": figure for row in rows for name, figure in row.figures.items()}
 
 
-def crops(plan: Plan) -> Iterator[tuple[Tensor, Tensor]]:
-    """The centres of the first six validation images by name.
+def crops(setup: TrainingSetup) -> Iterator[tuple[Tensor, Tensor]]:
+    """The centers of the first six validation images by name.
 
     Yields:
         ``(1, 3, h, w)`` degraded and ``(1, 3, scale*h, scale*w)`` target, at most 128 target pixels wide and
         high.
     """
-    scale = plan.config.scale
-    pairs = chain.from_iterable(data.pairs() for data in plan.validation)
+    scale = setup.config.scale
+    pairs = chain.from_iterable(data.pairs() for data in setup.validation)
     for pair in islice(pairs, _IMAGES):
-        yield _centre(pair, max(_SIDE // scale, 1), scale)
+        yield _center(pair, max(_SIDE // scale, 1), scale)
 
 
 def strip(pairs: list[tuple[Tensor, Tensor]], restorer: Restorer) -> Tensor:
-    """One picture of all crops, each a column of three: its input enlarged bicubically, restored, target.
+    """One image of all crops, each a column of three: its input enlarged bicubically, restored, target.
 
     Args:
-        pairs: what `crops` gives, at least one.
-        restorer: the model; it sees nothing around a crop.
+        pairs: what `crops` yields, at least one.
+        restorer: runs the model; it sees nothing outside a crop.
 
     Returns:
         ``(1, 3, H, W)``, white where a crop is smaller than the others.
@@ -93,18 +93,18 @@ def strip(pairs: list[tuple[Tensor, Tensor]], restorer: Restorer) -> Tensor:
 
 
 def sample_file(run: Path, step: int) -> Path:
-    """Where the samples of a step are written."""
+    """The sample image of a step."""
     return run / SAMPLES / f"{step:08}.png"
 
 
 def forget_samples(run: Path, step: int) -> None:
-    """Remove what a run drew after the checkpoint from which it goes on."""
+    """Remove the sample images of the steps after the checkpoint from which a run is resumed."""
     for file in (run / SAMPLES).glob("*.png"):
         if file.stem.isdecimal() and int(file.stem) > step:
             file.unlink()
 
 
-def _centre(pair: ImagePair, side: int, scale: int) -> tuple[Tensor, Tensor]:
+def _center(pair: ImagePair, side: int, scale: int) -> tuple[Tensor, Tensor]:
     """The middle of an image, at most `side` input pixels wide and high."""
     height, width = (min(length, side) for length in pair.degraded.shape[-2:])
     top, left = (pair.degraded.shape[-2] - height) // 2, (pair.degraded.shape[-1] - width) // 2

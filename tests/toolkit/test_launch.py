@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from restore.errors import UsageError
-from restore.training.world import World, find_world, is_helper, said_once
+from restore.training.launch import LaunchEnvironment, find_launch, is_other_rank, reported_once
 
 Environment = Callable[..., None]
 
@@ -49,14 +49,14 @@ SLURM = {
 BY_HAND = {"NODE_RANK": 1, "LOCAL_RANK": 1, "MASTER_ADDR": "first", "MASTER_PORT": 29500}
 
 
-def numbers(world: World) -> tuple[int, int, int, int, int]:
+def numbers(world: LaunchEnvironment) -> tuple[int, int, int, int, int]:
     return world.devices, world.nodes, world.size, world.rank, world.local_rank
 
 
 def test_without_a_word_there_is_one_process(environment: Environment) -> None:
-    assert numbers(find_world()) == (1, 1, 1, 0, 0)
-    assert numbers(find_world(devices=3)) == (3, 1, 3, 0, 0)
-    assert not is_helper()
+    assert numbers(find_launch()) == (1, 1, 1, 0, 0)
+    assert numbers(find_launch(devices=3)) == (3, 1, 3, 0, 0)
+    assert not is_other_rank()
 
 
 @pytest.mark.parametrize("variables", [TORCHRUN, SLURM])
@@ -64,21 +64,21 @@ def test_a_launcher_says_all_numbers_and_the_user_may_repeat_them(
     environment: Environment, variables: dict[str, object]
 ) -> None:
     environment(**variables)
-    assert numbers(find_world()) == numbers(find_world(4, 2)) == (4, 2, 8, 5, 1)
-    assert is_helper()
+    assert numbers(find_launch()) == numbers(find_launch(4, 2)) == (4, 2, 8, 5, 1)
+    assert is_other_rank()
 
 
 def test_processes_that_the_user_starts_on_each_machine_are_counted_through(environment: Environment) -> None:
     environment(**BY_HAND)
-    assert numbers(find_world(devices=4, nodes=2)) == (4, 2, 8, 5, 1)
+    assert numbers(find_launch(devices=4, nodes=2)) == (4, 2, 8, 5, 1)
     environment(LOCAL_RANK=0)
-    assert is_helper(), "the first process of the second machine does not lead"
+    assert is_other_rank(), "the first process of the second machine does not lead"
 
 
 @pytest.mark.parametrize("variables", [TORCHRUN, SLURM])
 def test_fabric_is_told_the_same(environment: Environment, variables: dict[str, object]) -> None:
     environment(**variables)
-    told = find_world().environment
+    told = find_launch().environment
     numbers = told.world_size(), told.global_rank(), told.local_rank(), told.node_rank()
     assert numbers == (8, 5, 1, 1)
 
@@ -90,23 +90,23 @@ def test_fabric_is_told_the_same(environment: Environment, variables: dict[str, 
             TORCHRUN,
             8,
             None,
-            "--devices 8 --nodes 2 is not what torchrun started",
+            "`devices=8` `nodes=2` is not what torchrun started",
         ),
-        (TORCHRUN, None, 1, "--devices 4 --nodes 1 is not what torchrun started"),
-        (SLURM, 8, 1, "is not what srun started, which is --devices 4 --nodes 2: leave both away"),
+        (TORCHRUN, None, 1, "`devices=4` `nodes=1` is not what torchrun started"),
+        (SLURM, 8, 1, "is not what srun started, which is `devices=4` `nodes=2`; omit both"),
         (TORCHRUN | {"WORLD_SIZE": 6}, None, None, "6 processes on 2 machines, 4 of them on this one"),
         (
             TORCHRUN | {"RANK": "x"},
             None,
             None,
-            "RANK has to be a whole number in the environment",
+            "the environment variable RANK is 'x', not a whole number",
         ),
-        ({"SLURM_NTASKS": 2, "SLURM_JOB_NAME": "train"}, None, None, "give --ntasks-per-node"),
-        ({}, 1, 2, "--nodes 2 needs NODE_RANK, MASTER_ADDR, MASTER_PORT in the environment"),
-        ({"NODE_RANK": 1, "MASTER_ADDR": "first"}, 1, 2, "--nodes 2 needs MASTER_PORT in the environment"),
-        (BY_HAND | {"NODE_RANK": 2}, 2, 2, "NODE_RANK is 2 in the environment, but --nodes is 2"),
-        (BY_HAND, None, None, "NODE_RANK is 1 in the environment, but --nodes is 1"),
-        ({"LOCAL_RANK": 1}, None, None, "LOCAL_RANK is 1 in the environment, but --devices is 1"),
+        ({"SLURM_NTASKS": 2, "SLURM_JOB_NAME": "train"}, None, None, "pass --ntasks-per-node"),
+        ({}, 1, 2, "`nodes=2` needs NODE_RANK, MASTER_ADDR, MASTER_PORT in the environment"),
+        ({"NODE_RANK": 1, "MASTER_ADDR": "first"}, 1, 2, "`nodes=2` needs MASTER_PORT in the environment"),
+        (BY_HAND | {"NODE_RANK": 2}, 2, 2, "NODE_RANK is 2 in the environment, but `nodes` is 2"),
+        (BY_HAND, None, None, "NODE_RANK is 1 in the environment, but `nodes` is 1"),
+        ({"LOCAL_RANK": 1}, None, None, "LOCAL_RANK is 1 in the environment, but `devices` is 1"),
     ],
 )
 def test_what_contradicts_or_is_missing_is_refused(
@@ -118,7 +118,7 @@ def test_what_contradicts_or_is_missing_is_refused(
 ) -> None:
     environment(**variables)
     with pytest.raises(UsageError) as caught:
-        find_world(devices, nodes)
+        find_launch(devices, nodes)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -134,7 +134,7 @@ def test_slurm_without_tasks_to_share_is_no_launcher(
     environment: Environment, variables: dict[str, object]
 ) -> None:
     environment(**variables)
-    assert numbers(find_world(devices=2)) == (2, 1, 2, 0, 0)
+    assert numbers(find_launch(devices=2)) == (2, 1, 2, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_what_all_processes_of_a_machine_meet_is_said_by_the_first(
     environment: Environment, variables: dict[str, object], silent: bool
 ) -> None:
     environment(**variables)
-    with pytest.raises((SystemExit, UsageError)) as caught, said_once():
+    with pytest.raises((SystemExit, UsageError)) as caught, reported_once():
         raise UsageError("no")
     assert isinstance(caught.value, SystemExit) == silent
     assert not isinstance(caught.value, SystemExit) or caught.value.code == UsageError.exit_code

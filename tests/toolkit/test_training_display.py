@@ -1,4 +1,4 @@
-"""What a run says about itself: events, samples, shares, warnings, and what a person sees."""
+"""What a run reports: TensorBoard events, samples, gradient shares, warnings, and the progress display."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from restore.report import Progress, training_line
 from restore.training import Monitor, train
 from restore.training.events import Events, forget_events
 from restore.training.log import RunLog
-from restore.training.measures import gradient_shares, tint
-from restore.training.processes import Team
-from restore.training.setup import make_fabric, make_plan
+from restore.training.measures import color_shift, gradient_shares
+from restore.training.processes import ProcessGroup
+from restore.training.setup import make_fabric, set_up
 from restore.training.validation import crops, strip
 from restore.training.watch import BLIND, LINES, SEEING, STEPS, VISIBLE, Watch
 
@@ -57,7 +57,7 @@ def raw_points(run: Path) -> dict[str, list[int]]:
 # TensorBoard -----------------------------------------------------------------------------------------
 
 
-def test_tensorboard_shows_every_figure_of_the_log_and_every_strip(
+def test_tensorboard_shows_every_value_of_the_log_and_every_sample_image(
     toys: Registry, configure: Configure, tmp_path: Path, photos: Path
 ) -> None:
     run = tmp_path / "run"
@@ -90,30 +90,30 @@ def test_a_run_that_goes_on_from_an_earlier_step_leaves_no_point_twice_and_none_
     assert sorted(path.stem for path in (run / "samples").iterdir()) == [f"{step:08}" for step in range(1, 7)]
 
 
-def test_a_tensorboard_that_is_open_forgets_what_comes_again(tmp_path: Path) -> None:
+def test_a_running_tensorboard_drops_the_steps_that_are_repeated(tmp_path: Path) -> None:
     before = Events(tmp_path, 0)
-    before.figures(1, {"loss": 1.0})
-    before.figures(4, {"loss": 4.0})
+    before.values(1, {"loss": 1.0})
+    before.values(4, {"loss": 4.0})
     events = EventAccumulator(str(tmp_path)).Reload()
-    Events(tmp_path, 2).figures(3, {"loss": 3.0})
+    Events(tmp_path, 2).values(3, {"loss": 3.0})
     assert [point.step for point in events.Reload().Scalars("loss")] == [1, 3]
 
 
 @pytest.mark.parametrize("lost", [1, 4, 20])
-def test_a_record_that_a_kill_cut_short_is_dropped(tmp_path: Path, lost: int) -> None:
+def test_a_record_that_a_kill_truncated_is_dropped(tmp_path: Path, lost: int) -> None:
     events = Events(tmp_path, 0)
-    events.figures(1, {"loss": 1.0})
+    events.values(1, {"loss": 1.0})
     (file,) = tmp_path.iterdir()
     whole = file.read_bytes()
-    events.figures(2, {"loss": 2.0})
+    events.values(2, {"loss": 2.0})
     file.write_bytes(file.read_bytes()[:-lost])
     forget_events(tmp_path, 2)
     assert file.read_bytes() == whole
 
 
-def test_a_disk_that_is_full_is_an_error_of_the_step(tmp_path: Path) -> None:
+def test_events_that_cannot_be_written_are_an_error_of_the_step(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        Events(tmp_path / "missing", 0).figures(1, {"loss": 1.0})
+        Events(tmp_path / "missing", 0).values(1, {"loss": 1.0})
 
 
 # Shares of the gradient ------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_a_share_is_a_gradient_norm_divided_by_the_sum_of_all() -> None:
     assert torch.equal(torch.as_tensor(gradients[1]), torch.tensor([[-12.0, 4.0]]))
 
 
-def test_shares_of_terms_that_do_not_pull_are_zero() -> None:
+def test_shares_of_terms_without_a_gradient_are_zero() -> None:
     generator = nn.Linear(1, 1)
     terms = {name: 0 * generator(torch.ones(1, 1)).sum() for name in "ab"}
     assert {float(share) for share in gradient_shares(terms, generator, backward).values()} == {0.0}
@@ -169,24 +169,26 @@ def test_a_single_term_has_no_share(toys: Registry, configure: Configure, tmp_pa
     assert "share_l1" not in log(tmp_path / "run")[0]
 
 
-# Tint ------------------------------------------------------------------------------------------------
+# Color shift ------------------------------------------------------------------------------------------------
 
 
-def test_tint_is_the_difference_of_mean_colors_in_levels() -> None:
+def test_a_color_shift_is_the_difference_of_mean_colors_in_levels() -> None:
     target = torch.rand(2, 3, 8, 8)
     shift = torch.tensor([5.0, -2.0, 0.0])
-    assert torch.allclose(tint(target + shift[:, None, None] / 255, target), shift, atol=1e-3)
+    assert torch.allclose(color_shift(target + shift[:, None, None] / 255, target), shift, atol=1e-3)
 
 
-def test_tints_of_opposite_sign_cancel_before_the_largest_is_logged(
-    configure: Configure, tmp_path: Path
+def test_color_shifts_of_opposite_sign_cancel_before_the_largest_is_logged(
+    configure: Configure, toys: Registry, tmp_path: Path
 ) -> None:
     lines = list[Line]()
-    records = RunLog(tmp_path, Team(make_fabric(configure())), Monitor(log=lines.append), 0)
-    for step, tints in enumerate([[4.0, -1.0, 0.0], [-4.0, -2.0, 0.0]], 1):
-        records.add(step, {"tint": torch.tensor(tints), "loss": torch.tensor(float(step))})
+    records = RunLog(
+        tmp_path, ProcessGroup(make_fabric(set_up(configure(), toys))), Monitor(log=lines.append), 0
+    )
+    for step, shifts in enumerate([[4.0, -1.0, 0.0], [-4.0, -2.0, 0.0]], 1):
+        records.add(step, {"color_shift": torch.tensor(shifts), "loss": torch.tensor(float(step))})
     records.line(step=2, steps=2, batch_size=1, rate=1.0, skipped=0)
-    assert (lines[0]["tint"], lines[0]["loss"]) == (1.5, 1.5)
+    assert (lines[0]["color_shift"], lines[0]["loss"]) == (1.5, 1.5)
 
 
 # Samples ---------------------------------------------------------------------------------------------
@@ -196,7 +198,7 @@ def test_the_strip_shows_input_restored_and_target_of_each_image(
     toys: Registry, configure: Configure, tmp_path: Path, draw: Draw
 ) -> None:
     file = draw(tmp_path / "val" / "a.png", 170, 157)
-    pairs = list(crops(make_plan(configure(val=[file.parent]), toys)))
+    pairs = list(crops(set_up(configure(val=[file.parent]), toys)))
     picture = strip(pairs, load("bicubic", registry=toys))
     assert picture.shape == (1, 3, 3 * 128, 128)
     enlarged, restored, target = picture.chunk(3, dim=-2)
@@ -241,7 +243,7 @@ def scores(real: float, generated: float, gate: float = 1.0) -> dict[str, float 
 
 SEES = scores((1 + SEEING) / 2, (1 + SEEING) / 2, gate=0.0)
 GUESSES = scores(0.7, 2 * BLIND - 0.71)
-PLAYS = scores(0.8, 0.7)
+WORKS = scores(0.8, 0.7)
 
 
 def steps_with_warnings(figures: list[dict[str, float | Tensor]]) -> dict[int, str]:
@@ -256,14 +258,14 @@ def steps_with_warnings(figures: list[dict[str, float | Tensor]]) -> dict[int, s
 @pytest.mark.parametrize(
     ("stuck", "sentence"),
     [
-        (SEES, "nearly without a mistake for 300 steps (scores 0.995 on real, 0.995 on restored images)"),
-        (GUESSES, "only guessed for 300 steps though its gate was open (scores 0.700 on real, 0.330"),
+        (SEES, "almost without a mistake for 300 steps (scores 0.995 on real, 0.995 on restored images)"),
+        (GUESSES, "at chance level for 300 steps with its gate open (scores 0.700 on real, 0.330"),
     ],
 )
-def test_a_discriminator_that_is_stuck_is_told_once_until_it_plays_again(
+def test_a_stuck_discriminator_is_reported_once_until_it_recovers(
     stuck: dict[str, float | Tensor], sentence: str
 ) -> None:
-    said = steps_with_warnings([stuck] * 1000 + [PLAYS] + [stuck] * 1000)
+    said = steps_with_warnings([stuck] * 1000 + [WORKS] + [stuck] * 1000)
     assert list(said) == [STEPS, 1001 + STEPS]
     assert all(sentence in each for each in said.values())
 
@@ -271,14 +273,14 @@ def test_a_discriminator_that_is_stuck_is_told_once_until_it_plays_again(
 @pytest.mark.parametrize(
     "figures",
     [
-        pytest.param([PLAYS], id="it plays"),
-        pytest.param([SEES] * (STEPS - 1) + [PLAYS], id="not for long enough"),
+        pytest.param([WORKS], id="it plays"),
+        pytest.param([SEES] * (STEPS - 1) + [WORKS], id="not for long enough"),
         pytest.param([scores(0.5, 0.5, gate=0.0)], id="it guesses, but may not learn"),
         pytest.param([scores(0.999, 0.9)], id="it is wrong about restored images"),
         pytest.param([scores(0.5, 0.5)] * 50 + [scores(0.7, 0.6)], id="it leaves chance again and again"),
     ],
 )
-def test_a_game_that_goes_on_is_no_collapse(figures: list[dict[str, float | Tensor]]) -> None:
+def test_a_working_discriminator_is_not_reported(figures: list[dict[str, float | Tensor]]) -> None:
     assert steps_with_warnings(figures * (2000 // len(figures))) == {}
 
 
@@ -287,37 +289,37 @@ def test_a_single_odd_batch_does_not_hide_a_collapse() -> None:
     assert list(steps_with_warnings([SEES] * 200 + [odd] + [SEES] * 200)) == [STEPS + 1]
 
 
-def lines_with_warnings(tints: list[float]) -> list[int]:
+def lines_with_warnings(shifts: list[float]) -> list[int]:
     watch = Watch()
-    return [number for number, each in enumerate(tints, 1) if watch.line({"tint": each})]
+    return [number for number, each in enumerate(shifts, 1) if watch.line({"color_shift": each})]
 
 
-def test_a_tint_that_stays_is_told_once_until_it_was_gone() -> None:
-    tinted = [2 * VISIBLE] * 20
-    assert lines_with_warnings(tinted) == [LINES + 1]
-    assert lines_with_warnings([*tinted, VISIBLE - 0.5, *tinted]) == [LINES + 1]
-    assert lines_with_warnings([*tinted, 0.5, *tinted]) == [LINES + 1, 21 + LINES + 1]
+def test_a_lasting_color_shift_is_reported_once_until_it_was_gone() -> None:
+    shifted = [2 * VISIBLE] * 20
+    assert lines_with_warnings(shifted) == [LINES + 1]
+    assert lines_with_warnings([*shifted, VISIBLE - 0.5, *shifted]) == [LINES + 1]
+    assert lines_with_warnings([*shifted, 0.5, *shifted]) == [LINES + 1, 21 + LINES + 1]
 
 
-def test_a_tint_that_fades_is_no_trouble() -> None:
+def test_a_color_shift_that_fades_is_not_reported() -> None:
     assert lines_with_warnings([100 * 0.85**line for line in range(40)]) == []
     assert lines_with_warnings([0.9 * VISIBLE] * 20) == []
 
 
 def test_a_warning_says_what_to_try() -> None:
     watch = Watch()
-    (sentence,) = [said for _ in range(LINES + 1) for said in watch.line({"tint": 7.0})]
+    (sentence,) = [said for _ in range(LINES + 1) for said in watch.line({"color_shift": 7.0})]
     assert sentence == (
-        "restored images have had a tint for 5 lines of the log, now of 7.0/255: raise the weight of a term "
-        "that compares pixels, or begin from trained weights with --init"
+        "the color of restored images has been shifted for 5 lines of the log, now by 7.0/255: increase the "
+        "weight of a term that compares pixels, or start from trained weights with `init`"
     )
 
 
-def test_gradients_that_are_not_finite_are_told_once_until_they_were_gone_for_a_while() -> None:
+def test_gradients_that_are_not_finite_are_reported_once_until_they_were_finite_for_a_while() -> None:
     learnt: dict[str, float | Tensor] = {"loss": 1.0}
     said = steps_with_warnings([{}, learnt, {}, {}] + [learnt] * 100 + [{}])
     assert list(said) == [1, 105]
-    assert "--lr" in said[1]
+    assert "`lr`" in said[1]
 
 
 def test_a_warning_reaches_the_monitor_and_the_log(
@@ -332,7 +334,7 @@ def test_a_warning_reaches_the_monitor_and_the_log(
     assert f"warning: step 2: {line['warning']}" in said
 
 
-# What a person sees ----------------------------------------------------------------------------------
+# The progress display ----------------------------------------------------------------------------------
 
 
 def step_line(step: int, **more: float) -> Line:
@@ -347,10 +349,10 @@ def shown(progress: Progress) -> list[str]:
     return [" ".join(line.split()) for line in capture.get().splitlines()]
 
 
-def test_the_table_holds_the_latest_figures_and_the_best_validation() -> None:
+def test_the_table_shows_the_latest_values_and_the_best_validation() -> None:
     progress = Progress()
     assert shown(progress) == []
-    terms = {"l1": 0.03214, "adversarial": 0.25, "loss": 0.28214, "grad_norm": 0.5, "tint": 0.42}
+    terms = {"l1": 0.03214, "adversarial": 0.25, "loss": 0.28214, "grad_norm": 0.5, "color_shift": 0.42}
     game = {"d_real": 0.91, "d_generated": 0.8, "gate": 0.5}
     progress.take(step_line(10, **terms, share_l1=0.75, share_adversarial=0.25, **game))
     progress.take({"step": 15, "validation": {"Set5/HR psnr": 30.5}})
@@ -367,7 +369,7 @@ def test_the_table_holds_the_latest_figures_and_the_best_validation() -> None:
         "scores 0.910 on real images, 1 is always right",
         "0.800 on restored images",
         "gate 50% of the steps the discriminator learnt",
-        "tint 0.4 of 255",
+        "color shift 0.4 of 255",
         "skipped 3 steps, whose gradient was not finite",
         "Set5/HR psnr 30.25 dB best 30.50 dB at step 15",
     ]

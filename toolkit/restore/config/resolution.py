@@ -1,0 +1,213 @@
+"""Merge a TOML file, ``key=value`` assignments and parameters into one configuration.
+
+Assignments and parameters override the file; setting one key in both ways is refused.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from restore.config.training import CONFIG_FILE, TrainingConfig
+from restore.errors import OptionsError, UsageError, nearest
+from restore.files import atomic_file
+from restore.interfaces import parse
+
+__all__ = ["assignments", "read_toml", "resolve", "resolve_again", "write_toml"]
+
+_FREE = {"log_every", "shares_every", "validate_every", "checkpoint_every", "workers", "cache_gib"}
+"""Fields that a resumed run may change, because they do not affect what is learned."""
+
+_PLACES = {"data", "val"}
+"""Folders may have moved: whether the images are the same is decided by their fingerprint."""
+
+_FORMER = {"recolor": "channel_shuffle"}
+"""Names of fields in version 0.1, which the files of its runs have."""
+
+
+def resolve(
+    file: Path | None, assigned: Iterable[str], given: Mapping[str, Any], losses: Iterable[str] = ()
+) -> TrainingConfig:
+    """Merge a file, assignments and parameters into one configuration.
+
+    Args:
+        file: a TOML file, or ``None``.
+        assigned: ``key=value`` with dots for nested keys; values are read as TOML, and as plain text where
+            they are not TOML. A key that starts with the name of a loss means that term: ``mse.luma=true``
+            is ``terms.mse.luma=true``.
+        given: parameters; ``None`` means not given.
+        losses: names of losses, for that short form.
+
+    Raises:
+        OptionsError: a key is unknown, a value wrong, or a key both given and assigned.
+
+        >>> config = resolve(None, ["ema=0", "mse.luma=true"], {"loss": "e", "data": ["photos"]}, ["mse"])
+        >>> config.ema, config.terms
+        (0.0, {'mse': {'luma': True}})
+    """
+    return _resolve({}, file, assigned, given, losses)
+
+
+def resolve_again(
+    run: Path,
+    file: Path | None,
+    assigned: Iterable[str],
+    given: Mapping[str, Any],
+    losses: Iterable[str] = (),
+) -> TrainingConfig:
+    """The configuration with which `run` is resumed: its own, with which anything given again has to agree.
+
+    May differ: a larger `steps`, the folders of images, `workers`, `cache_gib`, and how often the run is
+    logged, validated or saved.
+
+    Args:
+        run: folder of the run.
+        file: see `resolve`, as the rest.
+        assigned: ``key=value``.
+        given: parameters.
+        losses: names of losses.
+
+    Raises:
+        OptionsError: as for `resolve`.
+        UsageError: there is no run in this folder, another setting differs from that of the run, or the run
+            would become shorter.
+    """
+    own = run / CONFIG_FILE
+    if not own.is_file():
+        raise UsageError(
+            f"there is no run to resume here: {CONFIG_FILE} is missing", path=run, hint="check `run`"
+        )
+    started = resolve(own, [], {})
+    wanted = _resolve(started.model_dump(mode="json"), file, assigned, given, losses)
+    before, after = started.model_dump(mode="json"), wanted.model_dump(mode="json")
+    if wanted.steps < started.steps:
+        raise UsageError(
+            f"a resumed run can be extended but not shortened: `steps` is {wanted.steps}, in the run "
+            f"{started.steps}",
+            path=own,
+            hint="omit `steps`, or choose a larger number",
+        )
+    for key in sorted(after.keys() - _FREE - _PLACES - {"steps"}):
+        if after[key] != before[key]:
+            raise UsageError(
+                f"a resumed run keeps its settings: `{key}` is {after[key]!r}, in the run {before[key]!r}",
+                path=own,
+                hint=f"omit `{key}`, or start a new run with `init`",
+            )
+    return wanted
+
+
+def assignments(pairs: Iterable[str]) -> list[tuple[str, Any]]:
+    """Split ``key=value`` and read the values as TOML, or as plain text.
+
+    Raises:
+        OptionsError: there is no ``=``, or no key before it.
+
+        >>> assignments(["lr=1e-4", "terms.l1.luma=true", "degradation=lanczos"])
+        [('lr', 0.0001), ('terms.l1.luma', True), ('degradation', 'lanczos')]
+    """
+    result = []
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.strip():
+            raise OptionsError(f"`set` takes KEY=VALUE, not '{pair}'")
+        result.append((key.strip(), _value(text.strip())))
+    return result
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        OptionsError: the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise OptionsError(f"cannot read the configuration: {reason}", path=file) from error
+
+
+def write_toml(config: TrainingConfig, file: Path) -> None:
+    """Write `config` with all fields resolved; keys without a value are omitted."""
+    text = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+    with atomic_file(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _resolve(
+    values: dict[str, Any],
+    file: Path | None,
+    assigned: Iterable[str],
+    given: Mapping[str, Any],
+    losses: Iterable[str],
+) -> TrainingConfig:
+    """`values`, which are changed in place, overridden by everything else."""
+    if file:
+        _merge(values, _renamed(read_toml(file)))
+    given = {key: value for key, value in given.items() if value is not None}
+    names = set(losses) - set(TrainingConfig.model_fields)
+    for key, value in assignments(assigned):
+        path = key.split(".")
+        path[0] = _FORMER.get(path[0], path[0])
+        if path[0] in given:
+            raise OptionsError(
+                f"'{path[0]}' is given twice: by `{path[0]}` and by `set` {key}", hint="omit one"
+            )
+        path = ["terms", *path] if path[0] in names else path
+        if path[0] == "terms" and len(path) > 3:
+            raise OptionsError(
+                f"'{key}' is part of an option that can only be set as a whole",
+                hint="write it like perceptual.layers=pool2:0.2,pool5:0.02",
+            )
+        _assign(values, path, value)
+    values.update(given)
+    _check_keys(values, sorted(names))
+    return parse(TrainingConfig, values, "the training configuration")
+
+
+def _check_keys(values: Mapping[str, Any], losses: list[str]) -> None:
+    unknown = sorted(set(values) - set(TrainingConfig.model_fields))
+    if unknown:
+        known = [*TrainingConfig.model_fields, *losses]
+        raise OptionsError(
+            f"the training configuration has no '{unknown[0]}'.{nearest(unknown[0], known)} "
+            f"Known: {', '.join(known)}"
+        )
+    for key in ("loss", "data"):
+        if key not in values:
+            meaning = TrainingConfig.model_fields[key].description
+            raise OptionsError(f"a run needs `{key}`: {meaning}", hint="see 'restore train --help'")
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    return {_FORMER.get(key, key): value for key, value in values.items()}
+
+
+def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            _merge(values[key], value)
+        else:
+            values[key] = value
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _assign(values: dict[str, Any], path: list[str], value: Any) -> None:
+    for index, part in enumerate(path[:-1]):
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise OptionsError(
+                f"'{'.'.join(path[: index + 1])}' is a single value, so '{'.'.join(path)}' cannot be set"
+            )
+    values[path[-1]] = value

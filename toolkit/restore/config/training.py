@@ -1,0 +1,103 @@
+"""The fields of a training configuration, each with its unit and meaning; unknown keys are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["CONFIG_FILE", "TrainingConfig", "TrainingPrecision"]
+
+CONFIG_FILE = "config.toml"
+"""The configuration of a run, in its folder."""
+
+TrainingPrecision = Literal["auto", "fp32", "bf16", "fp16"]
+"""Number format in which networks are trained."""
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainingConfig(BaseModel):
+    """All settings that decide the result of a run. Stored as ``config.toml`` in the folder of the run.
+
+    >>> TrainingConfig(loss="e", data=["photos"], steps=500).warmup
+    50
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    model: str = Field("enhancenet", description="name of a model")
+    loss: str = Field(description="name of an objective, or of a single loss")
+    data: list[Path] = Field(min_length=1, description="folders of training images, searched recursively")
+    val: list[Path] = Field([], description="folders of validation images; none: no validation")
+    scale: int = Field(4, ge=1, description="target pixels per input pixel, along one side")
+    init: str | None = Field(None, description="NAME[:WEIGHTS] to start from; none: fresh weights")
+
+    steps: int = Field(100_000, ge=1, description="updates of the generator")
+    batch_size: int = Field(16, ge=1, description="images in a batch, over all processes and parts")
+    accumulate: int = Field(1, ge=1, description="parts into which a batch is split to save memory")
+    patch_size: int | None = Field(
+        None, ge=1, description="side of the square target in pixels; none: what the objective asks for"
+    )
+    optimizer: Literal["adam", "soap"] = Field(
+        "adam",
+        description="optimizer; 'soap' is Adam in the eigenbasis of each layer's gradients: fewer but "
+        "costlier steps",
+    )
+    lr: float = Field(1e-4, gt=0, description="peak learning rate")
+    lr_discriminator: float | None = Field(
+        None, gt=0, description="peak learning rate of the discriminator; none: `lr`"
+    )
+    lr_final: float = Field(0.01, ge=0, le=1, description="learning rate at the end, as a fraction of `lr`")
+    warmup: int = Field(
+        default_factory=lambda given: min(100, given["steps"] // 10),
+        ge=0,
+        description="steps over which the learning rate rises from zero; by default 100, at most a tenth of "
+        "`steps`",
+    )
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the optimizer's two averages")
+    ema: Decay = Field(0.999, description="decay of the generator's moving average; 0: none")
+    clip: float = Field(1.0, ge=0, description="largest gradient norm of each network; 0: no limit")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of initialization, crops and augmentation")
+
+    augment: bool = Field(True, description="flip the patches, and rotate them by multiples of 90 degrees")
+    channel_shuffle: bool = Field(False, description="permute the color channels of the patches at random")
+    degradation: str = Field("bicubic", description="name of the degradation that makes the inputs")
+
+    model_options: dict[str, Any] = Field({}, description="options of the model")
+    degradation_options: dict[str, Any] = Field({}, description="options of the degradation")
+    terms: dict[str, dict[str, Any]] = Field(
+        {}, description="changes to the objective's terms: loss -> weight and options"
+    )
+    adversary: dict[str, Any] = Field(
+        {}, description="changes to the objective's adversary: weight and options of the discriminator"
+    )
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="device to train on: auto, cpu, cuda, mps"
+    )
+    devices: int | None = Field(
+        None,
+        ge=1,
+        description="processes on each machine, one per device; none: as torchrun or srun started, or 1",
+    )
+    nodes: int | None = Field(None, ge=1, description="machines; none: as torchrun or srun started, or 1")
+    precision: TrainingPrecision = Field(
+        "auto", description="number format; auto: bf16 where the processor has it, else fp32"
+    )
+    compile: bool = Field(False, description="compile the networks with torch.compile")
+    workers: int = Field(1, ge=0, description="processes that load images; 0: the training process itself")
+    cache_gib: float = Field(2.0, ge=0, description="memory for decoded images, in GiB on each machine")
+
+    log_every: int = Field(10, ge=1, description="steps between two lines of log.jsonl")
+    shares_every: int = Field(
+        100, ge=0, description="steps between two measurements of each term's share of the gradient; 0: never"
+    )
+    validate_every: int = Field(500, ge=1, description="steps between two validations")
+    checkpoint_every: int = Field(500, ge=1, description="steps between two checkpoints")
+
+    @property
+    def folder(self) -> Path:
+        """The default folder of the run."""
+        return Path("runs") / f"{self.model}_{self.loss}_x{self.scale}"
