@@ -201,7 +201,7 @@ def test_the_format_follows_from_the_suffix_and_must_not_contradict_it() -> None
     assert graph_format(Path("a.xml"), None) == "openvino"
     assert graph_format(Path("a.onnx"), "onnx") == "onnx"
     for file, form in (("a.xml", "onnx"), ("a.pt", None), ("a", "openvino")):
-        with pytest.raises(UsageError, match=r"the suffix is \.onnx for onnx, \.xml for openvino"):
+        with pytest.raises(UsageError, match=r"use the suffix \.onnx for onnx, \.xml for openvino"):
             graph_format(Path(file), form)  # type: ignore[arg-type]
 
 

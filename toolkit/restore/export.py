@@ -1,4 +1,4 @@
-"""A model as a file for other programs, checked against PyTorch before it has its name."""
+"""Export of a model as a graph for other programs, verified against PyTorch."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from restore.inference.onnx_graph import facts, library, to_onnx
 __all__ = ["SUFFIXES", "export", "graph_format"]
 
 SUFFIXES: dict[GraphFormat, str] = {"onnx": ".onnx", "openvino": ".xml"}
+"""Suffix of the files of each format."""
 
 SIZES = ((1, 1), (1, 7), (7, 1), (33, 47), (64, 48))
-"""Heights and widths at which a file is checked, the awkward ones first."""
+"""Heights and widths at which a file is verified, the smallest first."""
 
 
 def graph_format(file: Path | None, wanted: GraphFormat | None) -> GraphFormat:
-    """The format that was asked for, by name or by the suffix of `file`; ONNX unless either says otherwise.
+    """The format by its name or by the suffix of `file`; ONNX if neither is given.
 
     Raises:
         UsageError: the suffix belongs to no format, or to another one.
+
+        >>> graph_format(Path("model.xml"), None)
+        'openvino'
     """
     if file is None:
         return wanted or "onnx"
@@ -33,24 +37,24 @@ def graph_format(file: Path | None, wanted: GraphFormat | None) -> GraphFormat:
         if file.suffix.lower() == suffix and wanted in (None, name):
             return name
     known = ", ".join(f"{suffix} for {name}" for name, suffix in SUFFIXES.items())
-    asked = f" with --format {wanted}" if wanted else ""
-    raise UsageError(f"cannot write '{file}'{asked}: the suffix is {known}")
+    asked = f" as {wanted}" if wanted else ""
+    raise UsageError(f"cannot write this file{asked}", path=file, hint=f"use the suffix {known}")
 
 
 def export(model: LoadedModel, file: Path, form: GraphFormat) -> float:
-    """Write the whole network, image in and image out, for any batch, height and width.
+    """Write the network as a graph from image to image, for any batch size, height and width.
 
     Args:
-        model: its weights go into the file.
-        file: of ONNX, or the ``.xml`` of OpenVINO, beside which the weights lie as ``.bin``.
-        form: which of them.
+        model: the network with its weights.
+        file: an ``.onnx`` file, or OpenVINO's ``.xml``, next to which the weights are written as ``.bin``.
+        form: the format.
 
     Returns:
-        The largest difference from PyTorch at `SIZES`, for images in [0, 1].
+        The largest absolute difference from PyTorch at `SIZES`, for images in [0, 1].
 
     Raises:
-        UsageError: a library is not installed, or the model cannot become a graph.
-        RestoreError: the file computes something else than PyTorch; it is not kept.
+        UsageError: a library is not installed, or the model cannot be exported.
+        RestoreError: the results differ from those of PyTorch; the file is not kept.
         OSError: the folder cannot be written, or the disk is full.
     """
     library(*(("onnxruntime", "onnx") if form == "onnx" else ("openvino", "openvino")))

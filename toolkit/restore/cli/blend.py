@@ -7,29 +7,31 @@ from typing import Annotated
 
 import typer
 
-from restore.cli import console
+from restore.cli import console, options
 
 __all__ = ["blend"]
 
 
 def blend(
-    models: Annotated[list[str], typer.Argument(help="NAME:WEIGHTS, of one network.")],
+    models: Annotated[
+        list[str], typer.Argument(help="Weights to average, as NAME:WEIGHTS, all of one network.")
+    ],
     *,
-    out: Annotated[Path, typer.Option("-o", "--out", help="The .safetensors file to write.")],
+    out: Annotated[Path, options.out("Write to this .safetensors file.")],
     share: Annotated[
-        list[float] | None, typer.Option(help="Of each model, in their order. Left out: equal ones.")
+        list[float] | None,
+        typer.Option(
+            help="Set the share of one model, in their order. Repeatable.", show_default="equal shares"
+        ),
     ] = None,
-    half: Annotated[bool, typer.Option("--half", help="Write float16: half the size.")] = False,
-    scale: Annotated[
-        int | None,
-        typer.Option(help="Output pixels per input pixel, for weights that are named. Left out: mostly 4."),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Write float16, which halves the size.")] = False,
+    scale: options.Scale = None,
+    json: options.Json = False,
 ) -> None:
     """Average weights of one network.
 
-    Of enhancenet:e and enhancenet:pat it makes pictures between true and lively; of runs that began with the
-    same weights it is mostly better than each. With one model it copies, with --half to half the size.
+    The average of enhancenet:e and enhancenet:pat trades fidelity for texture. The average of runs that
+    started from the same weights is usually better than each of them. With one model, the weights are copied.
     """
     from restore import checkpoint
     from restore.registry import discover
