@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -241,6 +242,18 @@ def test_noise_that_grows_with_the_intensity_has_that_slope() -> None:
 @pytest.mark.parametrize("quality", [10, 30, 60, 90])
 def test_jpeg_artifacts_are_not_called_noise(clean: Image.Image, quality: int) -> None:
     assert "noise" not in estimate(tensor(decoded(jpeg(clean, quality)))).degradations
+
+
+@pytest.mark.parametrize("quality", [50, 75, 90])
+@pytest.mark.parametrize("sigma", [10, 25])
+def test_noise_before_a_compression_is_measured_in_luma(sigma: int, quality: int) -> None:
+    image = tensor(decoded(jpeg(noisy(texture(), sigma), quality)))
+    found = noise_level(image, jpeg=jpeg_from_pixels(image))
+    assert found is not None
+    assert found.before_jpeg is not None
+    expected = sigma * np.hypot.reduce([0.299, 0.587, 0.114])
+    assert found.before_jpeg == pytest.approx(expected, rel=0.25)
+    assert noise_level(image) == replace(found, before_jpeg=None)
 
 
 @pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0, 3.0])

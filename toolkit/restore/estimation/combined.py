@@ -42,7 +42,7 @@ def estimate(picture: Photo | Tensor, file: Path | bytes | None = None) -> Estim
         jpeg = jpeg_from_pixels(image)
     return Estimate(
         jpeg=jpeg,
-        noise=noise_level(image),
+        noise=noise_level(image, jpeg=jpeg),
         blur=blur_width(image),
         enlarged=enlargement_factor(image, jpeg_grid=jpeg is not None),
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from restore.estimation.blocks import dct, sampled_windows
-from restore.estimation.results import NoiseEstimate
+from restore.estimation.blocks import dct, luma, sampled_windows
+from restore.estimation.jpeg_tables import standard_table
+from restore.estimation.results import JpegEstimate, NoiseEstimate
 
-__all__ = ["noise_level"]
+__all__ = ["luma_noise_before_jpeg", "noise_level"]
 
 _PATCHES = 40_000
 _BINS = 8
@@ -16,9 +19,11 @@ _FEWEST = 64
 """Patches that an estimate rests on at least."""
 _SATURATED = 2
 """Pixels at 0 or 255 that a patch may have: clipping reduces the noise."""
+_ORDER = torch.arange(8)[:, None] + torch.arange(8)
+"""Sum of the two frequencies of each DCT coefficient."""
 
 
-def noise_level(image: Tensor) -> NoiseEstimate | None:
+def noise_level(image: Tensor, *, jpeg: JpegEstimate | None = None) -> NoiseEstimate | None:
     """Estimate the standard deviation of white noise in each channel, and an affine model of its variance.
 
     In the DCT of 8x8 patches, those with the least energy at low frequencies are taken for flat, and the
@@ -27,10 +32,12 @@ def noise_level(image: Tensor) -> NoiseEstimate | None:
     Buades, "Analysis and Extension of the Ponomarenko et al. Method", IPOL 2013. The model is fitted to the
     estimates of patches of similar mean intensity.
 
-    JPEG compression removes noise at high frequencies: what is left of it is measured.
+    JPEG compression removes noise at high frequencies: this measures what is left of it, and
+    `luma_noise_before_jpeg` what there was.
 
     Args:
         image: ``(3, H, W)`` or ``(1, 3, H, W)``, float in [0, 1] or uint8 levels.
+        jpeg: the compression of the picture, if any, for `before_jpeg` of the result.
 
     Returns:
         Values in levels of 255, or ``None`` for pictures of fewer than about 16x16 pixels.
@@ -39,11 +46,46 @@ def noise_level(image: Tensor) -> NoiseEstimate | None:
     >>> [round(sigma) for sigma in noise_level(gray / 255).sigma]
     [10, 10, 10]
     """
-    patches = sampled_windows(image.reshape(image.shape[-3:]), 8, _PATCHES)
+    image = image.reshape(image.shape[-3:])
+    patches = sampled_windows(image, 8, _PATCHES)
     if len(patches) < _FEWEST:
         return None
     sigmas, slopes, intercepts = zip(*(_of_channel(patches[:, channel]) for channel in range(3)), strict=True)
-    return NoiseEstimate(sigmas, slopes, intercepts)
+    before = luma_noise_before_jpeg(image, jpeg) if jpeg is not None else None
+    return NoiseEstimate(sigmas, slopes, intercepts, before)
+
+
+def luma_noise_before_jpeg(image: Tensor, jpeg: JpegEstimate) -> float | None:
+    """Estimate the standard deviation of noise that a JPEG compression has quantized.
+
+    White noise of standard deviation s makes a coefficient with the quantization step q differ from zero with
+    the probability ``erfc(q / (2 sqrt(2) s))``. The s of maximum likelihood is taken for the coefficients,
+    except the lowest, of the blocks that are flattest by the lowest.
+
+    Args:
+        image: ``(3, H, W)`` or ``(1, 3, H, W)``, float in [0, 1] or uint8 levels.
+        jpeg: where the grid is, and the quality; of tables that are not libjpeg's, the nearest.
+
+    Returns:
+        Levels of 255, in luma: 0.67 times that of independent noise of one strength in red, green and blue.
+        ``None`` where there are too few blocks.
+    """
+    blocks = sampled_windows(
+        image.reshape(image.shape[-3:]), 8, _PATCHES // 2, multiple=8, offset=jpeg.offset
+    )
+    saturated = ((blocks <= 0) | (blocks >= 255)).sum((1, 2, 3))
+    coefficients = dct(luma(blocks[saturated <= 2 * _SATURATED]))
+    if len(coefficients) < _FEWEST:
+        return None
+    low, high = coefficients[:, (_ORDER > 0) & (_ORDER < 4)], coefficients[:, _ORDER >= 4]
+    count = max(_FEWEST, len(low) // 100)
+    flat = low.square().sum(1).topk(count, largest=False).indices
+    steps = torch.from_numpy(standard_table(jpeg.quality))[_ORDER >= 4].float()
+    differ = (high[flat].abs() > steps / 2).sum(0).float()
+    sigmas = torch.logspace(-0.5, 2, 200)
+    chance = torch.erfc(steps / (2 * math.sqrt(2) * sigmas[:, None])).clamp(1e-9, 1 - 1e-6)
+    likelihood = (differ * chance.log() + (count - differ) * (1 - chance).log()).sum(1)
+    return float(sigmas[likelihood.argmax()])
 
 
 def _of_channel(patches: Tensor) -> tuple[float, float, float]:
@@ -54,9 +96,8 @@ def _of_channel(patches: Tensor) -> tuple[float, float, float]:
         usable = saturated <= saturated.kthvalue(_FEWEST).values
     energy = dct(patches[usable]).square()
     intensity = patches[usable].mean((1, 2))
-    order = torch.arange(8)[:, None] + torch.arange(8)
-    low = energy[:, (order > 0) & (order < 8)].sum(1)
-    high = energy[:, order >= 8]
+    low = energy[:, (_ORDER > 0) & (_ORDER < 8)].sum(1)
+    high = energy[:, _ORDER >= 8]
     variance = _flat_variance(low, high, 0.005)
     bins = intensity.argsort().tensor_split(_BINS if len(low) >= _BINS * _FEWEST else 1)
     means = torch.stack([intensity[members].mean() for members in bins])

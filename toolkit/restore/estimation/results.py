@@ -53,6 +53,9 @@ class NoiseEstimate:
     levels from 0 to 255."""
     intercept: tuple[float, float, float]
     """The variance at intensity 0 in that model."""
+    before_jpeg: float | None = None
+    """Standard deviation of the noise in luma before the JPEG compression that removed much of it; too high
+    where there are few flat blocks. ``None`` where the picture was not compressed."""
 
     @property
     def mean_sigma(self) -> float:
@@ -122,6 +125,8 @@ class Estimate:
                 f"noise: standard deviation {self.noise.mean_sigma:.1f} of 255 "
                 f"(red {red:.1f}, green {green:.1f}, blue {blue:.1f})"
             )
+            if self.noise.before_jpeg is not None:
+                lines[-1] += f", in luma before compression at most {self.noise.before_jpeg:.1f}"
         if self.blur is not None:
             lines.append(f"blur: sigma {self.blur.sigma:.1f} pixels ({_percent(self.blur.confidence)})")
         if self.enlarged is None:
