@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import restore
 import restore.images
@@ -66,7 +68,7 @@ def test_a_row_holds_each_image_and_their_means(registry: Registry, targets: Pat
     row = bicubic_row(registry, dataset(targets, registry, 4))
     assert [image.name for image in row.images] == ["a.png", "b.png", "gray.png"]
     assert [image.size for image in row.images] == [(60, 48), (56, 44), (60, 48)]
-    assert row.figures["psnr"] == pytest.approx(np.mean([image.figures["psnr"] for image in row.images]))
+    assert row.means["psnr"] == pytest.approx(np.mean([image.values["psnr"] for image in row.images]))
     assert row.seconds > 0
     assert "MATLAB bicubic 1/4" in row.protocol["inputs"]
     assert "4 px shaved" in row.protocol["psnr"]
@@ -82,10 +84,10 @@ def test_given_inputs_are_used_instead_of_made_ones(
         Image.fromarray(pixels).save(inputs / pair.name)
     made = bicubic_row(registry, dataset(targets, registry, 4))
     given = bicubic_row(registry, dataset(targets, registry, 4, degraded=inputs))
-    assert given.figures["psnr"] == pytest.approx(made.figures["psnr"], abs=1e-9)
+    assert given.means["psnr"] == pytest.approx(made.means["psnr"], abs=1e-9)
     Image.new("RGB", (15, 12)).save(inputs / "a.png")
     other = bicubic_row(registry, dataset(targets, registry, 4, degraded=inputs))
-    assert other.figures["psnr"] < given.figures["psnr"] - 1
+    assert other.means["psnr"] < given.means["psnr"] - 1
 
 
 def test_a_wrong_partner_is_named(registry: Registry, targets: Path, tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_a_wrong_partner_is_named(registry: Registry, targets: Path, tmp_path: P
     with pytest.raises(DataError, match=r"no degraded image .*a\.png"):
         bicubic_row(registry, data).complete()
     Image.new("RGB", (16, 12)).save(inputs / "a.png")
-    with pytest.raises(DataError, match="has 16x12 pixels, but at scale 4 its target asks for 15x12"):
+    with pytest.raises(DataError, match="has 16x12 pixels, but at scale 4 its target needs 15x12"):
         bicubic_row(registry, data).complete()
 
 
@@ -137,7 +139,7 @@ def test_json_has_one_object_for_each_model_and_data_set(run: Run, targets: Path
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == 2
-    wanted = {"model", "data", "scale", "images", "figures", "seconds", "protocol"}
+    wanted = {"model", "data", "scale", "images", "values", "seconds", "protocol"}
     assert wanted <= set(rows[0])
     assert (rows[0]["model"], rows[0]["scale"], len(rows[0]["images"])) == ("bicubic", 2, 3)
 
@@ -152,12 +154,12 @@ def test_the_table_says_its_protocol(run: Run, targets: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--model", "bicubic", "--data", "missing"], 2, "there is no folder 'missing'"),
+        (["--model", "bicubic", "--data", "missing"], 2, "missing: there is no such folder"),
         (["--model", "bicubic", "--data", ".", "--metric", "psnrr"], 2, "Did you mean 'psnr'?"),
         (
             ["--model", "bicubic", "--data", ".", "--degraded", "missing"],
             2,
-            "no folder 'missing' for --degraded",
+            "missing: there is no such folder; check --degraded",
         ),
     ],
 )
@@ -176,8 +178,8 @@ def test_json_stays_json_when_a_result_is_perfect(run: Run, tmp_path: Path) -> N
         raise AssertionError(f"{word} is no JSON")
 
     row = json.loads(done.stdout, parse_constant=refuse)
-    assert row["figures"]["psnr"] is None
-    assert row["figures"]["ssim"] == pytest.approx(1.0)
+    assert row["values"]["psnr"] is None
+    assert row["values"]["ssim"] == pytest.approx(1.0)
 
 
 def test_a_report_has_a_comparison_of_each_image_that_every_model_did(
@@ -201,15 +203,15 @@ def test_a_report_has_a_comparison_of_each_image_that_every_model_did(
     assert [picture["name"] for picture in pictures] == ["Input", "bicubic", "srcnn", "Target"]
     measured = run("--model", "bicubic", "--data", f"mine={targets}", "--json")
     (gray,) = [image for image in json.loads(measured.stdout)["images"] if image["name"] == "gray.png"]
-    assert pictures[1]["figures"] == pytest.approx(gray["figures"])
+    assert pictures[1]["values"] == pytest.approx(gray["values"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--report", "page.pdf"], "'page.pdf': give a name that ends in .html"),
+        (["--report", "page.pdf"], "page.pdf: a report is an HTML page"),
         (["--report", "page.html", "--model", "bicubic"], "--model bicubic is given twice"),
-        (["--report", "page.html", "--data", "."], "give names, --data NAME=FOLDER"),
+        (["--report", "page.html", "--data", "."], "give names: --data NAME=FOLDER"),
     ],
 )
 def test_what_a_report_cannot_show_is_refused_before_the_work(
@@ -273,7 +275,7 @@ def test_a_loss_that_has_to_be_prepared_says_on_what(registry: Registry, targets
 
 
 def test_an_unknown_metric_is_answered_with_metrics_and_losses(registry: Registry) -> None:
-    with pytest.raises(UnknownNameError, match=r"losses: .*texture.*Did you mean 'texture'"):
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'texture'\? Known: .*psnr.*texture"):
         meters(["textur"], registry, 4)
 
 
@@ -316,7 +318,7 @@ def test_results_are_written_and_a_broken_image_does_not_stop(
     first, second = json.loads(out[0].read_text())["rows"]
     assert (first["over"], first["against"]) == (["a.png", "b.png", "gray.png"], "bicubic")
     assert list(second["failures"]) == ["broken.png"]
-    gained = second["figures"]["psnr"] - first["figures"]["psnr"]
+    gained = second["values"]["psnr"] - first["values"]["psnr"]
     assert second["differences"]["psnr"]["mean"] == pytest.approx(gained)
     lines = list(csv.DictReader(out[1].open()))
     assert len(lines) == 2 * 3 * 2
@@ -329,7 +331,7 @@ def test_means_are_over_the_images_that_all_models_did(registry: Registry, targe
     part = Row("other", row.data, 4, row.images[1:], {"a.png": "too large"}, row.protocol)
     result = Result((row, part), tuple(meters(["psnr", "ssim"], registry, 4)), "bicubic")
     assert result.common(row) == ["b.png", "gray.png"]
-    assert result.figures(row) == result.figures(part) == part.figures != row.figures
+    assert result.means(row) == result.means(part) == part.means != row.means
     assert result.differences(part)["psnr"].mean == 0
 
 
@@ -346,11 +348,11 @@ def test_a_paper_is_reproduced_and_what_is_missing_is_told(run: Run, targets: Pa
     found = cells["enhancenet.table3", "ENet-E", "Set5"]
     assert (found["published"], found["images"]) == (31.74, 3)
     assert "Lanczos" in found["protocol"]["inputs"]
-    assert found["ours"] == cells["enhancenet.table4", "ENet-E", "Set5"]["ours"]
+    assert found["measured"] == cells["enhancenet.table4", "ENet-E", "Set5"]["measured"]
     assert "MATLAB" in cells["enhancenet.table3", "Bicubic", "Set5"]["protocol"]["inputs"]
     assert "no weights 'eat'" in cells["enhancenet.table3", "ENet-EAT", "Set5"]["missing"]
-    assert "--data BSD100=FOLDER" in cells["enhancenet.table3", "ENet-E", "BSD100"]["missing"]
-    assert "no model stands for it" in cells["enhancenet.table4", "VDSR", "Set5"]["missing"]
+    assert "`data` BSD100=FOLDER" in cells["enhancenet.table3", "ENet-E", "BSD100"]["missing"]
+    assert "no model is mapped to this column" in cells["enhancenet.table4", "VDSR", "Set5"]["missing"]
 
 
 @pytest.mark.parametrize(
@@ -358,7 +360,7 @@ def test_a_paper_is_reproduced_and_what_is_missing_is_told(run: Run, targets: Pa
     [
         (["enhancenett"], "Did you mean 'enhancenet'?"),
         (["enhancenet", "--data", "Set6=."], "Did you mean 'Set5'?"),
-        (["enhancenet", "--data", "Set5=missing"], "there is no folder 'missing'"),
+        (["enhancenet", "--data", "Set5=missing"], "missing: there is no such folder"),
         (["enhancenet", "--data", "missing"], "--data takes NAME=..."),
     ],
 )
@@ -428,3 +430,25 @@ def test_a_map_has_no_place_beside_standard_output(run: Run, targets: Path) -> N
     done = run(targets / "a.png", "-o", "-", "--model", "bicubic", "--check-map", command="upscale")
     assert done.returncode == 2
     assert "give -o FILE" in done.stderr
+
+
+def test_an_image_that_fails_whatever_it_raises_is_named_and_the_others_are_measured(
+    registry: Registry, targets: Path
+) -> None:
+    (psnr,) = meters(["psnr"], registry, 4)
+    calls = iter(range(10))
+
+    def measure(restored: Tensor, target: Tensor, *, gray: bool) -> float:
+        if next(calls) == 0:
+            raise MemoryError
+        return psnr.measure(restored, target, gray=gray)
+
+    row = evaluate(
+        restore.load("bicubic", scale=4, device="cpu"),
+        dataset(targets, registry, 4),
+        [replace(psnr, measure=measure)],
+    )
+    assert len(row.images) == 2
+    assert list(row.failures.values()) == [
+        "there is not enough memory for it; close other programs, or leave it out"
+    ]

@@ -24,11 +24,11 @@ concerned, if any) and `hint` (what to do next). ``str(error)`` joins them into 
 Core and plugins do not know the command line. They name a parameter of the Python interface in backticks,
 as in ``hint="set `existing` to 'overwrite'"``, and the command line shows the option of that name.
 
-    >>> error = ImageError("not an image", path="holiday/notes.txt", hint="omit it")
+    >>> error = ImageError("not an image", path="holiday/notes.txt", hint="leave it out")
     >>> str(error)
-    'holiday/notes.txt: not an image; omit it'
+    'holiday/notes.txt: not an image; leave it out'
     >>> error.problem, error.hint
-    ('not an image', 'omit it')
+    ('not an image', 'leave it out')
 """
 
 from __future__ import annotations

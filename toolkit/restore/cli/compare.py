@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restore.choices import Precision
-from restore.cli import console
-from restore.errors import UsageError
+from restore.cli import console, options
+from restore.errors import UsageError, escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from restore.evaluation import Comparison
 
 __all__ = ["compare"]
 
@@ -17,87 +21,110 @@ __all__ = ["compare"]
 def compare(
     *,
     image: Annotated[Path, typer.Argument(help="Image file.", show_default=False)],
-    model: Annotated[list[str], typer.Option(help="NAME[:WEIGHTS]; repeatable.", show_default=False)],
+    model: options.Models,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "-o", "--out", help=".html for a page, .png for a sheet. Left out: a page beside the image."
-        ),
+        options.out("Write a page (.html) or a sheet (.png).", show_default="a page next to the image"),
     ] = None,
-    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (.png), too.")] = None,
-    target: Annotated[Path | None, typer.Option(help="The original, to measure the results by.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet (.png).")] = None,
+    target: Annotated[Path | None, typer.Option(help="Measure the results against this original.")] = None,
     crop: Annotated[
-        str | None, typer.Option(metavar="LEFT,TOP,WIDTH,HEIGHT", help="Only this part, in input pixels.")
+        str | None,
+        typer.Option(metavar="LEFT,TOP,WIDTH,HEIGHT", help="Compare only this part, in input pixels."),
     ] = None,
-    metric: Annotated[list[str], typer.Option(help="Measured with --target; repeatable.")] = ["psnr", "ssim"],  # noqa: B006
-    scale: Annotated[
-        int | None, typer.Option(help="Output pixels per input pixel. Left out: the models' own, mostly 4.")
-    ] = None,
-    precision: Annotated[Precision, typer.Option(help="auto: bf16 where the processor has it.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    metric: options.Metrics = None,
+    assign: options.Set = None,
+    scale: options.Scale = None,
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
 ) -> None:
-    """Show the results of several models on one image.
+    """Restore one image with several models and show the results side by side.
 
-    The page needs nothing but a browser: it holds its pictures and loads nothing. It shows two models under a
-    slider, the same detail of all, where they differ most, their times, and figures if there is a target.
+    The page is one file that loads nothing: two results under a slider, the same detail of all, the places
+    where they differ most, their times, and metrics if there is a target. A model that fails is reported,
+    the others are compared, and the exit code is 1.
     """
-    page = out or (sheet is None and image.with_name(f"{image.stem}_compare.html")) or None
-    if page and page.suffix.lower() == ".png":
-        if sheet:
-            raise UsageError(
-                f"-o {page} and --sheet {sheet} are both sheets: give -o a name that ends in .html"
-            )
-        page, sheet = None, page
-    _check_places(page, sheet, [image] + ([target] if target else []))
-
     from restore.allocator import keep_memory
-    from restore.evaluation import Crop
+    from restore.evaluation import Crop, check_comparable, check_meters, meters
     from restore.evaluation import compare as compared
     from restore.inference import load
-    from restore.pages import write_page, write_sheet
     from restore.registry import discover
 
+    page, sheet = _places(image, out, sheet, target)
     part = Crop.parse(crop) if crop else None
     keep_memory()
     registry = discover()
     console.tell_problems(registry)
-    metrics = [registry.metrics[name] for name in metric]
+    metrics = metric or ["psnr", "ssim"]
+    chosen = options.by_name(assign, set(metrics))
+    check_meters(metrics, registry, chosen)
     restorers = [
         load(name, scale=scale, precision=precision, device=device, registry=registry) for name in model
     ]
     for restorer in restorers:
         console.tell_notes(restorer)
+    used = []
+    if target:
+        used = meters(metrics, registry, check_comparable(restorers), options=chosen, targets=[target])
     with console.progress() as bar, console.task(bar, image.name, total=len(restorers)) as update:
         found = compared(
             image,
             restorers,
             target=target,
-            metrics=metrics,
+            meters=used,
             crop=part,
             watch=lambda index, share: update(index + share),
         )
+    _write(found, page, sheet)
+    for name, reason in (found.failures or {}).items():
+        console.error(f"{name}: {reason}")
+    if found.failures:
+        raise typer.Exit(1)
+
+
+def _places(
+    image: Path, out: Path | None, sheet: Path | None, target: Path | None
+) -> tuple[Path | None, Path | None]:
+    """Where the page and the sheet go.
+
+    Raises:
+        UsageError: a name is of another format, that of an input, or cannot be written.
+    """
+    page = out if out or sheet else image.with_name(f"{image.stem}_compare.html")
+    if page and page.suffix.lower() == ".png":
+        if sheet:
+            raise UsageError(
+                f"--out {page} and --sheet {sheet} are both sheets", hint="end the name of --out with .html"
+            )
+        page, sheet = None, page
+    inputs = [image] + ([target] if target else [])
+    _check(page, {".html", ".htm"}, "a page", inputs)
+    _check(sheet, {".png"}, "a sheet", inputs)
+    return page, sheet
+
+
+def _check(path: Path | None, suffixes: set[str], what: str, inputs: Sequence[Path]) -> None:
+    from restore.report import check_writable
+
+    if path is None:
+        return
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(
+            f"{what} cannot have this name", path=path, hint="end it with .html or, for a sheet, with .png"
+        )
+    if path.resolve() in {file.resolve() for file in inputs}:
+        raise UsageError("this is an input and would be overwritten", path=path, hint="give another name")
+    check_writable(path)
+
+
+def _write(found: Comparison, page: Path | None, sheet: Path | None) -> None:
+    """Write the page and the sheet, and print a line for each."""
+    from restore.pages import write_page, write_sheet
+
+    count = len(found.results)
+    models = f"{count} {'model' if count == 1 else 'models'}"
     for path, write in ((page, write_page), (sheet, write_sheet)):
         if path:
             write(found, path)
-            typer.echo(f"{path}  {found.size[0]}x{found.size[1]}  {_models(len(restorers))}  {_weight(path)}")
-
-
-def _check_places(page: Path | None, sheet: Path | None, inputs: list[Path]) -> None:
-    """Refuse names that promise another format, and those of the inputs."""
-    for path, suffixes, what in ((page, {".html", ".htm"}, "a page"), (sheet, {".png"}, "a sheet")):
-        if path is None:
-            continue
-        if path.suffix.lower() not in suffixes:
-            raise UsageError(
-                f"{what} cannot be called '{path}': give a name that ends in .html or, for a sheet, in .png"
-            )
-        if path.resolve() in {file.resolve() for file in inputs}:
-            raise UsageError(f"'{path}' is an input and would be overwritten: give another name")
-
-
-def _models(count: int) -> str:
-    return f"{count} {'model' if count == 1 else 'models'}"
-
-
-def _weight(path: Path) -> str:
-    return f"{path.stat().st_size / 1e6:.1f} MB"
+            size = f"{path.stat().st_size / 1e6:.1f} MB"
+            typer.echo(f"{escaped(str(path))}  {found.size[0]}x{found.size[1]}  {models}  {size}")

@@ -4,103 +4,77 @@ from __future__ import annotations
 
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restore.choices import Engine, Precision
-from restore.cli import console
-from restore.config import assignments
+from restore.cli import console, options
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from restore.evaluation import Dataset, Meter, Result, Row
     from restore.images import Photo
     from restore.inference import Restorer
-    from restore.interfaces import MetricSpec
 
-__all__ = ["evaluate", "measure", "tell_failures"]
+__all__ = ["evaluate"]
 
 
 def evaluate(
     *,
-    model: Annotated[list[str], typer.Option(help="NAME[:WEIGHTS]; repeatable.", show_default=False)],
+    model: options.Models,
     data: Annotated[
         list[str],
         typer.Option(
-            metavar="[NAME=]FOLDER", help="Folder of target images; repeatable.", show_default=False
+            metavar="[NAME=]FOLDER", help="Add a folder of target images. Repeatable.", show_default=False
         ),
     ],
     degraded: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="Folder of inputs with the targets' names, one for each --data. Left out: they are made."
-        ),
+        typer.Option(help="Use the inputs in this folder, with the targets' names; one for each --data."),
     ] = None,
-    scale: Annotated[int, typer.Option(help="Target pixels per input pixel along one side.")] = 4,
-    metric: Annotated[list[str], typer.Option(help="Name of a metric or a loss; repeatable.")] = [  # noqa: B006
-        "psnr",
-        "ssim",
-    ],
-    degradation: Annotated[str, typer.Option(help="Makes the inputs without --degraded.")] = "bicubic",
-    assign: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME.OPTION=VALUE", help="Option of a metric, a loss or the degradation."
-        ),
-    ] = None,
+    scale: Annotated[int, typer.Option(min=1, help="Set the target pixels per input pixel.")] = 4,
+    metric: options.Metrics = None,
+    degradation: Annotated[
+        str, typer.Option(help="Make the inputs by this degradation, without --degraded.")
+    ] = "bicubic",
+    assign: options.Set = None,
     against: Annotated[
         str | None,
-        typer.Option(help="The model that the others are compared with. Left out: the first one."),
+        typer.Option(help="Compare the models with this one.", show_default="the first model"),
     ] = None,
-    precision: Annotated[Precision, typer.Option(help="auto: bf16 where the hardware has it.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    engine: Annotated[
-        Engine, typer.Option(help="What runs the networks; other engines than torch run on the CPU.")
-    ] = "torch",
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
+    engine: options.Engine = "torch",
     out: Annotated[
-        list[Path] | None,
-        typer.Option("-o", "--out", help="Write the results to a .json, .csv or .md file; repeatable."),
+        list[Path] | None, options.out("Write the results to a .json, .csv or .md file. Repeatable.")
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(
-            help="Write a page (.html) with tables and plots, and beside it a comparison of each image."
-        ),
+        typer.Option(help="Write an .html page with tables, plots and a comparison of each image."),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object for each model and data set.")
-    ] = False,
+    json: options.Json = False,
 ) -> None:
     """Measure models against target images.
 
-    Each figure carries the protocol by which it was measured; only figures of one protocol share a column.
-    An image that cannot be measured is named with its reason, means are over the images that all models
-    did, and the exit code is 1.
+    Each value carries the protocol by which it was measured; only values of one protocol share a column. An
+    image that cannot be measured is reported with its reason, means are over the images that all models
+    restored, and the exit code is 1.
     """
     from restore import evaluation
     from restore.allocator import keep_memory
     from restore.inference import load
     from restore.registry import discover
-    from restore.report import check_result_file, evaluation_table, write_result
-    from restore.versions import versions
+    from restore.report import evaluation_table, write_result
 
-    if degraded and len(degraded) != len(data):
-        raise UsageError(
-            f"--degraded is given {len(degraded)} times for {len(data)} --data: give one for each"
-        )
-    if against is not None and against not in model:
-        raise UsageError(f"--against {against} is none of the models: {', '.join(model)}")
-    for file in out or []:
-        check_result_file(file)
-    if report:
-        _check_report(report, model)
+    _check_arguments(model, data, degraded, against, out or [], report)
     keep_memory()
     registry = discover()
     console.tell_problems(registry)
-    options = _options(assign or [], {*metric, degradation})
+    metrics = metric or ["psnr", "ssim"]
+    chosen = options.by_name(assign, {*metrics, degradation})
+    evaluation.check_meters(metrics, registry, chosen)
     sets = [
         evaluation.dataset(
             folder,
@@ -109,42 +83,59 @@ def evaluate(
             name=name,
             degraded=inputs,
             degradation=degradation,
-            options=options.get(degradation),
+            options=chosen.get(degradation),
         )
         for (name, folder), inputs in zip_longest(map(evaluation.named_folder, data), degraded or [])
     ]
     _check_names(sets, once=report is not None)
-    used = evaluation.meters(metric, registry, scale, options=options, targets=[one.targets for one in sets])
+    meters = evaluation.meters(
+        metrics, registry, scale, options=chosen, targets=[one.targets for one in sets]
+    )
     restorers = [
         load(name, scale=scale, precision=precision, device=device, engine=engine, registry=registry)
         for name in model
     ]
     for restorer in restorers:
         console.tell_notes(restorer)
-    rows: list[Row] = []
-    for dataset in sets:
-        found = measure(restorers, dataset, used)
-        rows += found
-        if json:
-            part = evaluation.Result(tuple(found), tuple(used), against or model[0], versions())
-            for row in found:
-                console.emit(part.row_json(row))
-    result = evaluation.Result(tuple(rows), tuple(used), against or model[0], versions())
+    result = _result(restorers, sets, meters, against or model[0], json=json)
     if not json:
         typer.echo(evaluation_table(result))
     for file in out or []:
         write_result(result, file)
     if report:
-        plain = [
-            registry.metrics[name] for name in metric if name in registry.metrics and name not in options
-        ]
-        _write_report(result, report, sets, restorers, plain)
-    if tell_failures(result):
+        _write_report(result, report, sets, restorers)
+    if _report_failures(result):
         raise typer.Exit(1)
 
 
-def measure(restorers: list[Restorer], dataset: Dataset, used: list[Meter]) -> list[Row]:
-    """A row of each model, with a progress bar."""
+def _result(
+    restorers: Sequence[Restorer],
+    sets: Sequence[Dataset],
+    meters: Sequence[Meter],
+    against: str,
+    *,
+    json: bool,
+) -> Result:
+    """Measure each model on each data set; with `json`, print the rows of each data set as it is done."""
+    from restore import evaluation
+    from restore.versions import versions
+
+    def result_of(rows: Sequence[Row]) -> Result:
+        return evaluation.Result(tuple(rows), tuple(meters), against, versions())
+
+    rows: list[Row] = []
+    for dataset in sets:
+        found = _measured(restorers, dataset, meters)
+        rows += found
+        if json:
+            part = result_of(found)
+            for row in found:
+                console.emit(part.row_json(row))
+    return result_of(rows)
+
+
+def _measured(restorers: Sequence[Restorer], dataset: Dataset, meters: Sequence[Meter]) -> list[Row]:
+    """A row for each model, with a progress bar."""
     from restore import evaluation
 
     rows = []
@@ -152,12 +143,12 @@ def measure(restorers: list[Restorer], dataset: Dataset, used: list[Meter]) -> l
         for restorer in restorers:
             title = f"{restorer.model.reference} on {dataset.name}"
             with console.task(bar, title, total=len(dataset)) as update:
-                rows.append(evaluation.evaluate(restorer, dataset, used, update, with_cost=True))
+                rows.append(evaluation.evaluate(restorer, dataset, meters, update, with_cost=True))
     return rows
 
 
-def tell_failures(result: Result) -> int:
-    """Name each image that could not be measured, once for each reason, and give their number."""
+def _report_failures(result: Result) -> int:
+    """Print each image that could not be measured, once for each reason, and return their number."""
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for row in result.rows:
         for name, reason in row.failures.items():
@@ -170,26 +161,22 @@ def tell_failures(result: Result) -> int:
 
 
 def _write_report(
-    result: Result,
-    report: Path,
-    sets: list[Dataset],
-    restorers: list[Restorer],
-    metrics: list[MetricSpec],
+    result: Result, report: Path, sets: Sequence[Dataset], restorers: Sequence[Restorer]
 ) -> None:
-    """The page and the comparisons of the images that every model did, with a progress bar."""
+    """Write the page and the comparisons of the images that every model restored, with a progress bar."""
     from restore.pages import write_evaluation
 
     with console.progress() as bar, console.task(bar, report.name, total=sum(map(len, sets))) as update:
         images = _measured_pairs(result, sets, update)
-        left_out = write_evaluation(result.to_json(), report, images, restorers, metrics)
+        left_out = write_evaluation(result, report, images, restorers, result.meters)
     for sentence in left_out:
         console.message(f"note: {sentence}")
 
 
 def _measured_pairs(
-    result: Result, sets: list[Dataset], update: Callable[[float], None]
+    result: Result, sets: Sequence[Dataset], update: Callable[[float], None]
 ) -> Iterator[tuple[str, str, Photo, Photo]]:
-    """Data set, name, input and target of the images that every model did."""
+    """Data set, name, input and target of the images that every model restored."""
     from restore.images import Photo
 
     done = 0
@@ -198,44 +185,51 @@ def _measured_pairs(
         for file in dataset.files():
             if dataset.name_of(file) not in failed:
                 pair = dataset.pair(file)
-                # As they are measured: colours only, and a gray target is its own luma.
+                # As they are measured: colors only, and a gray target is its own luma.
                 yield dataset.name, pair.name, Photo(pair.degraded), Photo(pair.target, gray=pair.gray)
             done += 1
             update(done)
 
 
-def _check_report(report: Path, models: list[str]) -> None:
-    """Refuse what the page could not show, before anything is measured."""
+def _check_arguments(
+    model: Sequence[str],
+    data: Sequence[str],
+    degraded: Sequence[Path] | None,
+    against: str | None,
+    out: Sequence[Path],
+    report: Path | None,
+) -> None:
+    """Refuse what contradicts itself or cannot be written, before anything is measured."""
+    from restore.report import check_result_file, check_writable
+
+    if degraded and len(degraded) != len(data):
+        raise UsageError(
+            f"--degraded is given {len(degraded)} times for {len(data)} --data", hint="give one for each"
+        )
+    if against is not None and against not in model:
+        raise UsageError(f"--against {against} is none of the models: {', '.join(model)}")
+    for file in out:
+        check_result_file(file)
+    if report is None:
+        return
     if report.suffix.lower() not in {".html", ".htm"}:
-        raise UsageError(f"a report cannot be called '{report}': give a name that ends in .html")
-    twice = next((name for name in models if models.count(name) > 1), None)
+        raise UsageError("a report is an HTML page", path=report, hint="end its name with .html")
+    check_writable(report)
+    twice = next((name for name in model if model.count(name) > 1), None)
     if twice:
-        raise UsageError(f"--model {twice} is given twice, which a report cannot show: leave one out")
+        raise UsageError(f"--model {twice} is given twice, which a report cannot show", hint="leave one out")
 
 
-def _options(assigned: list[str], known: set[str]) -> dict[str, dict[str, Any]]:
-    """Name -> its options, of ``NAME.OPTION=VALUE``."""
-    options: dict[str, dict[str, Any]] = {}
-    for key, value in assignments(assigned):
-        name, dot, option = key.partition(".")
-        if not dot or name not in known:
-            raise UsageError(
-                f"--set takes NAME.OPTION=VALUE, where NAME is used ({', '.join(sorted(known))}), but got "
-                f"'{key}'"
-            )
-        options.setdefault(name, {})[option] = value
-    return options
-
-
-def _check_names(sets: list[Dataset], *, once: bool) -> None:
+def _check_names(sets: Sequence[Dataset], *, once: bool) -> None:
     names = [dataset.name for dataset in sets]
+    by_name: Mapping[str, Dataset] = {dataset.name: dataset for dataset in reversed(sets)}
     for dataset in sets:
         if once and names.count(dataset.name) > 1:
             raise UsageError(
-                f"--data '{dataset.name}' is given twice, and a report has one comparison of each image: "
-                "give names, --data NAME=FOLDER"
+                f"--data '{dataset.name}' is given twice, and a report has one comparison of each image",
+                hint="give names: --data NAME=FOLDER",
             )
-        if any(other.name == dataset.name and other.targets != dataset.targets for other in sets):
+        if by_name[dataset.name].targets != dataset.targets:
             raise UsageError(
-                f"two folders of --data are called '{dataset.name}': give names, --data NAME=FOLDER"
+                f"two folders of --data are called '{dataset.name}'", hint="give names: --data NAME=FOLDER"
             )

@@ -21,6 +21,7 @@ __all__ = [
     "Engine",
     "Files",
     "Json",
+    "Metrics",
     "Model",
     "ModelArgument",
     "Models",
@@ -87,6 +88,14 @@ Tile = Annotated[
     typer.Option("--tile", metavar="auto|off|PIXELS", help="Set the longest side of a tile in input pixels."),
 ]
 """Size of tiles."""
+
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric", metavar="NAME", help="Add a metric or a loss. Repeatable.", show_default="psnr, ssim"
+    ),
+]
+"""Metrics, and losses as metrics; `None` means PSNR and SSIM."""
 
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")]
 

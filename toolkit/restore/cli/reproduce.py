@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restore.choices import Engine, Precision
-from restore.cli import console
+from restore.cli import console, options
+from restore.cli.errors import in_options
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
+    from restore.evaluation import Cell
     from restore.inference import Restorer
 
 __all__ = ["reproduce"]
@@ -22,25 +24,24 @@ def reproduce(
     table: Annotated[str, typer.Argument(help="A published table, or a paper for all of its tables.")],
     data: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FOLDER", help="Target images of a data set of the table; repeatable."),
+        typer.Option(metavar="NAME=FOLDER", help="Use these targets for a data set. Repeatable."),
     ] = None,
     degraded: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=FOLDER",
-            help="Its inputs, for methods that worked on bicubic ones. Left out: they are made.",
+            help="Use these inputs for methods that restored bicubic ones.",
+            show_default="inputs are made",
         ),
     ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(metavar="METHOD=NAME:WEIGHTS", help="What stands for a method; repeatable."),
+        typer.Option(metavar="METHOD=NAME:WEIGHTS", help="Measure this model for a method. Repeatable."),
     ] = None,
-    precision: Annotated[Precision, typer.Option(help="auto: bf16 where the hardware has it.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    engine: Annotated[
-        Engine, typer.Option(help="What runs the networks; other engines than torch run on the CPU.")
-    ] = "torch",
-    json: Annotated[bool, typer.Option("--json", help="One JSON object for each figure.")] = False,
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
+    engine: options.Engine = "torch",
+    json: options.Json = False,
 ) -> None:
     """Print the tables of a paper with measured values.
 
@@ -55,43 +56,57 @@ def reproduce(
     keep_memory()
     registry = discover()
     console.tell_problems(registry)
-    loaded: dict[tuple[str, int], Restorer] = {}
 
-    def ready(reference: str, scale: int) -> Restorer:
-        if (reference, scale) not in loaded:
-            loaded[reference, scale] = load(
-                reference, scale=scale, precision=precision, device=device, engine=engine, registry=registry
-            )
-        return loaded[reference, scale]
+    def load_model(reference: str, scale: int) -> Restorer:
+        return load(
+            reference, scale=scale, precision=precision, device=device, engine=engine, registry=registry
+        )
 
     work = Reproduction(
         find_tables(table, registry),
         registry,
-        _folders("--data", data or []),
-        _folders("--degraded", degraded or []),
-        _pairs("--model", model or []),
-        ready,
+        _folders("--data", data),
+        _folders("--degraded", degraded),
+        _pairs("--model", model),
+        _once(load_model),
     )
-    broken: dict[str, None] = {}
-    texts = []
-    for one in work.tables:
-        cells = work.cells(one)
-        texts.append(plain(reproduction(one, cells, registry.metrics[one.metric].digits)))
-        for cell in cells:
-            broken |= dict.fromkeys(f"{cell.data}: {reason}" for reason in (cell.failures or {}).values())
-            if json:
+    cells: list[Cell] = []
+    for number, one in enumerate(work.tables):
+        found = work.cells(one)
+        cells += found
+        if json:
+            for cell in found:
                 console.emit(cell.to_json())
-    if not json:
-        typer.echo("\n\n".join(texts))
-    for sentence in broken:
+        else:
+            block = plain(reproduction(one, found, registry.metrics[one.metric].digits))
+            typer.echo("\n" * (number > 0) + "\n".join(map(in_options, block.splitlines())))
+    _fail_if_images_failed(cells)
+
+
+def _once(load: Callable[[str, int], Restorer]) -> Callable[[str, int], Restorer]:
+    """`load`, which loads each model once."""
+    loaded: dict[tuple[str, int], Restorer] = {}
+
+    def restorer(reference: str, scale: int) -> Restorer:
+        key = (reference, scale)
+        if key not in loaded:
+            loaded[key] = load(reference, scale)
+        return loaded[key]
+
+    return restorer
+
+
+def _fail_if_images_failed(cells: Sequence[Cell]) -> None:
+    failures = [f"{cell.data}: {reason}" for cell in cells for reason in (cell.failures or {}).values()]
+    for sentence in dict.fromkeys(failures):
         console.error(sentence)
-    if broken:
+    if failures:
         raise typer.Exit(1)
 
 
-def _pairs(option: str, given: list[str]) -> dict[str, str]:
+def _pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
     pairs = {}
-    for text in given:
+    for text in given or ():
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise UsageError(f"{option} takes NAME=..., but got '{text}'")
@@ -99,9 +114,9 @@ def _pairs(option: str, given: list[str]) -> dict[str, str]:
     return pairs
 
 
-def _folders(option: str, given: list[str]) -> dict[str, Path]:
+def _folders(option: str, given: Sequence[str] | None) -> dict[str, Path]:
     folders = {name: Path(value) for name, value in _pairs(option, given).items()}
     for folder in folders.values():
         if not folder.is_dir():
-            raise UsageError(f"there is no folder '{folder}' for {option}")
+            raise UsageError("there is no such folder", path=folder, hint=f"check {option}")
     return folders

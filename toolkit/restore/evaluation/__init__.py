@@ -1,4 +1,4 @@
-"""Models and data sets become measured rows, each with the protocol that produced it.
+"""Measure models on data sets and single images; every value carries the protocol that produced it.
 
 ::
 
@@ -11,11 +11,11 @@
 """
 
 from restore.evaluation.bootstrap import Difference, paired
-from restore.evaluation.comparison import Comparison, Figure, Picture, compare
+from restore.evaluation.comparison import Comparison, Picture, check_comparable, compare
 from restore.evaluation.cost import cost, multiply_adds, parameters, peak_memory
 from restore.evaluation.crop import Crop
 from restore.evaluation.datasets import Dataset, dataset, named_folder
-from restore.evaluation.meters import Meter, meters
+from restore.evaluation.meters import Meter, check_meters, meters
 from restore.evaluation.published import Cell, Reproduction, find_tables
 from restore.evaluation.regions import Region, worst_regions
 from restore.evaluation.results import Cost, Measured, Result, Row
@@ -28,7 +28,6 @@ __all__ = [
     "Crop",
     "Dataset",
     "Difference",
-    "Figure",
     "Measured",
     "Meter",
     "Picture",
@@ -36,6 +35,8 @@ __all__ = [
     "Reproduction",
     "Result",
     "Row",
+    "check_comparable",
+    "check_meters",
     "compare",
     "cost",
     "dataset",

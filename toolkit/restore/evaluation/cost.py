@@ -1,4 +1,4 @@
-"""What a model takes besides time."""
+"""Parameters, arithmetic and memory of a model."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SIDE = 16  # input pixels of the image on which operations are counted
 
 
 def cost(restorer: Restorer, largest: Tensor) -> Cost:
-    """All of it; restores `largest`, ``(1, 3, H, W)``, once."""
+    """All three; restores `largest`, ``(1, 3, H, W)``, once."""
     network = restorer.model.module
     return Cost(parameters(network), multiply_adds(network, restorer.scale), peak_memory(restorer, largest))
 
 
 def parameters(network: nn.Module) -> int:
-    """Values that are learnt."""
+    """Number of parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -1,4 +1,4 @@
-"""A part of the input, in place of the whole."""
+"""A rectangle of the input."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Crop:
         """
         parts = [part.strip() for part in text.split(",")]
         if len(parts) != 4 or not all(part.isdecimal() for part in parts):
-            raise UsageError(f"--crop {text}: give LEFT,TOP,WIDTH,HEIGHT in pixels of the input")
+            raise UsageError(f"`crop` takes LEFT,TOP,WIDTH,HEIGHT in input pixels, but got '{text}'")
         crop = cls(*map(int, parts))
         if not crop.width or not crop.height:
-            raise UsageError(f"--crop {text}: width and height have to be at least 1")
+            raise UsageError(f"the width and height of `crop` start at 1, but got '{text}'")
         return crop
 
     def of(self, photo: Photo, scale: int = 1) -> Photo:
@@ -43,7 +43,7 @@ class Crop:
         height, width = (side // scale for side in photo.color.shape[-2:])
         if self.left + self.width > width or self.top + self.height > height:
             raise UsageError(
-                f"--crop {self.left},{self.top},{self.width},{self.height} reaches beyond the image, "
+                f"the `crop` {self.left},{self.top},{self.width},{self.height} reaches beyond the image, "
                 f"which has {width}x{height} pixels"
             )
         rows = slice(self.top * scale, (self.top + self.height) * scale)

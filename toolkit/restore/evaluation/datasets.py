@@ -1,4 +1,4 @@
-"""Folders of targets with their inputs, as they are measured on."""
+"""Data sets for evaluation: folders of targets with their inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Dataset", "dataset", "named_folder"]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Where the images come from and how the inputs were made."""
+    """Where the images come from and how their inputs are made."""
 
     name: str
     targets: Path
@@ -27,7 +27,7 @@ class Dataset:
     degraded: Path | None = None
 
     def __len__(self) -> int:
-        """Images in the folder."""
+        """Number of images in the folder."""
         return len(self.files())
 
     def files(self) -> list[Path]:
@@ -39,7 +39,7 @@ class Dataset:
         return find_images([self.targets])
 
     def name_of(self, file: Path) -> str:
-        """Of a target, below its folder."""
+        """The name of a target below its folder."""
         return file.relative_to(self.targets).as_posix()
 
     def pair(self, file: Path) -> ImagePair:
@@ -47,7 +47,7 @@ class Dataset:
         return pair(self.targets, file, self.scale, self.degrade, self.degraded)
 
     def pairs(self) -> Iterable[ImagePair]:
-        """The images, read anew each time."""
+        """The images, read again each time."""
         return pairs(self.targets, self.scale, self.degrade, self.degraded)
 
 
@@ -67,7 +67,7 @@ def dataset(
         targets: folder of target images.
         registry: where to look for the degradation.
         scale: target pixels per input pixel.
-        name: what to call it; left out: the last two names of its path.
+        name: of the data set; left out: the last two names of its path.
         degraded: folder of inputs with the names of the targets.
         degradation: makes the inputs where there is no such folder.
         options: of the degradation.
@@ -79,17 +79,17 @@ def dataset(
     spec = registry.degradations[degradation]
     parsed = parse(spec.options, options or {}, f"degradation '{degradation}'")
     if degraded is not None and not degraded.is_dir():
-        raise UsageError(f"there is no folder '{degraded}' for --degraded")
+        raise UsageError("there is no such folder", path=degraded, hint="check `degraded`")
     protocol = f"given files ({degraded.name}), {scale}x" if degraded else spec.protocol(scale, parsed)
     return Dataset(name or _short(targets), targets, scale, spec.build(scale, parsed), protocol, degraded)
 
 
 def named_folder(text: str) -> tuple[str, Path]:
-    """``NAME=FOLDER`` as the two; a folder alone has an empty name."""
+    """Split ``NAME=FOLDER``; a folder alone has an empty name."""
     name, equals, folder = text.partition("=")
     return (name, Path(folder)) if equals and not Path(text).exists() else ("", Path(text))
 
 
 def _short(folder: Path) -> str:
-    """The last two names of a path: enough to tell data sets apart, and nothing about the machine."""
+    """The last two names of a path: enough to distinguish data sets, and nothing about the machine."""
     return "/".join(folder.resolve().parts[-2:])

@@ -1,10 +1,11 @@
-"""What a result is measured with: the metrics of the plugins, and every loss of theirs as one more."""
+"""Metrics by name, ready to be used: those of the plugins, and each of their losses."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +15,11 @@ from torch import Tensor, nn
 from restore.data import Patches, Targets, find_images
 from restore.errors import DataError, ImageError, UnknownNameError, nearest
 from restore.images import read_levels
-from restore.interfaces import LossSpec, Metric, Options, Preparable, parse, prepare
+from restore.interfaces import LossSpec, Metric, MetricSpec, Options, Preparable, parse, prepare
 from restore.registry import Registry
 from restore.resizing import quantize
 
-__all__ = ["Meter", "meters"]
+__all__ = ["Meter", "check_meters", "meters"]
 
 _PATCH = 128  # pixels of the targets that a loss is prepared on
 
@@ -40,9 +41,14 @@ class Meter:
         """The name with the unit."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
-    def text(self, figure: float, sign: str = "") -> str:
-        """`figure` as it is worth printing; with a `sign` of ``+`` also above zero."""
-        return f"{figure:{sign}.4g}" if self.digits is None else f"{figure:{sign}.{self.digits}f}"
+    def text(self, value: float, sign: str = "") -> str:
+        """`value` with as many digits as are worth printing; `sign` is ``+`` to show it above zero, too."""
+        return f"{value:{sign}.4g}" if self.digits is None else f"{value:{sign}.{self.digits}f}"
+
+    def best(self, values: Iterable[float]) -> float | None:
+        """The best of the values that are not NaN."""
+        known = [value for value in values if not isnan(value)]
+        return (max if self.better == "higher" else min)(known) if known else None
 
 
 def meters(
@@ -56,34 +62,53 @@ def meters(
     """Build metrics by name.
 
     Args:
-        names: of metrics, or of losses, which are measured on the colours of the 8-bit result.
+        names: of metrics, or of losses, which are measured on the colors of the 8-bit result.
         registry: where to look.
         scale: target pixels per input pixel.
         options: name -> options of that metric or loss.
-        targets: folders of images that a loss may look at before it is used, see `Preparable`.
+        targets: folders or files of images that a loss may be prepared on, see `Preparable`.
 
     Raises:
         UnknownNameError: there is neither such a metric nor such a loss.
         OptionsError: an option is not usable.
         RestoreError: a loss cannot fetch what it needs.
     """
-    return [_meter(name, registry, scale, (options or {}).get(name, {}), targets) for name in names]
+    found = []
+    for name, spec, parsed in _checked(names, registry, options or {}):
+        if isinstance(spec, LossSpec):
+            found.append(_of_loss(spec, parsed, targets))
+        else:
+            measure, protocol = spec.build(scale, parsed), spec.protocol(scale, parsed)
+            found.append(Meter(name, measure, protocol, spec.unit, spec.digits, spec.better))
+    return found
 
 
-def _meter(
-    name: str, registry: Registry, scale: int, given: Mapping[str, Any], targets: Sequence[Path]
-) -> Meter:
-    try:
-        spec = registry.metrics[name]
-    except UnknownNameError as error:
-        losses = registry.losses
-        if name in losses:
-            return _of_loss(losses[name], parse(losses[name].options, given, f"loss '{name}'"), targets)
-        known = ", ".join(sorted(losses))
-        raise UnknownNameError(f"{error}; losses: {known}.{nearest(name, losses)}") from None
-    options = parse(spec.options, given, f"metric '{name}'")
-    measure, protocol = spec.build(scale, options), spec.protocol(scale, options)
-    return Meter(name, measure, protocol, spec.unit, spec.digits, spec.better)
+def check_meters(
+    names: Iterable[str], registry: Registry, options: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Check names and options as `meters` does, without building anything.
+
+    Raises:
+        UnknownNameError: there is neither such a metric nor such a loss.
+        OptionsError: an option is not usable.
+    """
+    for _ in _checked(names, registry, options or {}):
+        pass
+
+
+def _checked(
+    names: Iterable[str], registry: Registry, options: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, MetricSpec | LossSpec, Options]]:
+    """Each name with its entry and its options."""
+    for name in names:
+        if name not in registry.metrics and name not in registry.losses:
+            known = sorted({*registry.metrics, *registry.losses})
+            raise UnknownNameError(
+                f"there is no metric or loss '{name}'.{nearest(name, known)} Known: {', '.join(known)}"
+            )
+        spec = registry.metrics[name] if name in registry.metrics else registry.losses[name]
+        kind = "loss" if isinstance(spec, LossSpec) else "metric"
+        yield name, spec, parse(spec.options, options.get(name, {}), f"{kind} '{name}'")
 
 
 def _of_loss(spec: LossSpec, options: Options, targets: Sequence[Path]) -> Meter:
@@ -106,7 +131,7 @@ def _of_loss(spec: LossSpec, options: Options, targets: Sequence[Path]) -> Meter
 
 
 def _measured(loss: nn.Module, images: int) -> str:
-    """What a loss measured before it is used, as part of its protocol."""
+    """The state that a loss was prepared with, as part of its protocol."""
     state = loss.state_dict()
     if not state:
         return ""
@@ -117,9 +142,11 @@ def _measured(loss: nn.Module, images: int) -> str:
 
 
 def _samples(folders: Sequence[Path]) -> Sequence[Tensor]:
-    """Patches of the images that can be read; the others will be named when they are measured."""
+    """Patches of the images that can be read; the others are reported when they are measured."""
     sides: dict[Path, int] = {}
-    for file in find_images(folders):
+    files = [path for path in folders if path.is_file()]
+    files += find_images([path for path in folders if not path.is_file()])
+    for file in files:
         try:
             sides[file] = min(read_levels(file).shape[-2:])
         except ImageError:
@@ -127,5 +154,5 @@ def _samples(folders: Sequence[Path]) -> Sequence[Tensor]:
     if not sides:
         raise DataError(f"none of the images in {', '.join(map(str, folders)) or 'no folder'} can be read")
     patch = min(_PATCH, max(sides.values()))
-    files = [file for file, side in sides.items() if side >= patch]
-    return Targets(Patches(files, patch, 1, lambda target, _=None: target, seed=0))
+    large = [file for file, side in sides.items() if side >= patch]
+    return Targets(Patches(large, patch, 1, lambda target, _=None: target, seed=0))

@@ -1,4 +1,4 @@
-"""A paper's figures with ours beside them."""
+"""A paper's published values next to measured ones."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _GIVEN = "bicubic"  # the degradation whose inputs test sets come with
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of a table, and ours."""
+    """One published value, and the measured one."""
 
     table: str
     method: str
     data: str
     published: float | None
-    ours: float | None = None
+    measured: float | None = None
     model: str | None = None
     images: int = 0
     protocol: Mapping[str, str] | None = None
     """As in `Row`."""
     missing: str = ""
-    """Why there is no figure of ours, and what to do about it."""
+    """Why there is no measured value, and what to do about it."""
     failures: Mapping[str, str] | None = None
-    """Images over which our mean is not, each with its reason."""
+    """Images that the mean leaves out, each with its reason."""
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """Return a JSON-serializable dictionary."""
         return asdict(self)
 
 
@@ -60,15 +60,15 @@ def find_tables(name: str, registry: Registry) -> list[PublishedTable]:
 
 
 class Reproduction:
-    """Measures what published tables tell, each model on each data set once.
+    """Measures the values of published tables, each model on each data set once.
 
     Args:
         tables: what to reproduce.
         registry: where to look.
         targets: data set -> folder of target images.
         degraded: data set -> folder of inputs, for the methods that worked on bicubic ones.
-        models: title of a column -> model that stands for it, instead of the table's own.
-        load: gives a model by reference and scale.
+        models: title of a column -> model that is measured for it, instead of the table's own.
+        load: loads a model by reference and scale.
 
     Raises:
         UsageError: no table has such a data set or column.
@@ -88,40 +88,40 @@ class Reproduction:
         self._targets, self._degraded, self._models = targets, degraded, models
         self._load = load
         self._rows: dict[tuple[Any, ...], Row | str] = {}
-        _known("--data", targets, [name for table in self.tables for name in table.rows])
-        _known("--degraded", degraded, targets)
-        _known("--model", models, [method.title for table in self.tables for method in table.columns])
+        _check_known("data", targets, [name for table in self.tables for name in table.rows])
+        _check_known("degraded", degraded, targets)
+        _check_known("model", models, [method.title for table in self.tables for method in table.columns])
 
     def cells(self, table: PublishedTable) -> list[Cell]:
-        """The table's figures in its order, column by column.
+        """The values of the table in its order, column by column.
 
         Raises:
             RestoreError: a folder cannot be used.
         """
         return [
-            self._cell(table, method, data, figures[column])
+            self._cell(table, method, data, values[column])
             for column, method in enumerate(table.columns)
-            for data, figures in table.rows.items()
+            for data, values in table.rows.items()
         ]
 
     def _cell(self, table: PublishedTable, method: Method, data: str, published: float | None) -> Cell:
         model = self._models.get(method.title, method.model)
         cell = Cell(table.name, method.title, data, published, model=model)
         if model is None:
-            reason = f"{method.title}: no model stands for it: --model '{method.title}=NAME:FILE'"
-            return replace(cell, missing=reason)
+            hint = f"set `model` {method.title}=NAME:FILE"
+            return replace(cell, missing=f"{method.title}: no model is mapped to this column; {hint}")
         if data not in self._targets:
-            return replace(cell, missing=f"{data}: no folder is given: --data {data}=FOLDER")
+            return replace(cell, missing=f"{data}: no folder is given; set `data` {data}=FOLDER")
         found = self._row(model, table, method.degradation, data)
         if isinstance(found, str):
             return replace(cell, missing=f"{method.title}: {found}")
-        measured = replace(cell, images=len(found.images), protocol=found.protocol, failures=found.failures)
+        cell = replace(cell, images=len(found.images), protocol=found.protocol, failures=found.failures)
         if not found.images:
-            return replace(measured, missing=f"{data}: no image could be measured")
-        return replace(measured, ours=found.figures[table.metric])
+            return replace(cell, missing=f"{data}: no image could be measured")
+        return replace(cell, measured=found.means[table.metric])
 
     def _row(self, model: str, table: PublishedTable, degradation: str, data: str) -> Row | str:
-        """What was measured, or why the model cannot be loaded."""
+        """The measured row, or why the model cannot be loaded."""
         key = (model, table.metric, table.scale, degradation, data)
         if key not in self._rows:
             folder = self._degraded.get(data) if degradation == _GIVEN else None
@@ -143,11 +143,11 @@ class Reproduction:
         return self._rows[key]
 
 
-def _known(option: str, given: Iterable[str], known: Iterable[str]) -> None:
+def _check_known(parameter: str, given: Iterable[str], known: Iterable[str]) -> None:
     names = list(dict.fromkeys(known))
     for name in given:
         if name not in names:
             raise UsageError(
-                f"{option} {name}=...: there is no '{name}' in the table.{nearest(name, names)} Known: "
+                f"`{parameter}` names '{name}', which the table does not have.{nearest(name, names)} It has: "
                 f"{', '.join(names)}"
             )

@@ -1,4 +1,4 @@
-"""Where pictures differ most: squares, found automatically."""
+"""Find the squares where pictures differ most."""
 
 from __future__ import annotations
 

@@ -1,23 +1,20 @@
-"""A model and a data set become a row."""
+"""Evaluate a model on a data set."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from torch import Tensor
 
 from restore.data import ImagePair
-from restore.errors import RestoreError
 from restore.evaluation.cost import cost
 from restore.evaluation.datasets import Dataset
 from restore.evaluation.meters import Meter
+from restore.evaluation.restoring import describe, settings, timed, warm_up
 from restore.evaluation.results import Measured, Row
 from restore.inference import Restorer
 
 __all__ = ["evaluate"]
-
-_WARM_UP = 32  # input pixels
 
 
 def evaluate(
@@ -32,13 +29,14 @@ def evaluate(
 
     Args:
         restorer: the model.
-        data: the images. One that cannot be measured is among the row's failures, with its reason.
-        with_meters: what to measure.
-        on_image: called with the number of images that are behind.
-        with_cost: measure also what the model takes, for which the largest image is restored once more.
+        data: the images. One that cannot be restored or measured, whatever is raised, is listed in the row's
+            failures with its reason.
+        with_meters: the metrics.
+        on_image: called with the number of images that are finished.
+        with_cost: also measure parameters, arithmetic and memory; restores the largest image once more.
 
     Raises:
-        DataError: the folder of targets is missing or holds no image.
+        DataError: the folder of targets is missing or has no image.
     """
     used = list(with_meters)
     images: list[Measured] = []
@@ -48,13 +46,12 @@ def evaluate(
         try:
             pair = data.pair(file)
             if not images:
-                # What happens only once, such as choosing an algorithm, is not the image's time.
-                restorer.restore(pair.degraded[..., :_WARM_UP, :_WARM_UP])
+                warm_up(restorer, pair.degraded)
             images.append(_measured(restorer, data, pair, used))
             if with_cost and (largest is None or pair.degraded.numel() > largest.numel()):
                 largest = pair.degraded
-        except RestoreError as error:
-            failures[data.name_of(file)] = str(error)
+        except Exception as error:  # a plugin's network or metric can raise anything; the other images go on
+            failures[data.name_of(file)] = describe(error)
         if on_image:
             on_image(number)
     return Row(
@@ -64,25 +61,18 @@ def evaluate(
         images=tuple(images),
         failures=failures,
         protocol={"inputs": data.protocol} | {meter.name: meter.protocol for meter in used},
-        settings=_settings(restorer),
+        settings=settings(restorer),
         cost=cost(restorer, largest) if largest is not None else None,
     )
 
 
-def _measured(restorer: Restorer, data: Dataset, pair: ImagePair, used: list[Meter]) -> Measured:
-    begin = time.perf_counter()
-    restored = restorer.restore(pair.degraded)
-    seconds = time.perf_counter() - begin
+def _measured(restorer: Restorer, data: Dataset, pair: ImagePair, meters: Sequence[Meter]) -> Measured:
+    restored, seconds = timed(restorer, pair.degraded)
     return Measured(
         name=pair.name,
         target=data.targets / pair.name,
         degraded=pair.degraded_file,
         size=(restored.shape[-1], restored.shape[-2]),
-        figures={meter.name: meter.measure(restored, pair.target, gray=pair.gray) for meter in used},
+        values={meter.name: meter.measure(restored, pair.target, gray=pair.gray) for meter in meters},
         seconds=seconds,
     )
-
-
-def _settings(restorer: Restorer) -> dict[str, str]:
-    precision = restorer.precision
-    return {"engine": restorer.engine, "precision": precision, "device": restorer.device.type}

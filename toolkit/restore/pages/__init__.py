@@ -1,15 +1,16 @@
 """HTML pages, contact sheets and plots of comparisons and evaluations."""
 
-from restore.pages.page import write_page
-from restore.pages.report import Thumbnail, report, write_comparison, write_evaluation, write_report
+from restore.pages.comparison_page import write_page
+from restore.pages.evaluation_images import write_comparison, write_evaluation
+from restore.pages.evaluation_page import Thumbnail, evaluation_page, write_evaluation_page
 from restore.pages.sheet import write_sheet
 
 __all__ = [
     "Thumbnail",
-    "report",
+    "evaluation_page",
     "write_comparison",
     "write_evaluation",
+    "write_evaluation_page",
     "write_page",
-    "write_report",
     "write_sheet",
 ]

@@ -1,4 +1,4 @@
-"""Plots as SVG that takes its colours from the page, light or dark."""
+"""Plots as SVG; colors come from the page's style, light or dark."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from statistics import quantiles
+
+from markupsafe import Markup
 
 __all__ = ["distribution", "scatter", "ticks"]
 
@@ -18,7 +20,7 @@ _COLORS = 6
 """Series have the classes ``s0`` to ``s5``, and then again."""
 
 
-def distribution(values: Mapping[str, Sequence[float]], title: str) -> str:
+def distribution(values: Mapping[str, Sequence[float]], title: str) -> Markup:
     """A row for each series: a dot for each value, a box from quartile to quartile, a line at the median.
 
     Args:
@@ -45,7 +47,7 @@ def distribution(values: Mapping[str, Sequence[float]], title: str) -> str:
     return _svg(height, f"{title} of each image, by model", parts)
 
 
-def scatter(points: Mapping[str, tuple[float, float]], x_title: str, y_title: str) -> str:
+def scatter(points: Mapping[str, tuple[float, float]], x_title: str, y_title: str) -> Markup:
     """A named point for each model.
 
     Args:
@@ -114,7 +116,7 @@ def _shortened(name: str) -> str:
     return name if len(name) <= 20 else f"…{name[-19:]}"
 
 
-def _svg(height: float, label: str, parts: Sequence[str]) -> str:
-    return (
+def _svg(height: float, label: str, parts: Sequence[str]) -> Markup:
+    return Markup(  # noqa: S704 - all texts in it are escaped
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
     )

@@ -1,4 +1,4 @@
-"""A comparison as one picture: the whole scene, and each model's crops of where they differ most."""
+"""A comparison as one picture: the whole scene, and crops of each result where they differ most."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from restore.evaluation.comparison import Comparison, Picture
-from restore.evaluation.regions import Region
+from restore.errors import escaped
+from restore.evaluation import Comparison, Picture, Region
 from restore.files import atomic_file
 from restore.images import to_pil
 
@@ -22,7 +22,7 @@ _ROWS = 4
 
 
 def write_sheet(comparison: Comparison, path: Path) -> None:
-    """Write the sheet as a PNG, whole or not at all.
+    """Write the sheet as a PNG atomically.
 
     Raises:
         OSError: the file cannot be written.
@@ -38,12 +38,12 @@ def sheet(comparison: Comparison) -> Image.Image:
     whole = _whole(comparison, drawn, regions)
     left = _MARGIN + whole.width + 2 * _GAP
     top = _MARGIN + 2 * _LINE + _GAP  # below the title
-    crops = top + (2 + bool(comparison.figures)) * _LINE
+    crops = top + (2 + bool(comparison.meters)) * _LINE
     width = left + len(drawn) * (_TILE + _GAP) - _GAP + _MARGIN
     height = max(crops + len(regions) * (_TILE + _GAP) - _GAP, crops + whole.height) + _MARGIN
     canvas = Image.new("RGB", (width, height), _GROUND)
     pen = ImageDraw.Draw(canvas)
-    pen.text((_MARGIN, _MARGIN), comparison.title, _INK, _font(22))
+    pen.text((_MARGIN, _MARGIN), escaped(comparison.title), _INK, _font(22))
     size = f"{comparison.size[0]} x {comparison.size[1]} pixels, {comparison.scale}x"
     pen.text((_MARGIN, _MARGIN + _LINE + 8), size, _QUIET, _font(14))
     canvas.paste(whole, (_MARGIN, crops))
@@ -87,14 +87,14 @@ def _label(
     pen: ImageDraw.ImageDraw, place: tuple[int, int], comparison: Comparison, picture: Picture
 ) -> None:
     x, y = place
-    pen.text((x, y), _shortened(picture.name), _INK, _font(16))
-    figures = picture.figures or {}
-    told = [
-        f"{figures[figure.name]:.{figure.digits}f}{f' {figure.unit}' if figure.unit else ''}"
-        for figure in comparison.figures
-        if figure.name in figures
+    pen.text((x, y), _shortened(escaped(picture.name)), _INK, _font(16))
+    values = picture.values or {}
+    shown = [
+        f"{meter.text(values[meter.name])} {meter.unit}".rstrip()
+        for meter in comparison.meters
+        if meter.name in values
     ]
-    lines = [", ".join(told)] if comparison.figures else []
+    lines = [", ".join(shown)] if comparison.meters else []
     if picture.seconds is not None:
         lines.append(f"{picture.seconds:.2f} s")
     for number, line in enumerate(filter(None, lines), start=1):
@@ -102,7 +102,7 @@ def _label(
 
 
 def _shortened(name: str) -> str:
-    """The end of a long name, which tells models apart, as wide as a tile."""
+    """The end of a long name, by which models differ, as wide as a tile."""
     if _font(16).getlength(name) <= _TILE:
         return name
     while _font(16).getlength(f"…{name}") > _TILE:

@@ -1,8 +1,9 @@
-"""What was measured, what is installed and how a run goes, as tables and lines for people."""
+"""Results, registries and training progress as text tables and lines."""
 
 from restore.report.evaluation import (
     Block,
     check_result_file,
+    check_writable,
     evaluation_table,
     markdown,
     plain,
@@ -16,6 +17,7 @@ __all__ = [
     "Block",
     "Progress",
     "check_result_file",
+    "check_writable",
     "evaluation_table",
     "markdown",
     "plain",

@@ -1,16 +1,17 @@
-"""What an evaluation found: for the terminal, as Markdown, as CSV and as JSON."""
+"""Results of an evaluation as text: for the terminal, as Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from restore.errors import UsageError
+from restore.errors import UsageError, escaped
 from restore.files import atomic_file, finite
 from restore.report.tables import plain_table
 
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     *("model", "data", "scale", "image", "width", "height", "seconds"),
-    *("metric", "figure", "unit", "inputs", "protocol"),
+    *("metric", "value", "unit", "inputs", "protocol"),
 )
 
 __all__ = [
     "Block",
     "check_result_file",
+    "check_writable",
     "evaluation_table",
     "markdown",
     "plain",
@@ -45,7 +47,7 @@ class Block:
 
 
 def evaluation_table(result: Result) -> str:
-    """For the terminal: one table for each set of protocols, with the protocols below it."""
+    """For the terminal: one table for each protocol, with the protocol below it."""
     return "\n\n".join(plain(block) for block in _blocks(result))
 
 
@@ -56,7 +58,7 @@ def plain(block: Block) -> str:
 
 
 def markdown(block: Block) -> str:
-    """A table of GitHub's Markdown."""
+    """A table in GitHub's Markdown."""
     lines = [block.columns, ["---"] * len(block.columns), *block.rows]
     table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
     notes = "\n".join(f"- {note}" for note in block.notes)
@@ -64,19 +66,24 @@ def markdown(block: Block) -> str:
 
 
 def check_result_file(file: Path) -> None:
-    """Refuse a file whose suffix tells no format, before anything is measured.
+    """Refuse a file of a format that cannot be written, before anything is measured.
 
     Raises:
-        UsageError: names the suffixes that are known.
+        UsageError: the suffix is none of those that can be written, or the folder does not exist.
     """
     if file.suffix.lower() not in _WRITERS:
-        raise UsageError(f"cannot write results to '{file}': its name must end with {', '.join(_WRITERS)}")
+        raise UsageError(
+            "results cannot be written to this file",
+            path=file,
+            hint=f"end its name with {', '.join(_WRITERS)}",
+        )
+    check_writable(file)
 
 
 def write_result(result: Result, file: Path) -> None:
-    """Write everything that was found, in the format of the suffix: ``.json``, ``.csv`` or ``.md``.
+    """Write all results in the format of the suffix: ``.json``, ``.csv`` or ``.md``.
 
-    The CSV has one line for each image, model and metric, with the protocol of its figure.
+    The CSV has one line for each image, model and metric, with the protocol of its value.
 
     Raises:
         UsageError: see `check_result_file`.
@@ -88,45 +95,61 @@ def write_result(result: Result, file: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def check_writable(file: Path) -> None:
+    """Refuse a file that cannot be created, before any work is done for it.
+
+    Raises:
+        UsageError: its folder is a file or cannot be written, or it is a folder itself.
+    """
+    folder = next(parent for parent in file.absolute().parents if parent.exists())
+    if file.is_dir():
+        raise UsageError("this is a folder", path=file, hint="give the name of a file")
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UsageError("nothing can be written into this folder", path=folder, hint="choose another one")
+
+
 def reproduction(table: PublishedTable, cells: Sequence[Cell], digits: int = 2) -> Block:
-    """A paper's table turned by a quarter: a row for each method, and ours beside each figure."""
+    """A paper's table transposed: a row for each method, and the measured value next to each published one.
 
-    def text(figure: float | None, absent: str) -> str:
-        return absent if figure is None else f"{figure:.{digits}f}"
+    The column ``inputs`` says from which inputs a method restored, in the paper and here. Where the measured
+    protocol differs otherwise, the notes say so.
+    """
 
-    columns = ["method", "inputs", *(title for data in table.rows for title in (data, "ours"))]
+    def text(value: float | None, absent: str) -> str:
+        return absent if value is None else f"{value:.{digits}f}"
+
+    columns = ["method", "inputs", *(title for data in table.rows for title in (data, "measured"))]
     rows = []
     for method in table.columns:
-        mine = [cell for cell in cells if cell.method == method.title]
-        figures = [part for cell in mine for part in (text(cell.published, "-"), text(cell.ours, "missing"))]
-        rows.append([method.title, method.degradation, *figures])
-    measured = [cell.protocol for cell in cells if cell.protocol]
-    notes = [f"the paper: {table.protocol}; {table.reference}"]
-    notes += [f"ours: {text}" for text in dict.fromkeys("; ".join(one.values()) for one in measured)]
+        own = [cell for cell in cells if cell.method == method.title]
+        values = [
+            part for cell in own for part in (text(cell.published, "-"), text(cell.measured, "missing"))
+        ]
+        rows.append([method.title, method.degradation, *values])
+    protocols = [cell.protocol for cell in cells if cell.protocol]
+    notes = [f"published: {table.protocol}; {table.reference}"]
+    notes += [f"measured: {text}" for text in dict.fromkeys("; ".join(one.values()) for one in protocols)]
     notes += [f"missing: {reason}" for reason in dict.fromkeys(cell.missing for cell in cells) if reason]
     return Block(f"{table.name}: {table.summary}", columns, rows, notes)
 
 
 def _blocks(result: Result) -> Iterator[Block]:
-    groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
-    for row in result.rows:
-        groups.setdefault(tuple(sorted(row.protocol.items())), []).append(row)
-    for rows in groups.values():
-        yield _figures(result, rows)
+    for rows in result.by_protocol():
+        yield _values(result, rows)
         if any(result.differences(row) for row in rows):
             yield _differences(result, rows)
 
 
-def _figures(result: Result, rows: Sequence[Row]) -> Block:
+def _values(result: Result, rows: Sequence[Row]) -> Block:
     columns = ["model", "data", "images", *(meter.title for meter in result.meters), "MP/s"]
     costs = any(row.cost for row in rows)
     if costs:
         columns += ["memory MiB", "parameters k", "mult-adds k"]
     body = []
     for row in rows:
-        means = result.figures(row)
-        figures = [meter.text(means[meter.name]) for meter in result.meters]
-        line = [row.model, row.data, str(len(result.common(row))), *figures]
+        means = result.means(row)
+        values = [meter.text(means[meter.name]) for meter in result.meters]
+        line = [escaped(row.model), escaped(row.data), str(len(result.common(row))), *values]
         body.append([*line, f"{row.megapixels_per_second:.2f}", *(_cost(row) if costs else ())])
     return Block("", columns, body, [*_protocol(rows), *_run(result, rows), *_left_out(result, rows)])
 
@@ -145,7 +168,7 @@ def _cost(row: Row) -> list[str]:
 
 def _protocol(rows: Sequence[Row]) -> Iterator[str]:
     for name, text in rows[0].protocol.items():
-        yield f"{name}: {text}"
+        yield f"{name}: {escaped(text)}"
 
 
 def _run(result: Result, rows: Sequence[Row]) -> Iterator[str]:
@@ -161,21 +184,26 @@ def _left_out(result: Result, rows: Sequence[Row]) -> Iterator[str]:
         alike = [row for row in rows if row.data == data]
         tried = {name for row in alike for name in (*row.failures, *(image.name for image in row.images))}
         if missing := sorted(tried.difference(result.common(alike[0]))):
-            yield f"left out of {data}, because not every model did it: {', '.join(missing)}"
+            names = ", ".join(escaped(name) for name in missing)
+            yield f"left out of {escaped(data)}, because not every model restored them: {names}"
 
 
 def _differences(result: Result, rows: Sequence[Row]) -> Block:
     body = [
-        [row.model, row.data, *(_difference(meter, found[meter.name]) for meter in result.meters)]
+        [
+            escaped(row.model),
+            escaped(row.data),
+            *(_difference(meter, found[meter.name]) for meter in result.meters),
+        ]
         for row in rows
         if (found := result.differences(row))
     ]
-    title = f"difference from {result.against}, with the 95 % interval over the images"
+    title = f"difference from {escaped(result.against)}, with the 95 % interval over the images"
     return Block(title, ["model", "data", *(meter.title for meter in result.meters)], body)
 
 
 def _difference(meter: Meter, found: Difference) -> str:
-    mean, low, high = (meter.text(figure, "+") for figure in (found.mean, found.low, found.high))
+    mean, low, high = (meter.text(value, "+") for value in (found.mean, found.low, found.high))
     return f"{mean} ({low} to {high})"
 
 
@@ -193,10 +221,12 @@ def _csv(result: Result) -> str:
     writer.writerow(_COLUMNS)
     for row in result.rows:
         for image in row.images:
-            start = [row.model, row.data, row.scale, image.name, *image.size, f"{image.seconds:.6f}"]
+            names = [escaped(row.model), escaped(row.data), row.scale, escaped(image.name)]
+            start = [*names, *image.size, f"{image.seconds:.6f}"]
             for meter in result.meters:
-                figure = [meter.name, image.figures[meter.name], meter.unit]
-                writer.writerow([*start, *figure, row.protocol["inputs"], row.protocol[meter.name]])
+                value = [meter.name, image.values[meter.name], meter.unit]
+                protocols = [escaped(row.protocol[name]) for name in ("inputs", meter.name)]
+                writer.writerow([*start, *value, *protocols])
     return text.getvalue()
 
 

@@ -56,7 +56,7 @@ class Validation:
         self._crops = self._crops or list(crops(setup))  # read once: all steps show the same crops
         write(Photo(strip(self._crops, restorer)), sample_file(self.run, session.step))
         rows = [evaluate(restorer, data, setup.meters).complete() for data in setup.validation]
-        return {f"{row.data} {name}": figure for row in rows for name, figure in row.figures.items()}
+        return {f"{row.data} {name}": figure for row in rows for name, figure in row.means.items()}
 
 
 def crops(setup: TrainingSetup) -> Iterator[tuple[Tensor, Tensor]]:

@@ -240,7 +240,7 @@
   $("marks").append(loupe);
 
   function buildRegions() {
-    const aim = data.pictures.some(({ role }) => role === "target") ? "furthest from the target" : "where they differ most";
+    const aim = data.pictures.some(({ role }) => role === "target") ? "farthest from the target" : "largest differences";
     $("regions").append(made("span", { textContent: data.regions.length ? aim[0].toUpperCase() + aim.slice(1) : "The results do not differ" }));
     data.regions.forEach(({ difference }, index) => {
       const title = `Difference ${difference.toFixed(1)} of 255`;
@@ -248,10 +248,10 @@
     });
   }
 
-  function buildFigures() {
+  function buildValues() {
     const results = data.pictures.filter(({ role }) => role === "result");
-    const columns = data.figures.map(({ name, unit, digits, better }) => {
-      const values = results.map(({ figures }) => figures[name] ?? Infinity);
+    const columns = data.metrics.map(({ name, unit, digits, better }) => {
+      const values = results.map((result) => result.values[name] ?? Infinity);
       const best = better === "higher" ? Math.max(...values) : Math.min(...values);
       return { title: unit ? `${name} (${unit})` : name, digits, values, best };
     });
@@ -264,16 +264,17 @@
         textContent: values[row] === Infinity ? "equal" : values[row].toFixed(digits),
         className: values[row] === best ? "best" : "",
       }))));
-    $("figures").append(made("thead", {}, head), made("tbody", {}, ...rows));
-    data.figures.forEach(({ name, protocol }) => $("notes").append(made("p", { textContent: `${name}: ${protocol}.` })));
-    $("notes").append(made("p", { textContent: `Seconds: restoring only, once, with ${data.settings}.` }));
+    $("values").append(made("thead", {}, head), made("tbody", {}, ...rows));
+    data.metrics.forEach(({ name, protocol }) => $("notes").append(made("p", { textContent: `${name}: ${protocol}.` })));
+    data.failures.forEach(([name, reason]) => $("notes").append(made("p", { textContent: `${name}: ${reason}.` })));
+    $("notes").append(made("p", { textContent: `Seconds: time of one run without reading and measuring, with ${data.settings}.` }));
   }
 
   function buildFacts() {
     const [input] = data.pictures;
     const count = data.pictures.filter(({ role }) => role === "result").length;
     $("facts").textContent = `${input.size.join(" × ")} pixels to ${data.size.join(" × ")}, ${data.scale}× · ${count} ${count === 1 ? "model" : "models"}`;
-    $("made").textContent = `Made by restore ${data.version}. This page holds its pictures without loss and loads nothing.`;
+    $("made").textContent = `Made with restore ${data.version}. The pictures are embedded without loss; the page loads nothing.`;
   }
 
   function wire() {
@@ -297,7 +298,7 @@
   async function open() {
     buildFacts();
     buildRegions();
-    buildFigures();
+    buildValues();
     wire();
     show(...data.stage);
     if (first) lookAt(0);

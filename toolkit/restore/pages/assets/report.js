@@ -1,12 +1,12 @@
 "use strict";
-/* A click on a column's title sorts its table by it, another one the other way round. */
+/* A click on a column's title sorts the table by it; a second click reverses the order. */
 for (const table of document.querySelectorAll("table")) {
   const heads = [...table.tHead.rows[0].cells];
   const value = (row, column) => row.cells[column].dataset.value;
   const order = (column) => (one, other) => {
     const [a, b] = [value(one, column), value(other, column)];
     if (!column) return one.cells[0].textContent.localeCompare(other.cells[0].textContent);
-    return (a === undefined) - (b === undefined) || a - b; // what has no figure comes last
+    return (a === undefined) - (b === undefined) || a - b; // missing values come last
   };
   heads.forEach((head, column) => {
     head.firstChild.onclick = () => {

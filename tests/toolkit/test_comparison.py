@@ -17,6 +17,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor, nn
 
 import restore
 from restore.cli import main
@@ -24,7 +25,7 @@ from restore.errors import UsageError
 from restore.evaluation import Crop, Picture, compare, meters, worst_regions
 from restore.images import read
 from restore.pages import write_page, write_sheet
-from restore.pages.page import page
+from restore.pages.comparison_page import page
 from restore.pages.sheet import sheet
 from restore.registry import discover
 
@@ -82,13 +83,11 @@ def test_equal_pictures_have_no_region_and_a_single_pixel_has_one() -> None:
     assert (region.left, region.top, region.side, region.difference) == (0, 0, 1, 10)
 
 
-def test_results_are_those_of_upscale_and_figures_those_of_evaluate(
+def test_results_are_those_of_upscale_and_values_those_of_evaluate(
     models: list[restore.Restorer], photo: Path, target: Path
 ) -> None:
     registry = discover()
-    found = compare(
-        photo, models, target=target, metrics=[registry.metrics[name] for name in ("psnr", "ssim")]
-    )
+    found = compare(photo, models, target=target, meters=meters(["psnr", "ssim"], registry, 4))
     assert [picture.name for picture in found.pictures] == [
         "Input",
         "bicubic",
@@ -102,11 +101,11 @@ def test_results_are_those_of_upscale_and_figures_those_of_evaluate(
         assert result.seconds
         assert result.seconds > 0
         original = read(target)
-        assert result.figures == {
+        assert result.values == {
             meter.name: meter.measure(expected.color.float() / 255, original.color, gray=False)
             for meter in meters(["psnr", "ssim"], registry, 4)
         }
-    assert [figure.name for figure in found.figures] == ["psnr", "ssim"]
+    assert [meter.name for meter in found.meters] == ["psnr", "ssim"]
 
 
 def test_a_crop_is_taken_of_input_and_target(
@@ -210,10 +209,10 @@ def test_models_of_different_scales_or_named_twice_are_refused(
 ) -> None:
     twice = restore.load("bicubic", scale=2, device="cpu")
     with pytest.raises(
-        UsageError, match=r"'bicubic' enlarges 2x and 'srcnn.*' 4x: compare models of one scale"
+        UsageError, match=r"'bicubic' enlarges 2x and 'srcnn.*' 4x; compare models of one scale"
     ):
         compare(photo, [twice, models[1]])
-    with pytest.raises(UsageError, match="--model bicubic is given twice"):
+    with pytest.raises(UsageError, match="the `model` bicubic is given twice"):
         compare(photo, [models[0], models[0]])
     with pytest.raises(UsageError, match="there is no model"):
         compare(photo, [])
@@ -223,7 +222,7 @@ def test_a_picture_too_large_for_a_page_is_refused_before_the_work(
     models: list[restore.Restorer], tmp_path: Path
 ) -> None:
     Image.new("L", (4097, 2)).save(tmp_path / "long.png")
-    with pytest.raises(UsageError, match=r"16388x8 pixels are too large .* --crop 0,0,4095,2"):
+    with pytest.raises(UsageError, match=r"16388x8 pixels are too large .* such as 0,0,4095,2"):
         compare(tmp_path / "long.png", models)
     Image.new("L", (2500, 2500)).save(tmp_path / "large.png")
     with pytest.raises(UsageError, match="2 pictures of 10000x10000 pixels are too large"):
@@ -265,7 +264,7 @@ def test_page_and_sheet_go_where_they_are_told(run: Run, photo: Path, target: Pa
 
 def test_a_page_that_cannot_be_written_leaves_nothing_behind(run: Run, photo: Path, target: Path) -> None:
     code, _, words = run(photo.name, "--model", "bicubic", "-o", f"{target.name}/page.html")
-    assert code == 1
+    assert code == 2
     assert target.name in words
     assert "Traceback" not in words
     assert {file.name for file in photo.parent.iterdir()} == {photo.name, target.name}
@@ -277,23 +276,31 @@ def test_a_page_that_cannot_be_written_leaves_nothing_behind(run: Run, photo: Pa
         (["missing.png", "--model", "bicubic"], 1, "there is no such file"),
         (["photo.png"], 2, "Missing option '--model'"),
         (["photo.png", "--model", "bicubik"], 2, "Did you mean 'bicubic'?"),
-        (["photo.png", "--model", "bicubic", "-o", "photo.png"], 2, "'photo.png' is an input and would be"),
-        (["photo.png", "--model", "bicubic", "-o", "page.pdf"], 2, "a page cannot be called 'page.pdf'"),
-        (["photo.png", "--model", "bicubic", "--sheet", "s.jpg"], 2, "a sheet cannot be called 's.jpg'"),
+        (
+            ["photo.png", "--model", "bicubic", "-o", "photo.png"],
+            2,
+            "photo.png: this is an input and would be",
+        ),
+        (["photo.png", "--model", "bicubic", "-o", "page.pdf"], 2, "page.pdf: a page cannot have this name"),
+        (["photo.png", "--model", "bicubic", "--sheet", "s.jpg"], 2, "s.jpg: a sheet cannot have this name"),
         (["photo.png", "--model", "bicubic", "-o", "a.png", "--sheet", "b.png"], 2, "are both sheets"),
         (
             ["photo.png", "--model", "bicubic", "--target", "photo.png"],
             2,
-            "the target has 60x44 pixels where the",
+            "the target has 60x44 pixels and the results",
         ),
         (["photo.png", "--model", "bicubic", "--metric", "psnx"], 2, "Did you mean 'psnr'?"),
-        (["photo.png", "--model", "bicubic", "--crop", "1,2,3"], 2, "give LEFT,TOP,WIDTH,HEIGHT"),
+        (["photo.png", "--model", "bicubic", "--crop", "1,2,3"], 2, "--crop takes LEFT,TOP,WIDTH,HEIGHT"),
         (
             ["photo.png", "--model", "bicubic", "--crop", "50,0,20,9"],
             2,
             "reaches beyond the image, which has 60x44",
         ),
-        (["photo.png", "--model", "bicubic", "--crop", "5,0,0,9"], 2, "have to be at least 1"),
+        (
+            ["photo.png", "--model", "bicubic", "--crop", "5,0,0,9"],
+            2,
+            "of --crop start at 1",
+        ),
     ],
 )
 def test_wrong_requests_get_one_sentence(
@@ -306,3 +313,32 @@ def test_wrong_requests_get_one_sentence(
     assert "Traceback" not in told
     assert [file.name for file in photo.parent.iterdir()] == ["photo.png"]
     assert photo.read_bytes() == before
+
+
+class Broken(nn.Module):
+    """Raises what no part of the toolkit would."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        raise ZeroDivisionError("the network divided by zero")
+
+
+def broken(working: restore.Restorer, reference: str) -> restore.Restorer:
+    """`working` with a network that fails."""
+    return restore.Restorer(replace(working.model, reference=reference, module=Broken()), device="cpu")
+
+
+def test_a_model_that_fails_is_reported_and_the_others_are_compared(photo: Path) -> None:
+    bicubic = restore.load("bicubic", device="cpu", scale=4)
+    found = compare(photo, [broken(bicubic, "mine"), bicubic])
+    assert [result.name for result in found.results] == ["bicubic"]
+    assert found.failures == {"mine": "ZeroDivisionError: the network divided by zero"}
+    assert "the network divided by zero" in page(found)
+    with pytest.raises(UsageError, match="no model could restore the image: mine: ZeroDivisionError"):
+        compare(photo, [broken(bicubic, "mine")])
+
+
+def test_a_loss_is_a_metric_of_a_comparison(run: Run, photo: Path, target: Path) -> None:
+    arguments = ["--target", target.name, "--metric", "l1", "--set", "l1.luma=true", "-o", "p.html"]
+    code, _, words = run(photo.name, "--model", "bicubic", *arguments)
+    assert code == 0, words
+    assert '"name":"l1"' in Path("p.html").read_text(encoding="utf-8")

@@ -5,60 +5,70 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from playwright.sync_api import Page
+from torch import Tensor
 
 import restore
+from restore.evaluation import Measured, Meter, Result, Row
 from restore.images import Photo, read
-from restore.pages import report, write_evaluation
+from restore.pages import evaluation_page, write_evaluation
 from restore.pages.plots import distribution, scatter, ticks
 
 Open = Callable[..., Page]
 
-RESULT: dict[str, Any] = {
-    "against": "bicubic",
-    "metrics": {
-        "psnr": {"unit": "dB", "better": "higher", "digits": 2},
-        "perceptual": {"unit": "", "better": "lower", "digits": None},
-    },
-    "rows": [
-        {
-            "model": model,
-            "data": "Set<2>",
-            "scale": 4,
-            "seconds": seconds,
-            "megapixels_per_second": 1 / seconds,
-            "figures": {"psnr": psnr, "perceptual": distance},
-            "differences": {}
-            if model == "bicubic"
-            else {"psnr": {"mean": psnr - 28, "low": psnr - 28.5, "high": psnr - 27.5}},
-            "protocol": {"inputs": "MATLAB bicubic 1/4", "psnr": "luma", "perceptual": "VGG-19"},
-            "images": [
-                {"name": name, "figures": {"psnr": psnr + shift, "perceptual": distance}}
-                for name, shift in (("a.png", -1.0), ("b.png", 1.0))
-            ],
-        }
-        for model, psnr, distance, seconds in (
-            ("bicubic", 28.0, 0.24, 0.5),
-            ("sharp", 27.5, 0.09, 10.0),
-            ("mean", 31.25, 0.15, 2.0),
+PROTOCOL = {"inputs": "MATLAB bicubic 1/4", "psnr": "luma", "perceptual": "VGG-19"}
+
+
+def never(restored: Tensor, target: Tensor, *, gray: bool) -> float:
+    raise AssertionError("nothing is measured for a page")
+
+
+METERS = (
+    Meter("psnr", never, "luma", "dB", 2, "higher"),
+    Meter("perceptual", never, "VGG-19", digits=None, better="lower"),
+)
+
+
+def row(model: str, psnr: tuple[float, ...], distance: float, seconds: float = 0.5) -> Row:
+    """A row over images of two megapixels together."""
+    images = tuple(
+        Measured(
+            f"{'abc'[index]}.png",
+            Path("target"),
+            None,
+            (1000, 1000),
+            {"psnr": value, "perceptual": distance},
+            seconds / len(psnr),
         )
-    ],
-}
+        for index, value in enumerate(psnr)
+    )
+    return Row(model, "Set<2>", 4, images, {}, PROTOCOL)
+
+
+ROWS = (
+    row("bicubic", (27.0, 29.0), 0.24),
+    row("sharp", (26.5, 28.5), 0.09, 10.0),
+    row("mean", (30.25, 32.25), 0.15, 2.0),
+)
+
+
+def result(*rows: Row) -> Result:
+    return Result(rows or ROWS, METERS, "bicubic")
 
 
 def svgs(page: str) -> list[ElementTree.Element]:
     return [ElementTree.fromstring(found) for found in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]  # noqa: S314
 
 
-def test_the_table_holds_figures_differences_and_the_best() -> None:
-    page = report(RESULT)
-    assert '<td class="best" data-value="31.25">31.25<small>+3.25 (+2.75 to +3.75)</small></td>' in page
-    assert '<td class="best" data-value="0.09">0.09</td>' in page
+def test_the_table_shows_values_differences_and_the_best() -> None:
+    page = evaluation_page(result())
+    assert '<td class="best" data-value="31.25">31.25<small>+3.25 (+3.25 to +3.25)</small></td>' in page
+    assert '<td class="best" data-value="0.09">0.09<small>-0.15 (-0.15 to -0.15)</small></td>' in page
     assert page.count('class="best"') == 2
     assert "Set&lt;2&gt;" in page
     assert "Set<2>" not in page
@@ -66,14 +76,14 @@ def test_the_table_holds_figures_differences_and_the_best() -> None:
 
 
 def test_rows_of_different_protocols_share_no_table() -> None:
-    first, second, third = RESULT["rows"]
-    other = third | {"protocol": third["protocol"] | {"inputs": "PIL Lanczos 1/4"}}
-    assert report(RESULT).count("<table>") == 1
-    assert report(RESULT | {"rows": [first, second, other]}).count("<table>") == 2
+    first, second, third = ROWS
+    other = replace(third, protocol=PROTOCOL | {"inputs": "PIL Lanczos 1/4"})
+    assert evaluation_page(result()).count("<table>") == 1
+    assert evaluation_page(result(first, second, other)).count("<table>") == 2
 
 
 def test_perception_is_drawn_against_distortion() -> None:
-    tradeoff, *spread = svgs(report(RESULT))
+    tradeoff, *spread = svgs(evaluation_page(result()))
     assert len(spread) == 2
     assert tradeoff.get("aria-label", "").startswith("perceptual")
     centres = [(float(c.get("cx", "")), float(c.get("cy", ""))) for c in tradeoff.iter("circle")]
@@ -118,12 +128,19 @@ def test_marks_are_found_for_any_values(values: list[float]) -> None:
     assert all(marks[0] <= value <= marks[-1] for value in values)
 
 
-def test_figures_that_are_missing_are_dashes() -> None:
-    row = RESULT["rows"][0] | {"figures": {"psnr": None, "perceptual": math.nan}, "seconds": None}
-    page = report(RESULT | {"rows": [row]})
-    assert page.count("<td>-</td>") == 3
-    row = RESULT["rows"][0] | {"figures": {"psnr": math.inf, "perceptual": 0.0}}
-    assert 'data-value="1e999">inf</td>' in report(RESULT | {"rows": [row]})
+def test_missing_values_are_dashes() -> None:
+    nothing = replace(ROWS[0], images=())
+    assert evaluation_page(result(nothing)).count("<td>-</td>") == 3  # two metrics and the speed
+    perfect = row("bicubic", (math.inf,), 0.0)
+    assert 'data-value="1e999">inf</td>' in evaluation_page(result(perfect))
+
+
+def test_names_that_are_no_text_are_shown_escaped() -> None:
+    strange = replace(ROWS[0], model="a\x1b[31m\udcff", data="new\nline")
+    page = evaluation_page(Result((strange,), METERS, strange.model))
+    page.encode()
+    assert r"a\x1b[31m\udcff" in page
+    assert r"new\nline" in page
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +151,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = Photo(read(photo).color[..., ::2, ::2])
     images = [("Set<2>", name, small, read(photo)) for name in ("a & b.png", "sub/c.png")]
     images.append(("Set<2>", "wrong.png", small, small))
-    (left_out,) = write_evaluation(RESULT, folder / "page.html", images, models)
+    (left_out,) = write_evaluation(result(), folder / "page.html", images, models)
     assert left_out.startswith("Set<2>: wrong.png has no comparison: the target has 128x128 pixels")
     return folder / "page.html"
 

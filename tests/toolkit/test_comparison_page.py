@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 import restore
-from restore.evaluation import compare
+from restore.evaluation import compare, meters
 from restore.pages import write_page
 from restore.registry import discover
 
@@ -35,13 +35,13 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(blocks).save(folder / "target.png")
     Image.fromarray(blocks).resize((96, 64), Image.Resampling.BICUBIC).save(folder / "photo <i>&.png")
     models = [restore.load(name, device="cpu", precision="fp32") for name in ("bicubic", "srcnn")]
-    metrics = [discover().metrics[name] for name in ("psnr", "ssim")]
-    found = compare(folder / "photo <i>&.png", models, target=folder / "target.png", metrics=metrics)
+    used = meters(["psnr", "ssim"], discover(), 4)
+    found = compare(folder / "photo <i>&.png", models, target=folder / "target.png", meters=used)
     perfect = replace(
         found.results[0],
         name="perfect",
         photo=found.pictures[-1].photo,
-        figures={"psnr": float("inf"), "ssim": 1.0},
+        values={"psnr": float("inf"), "ssim": 1.0},
     )
     write_page(
         replace(found, pictures=(*found.pictures[:3], perfect, found.pictures[-1])), folder / "page.html"
@@ -167,13 +167,13 @@ def test_regions_are_offered_and_shown(opened: Open) -> None:
     assert page.locator(".mark.now:visible").inner_text() == "4"
 
 
-def test_figures_are_shown_and_the_best_is_marked(opened: Open) -> None:
+def test_values_are_shown_and_the_best_is_marked(opened: Open) -> None:
     page = opened()
-    rows = page.locator("#figures tr").all_inner_texts()
+    rows = page.locator("#values tr").all_inner_texts()
     assert rows[0].split("\t") == ["model", "psnr (dB)", "ssim", "seconds"]
     assert [row.split("\t")[0] for row in rows[1:]] == ["bicubic", "srcnn", "perfect"]
     assert rows[3].split("\t")[1:3] == ["equal", "1.0000"]
-    assert page.locator("#figures .best").all_inner_texts() == ["equal", "1.0000"]
+    assert page.locator("#values .best").all_inner_texts() == ["equal", "1.0000"]
     assert "4 px shaved" in page.locator("#notes").inner_text()
     assert page.locator("h1").inner_text() == "photo <i>&.png"
 

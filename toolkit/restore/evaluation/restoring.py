@@ -1,0 +1,56 @@
+"""Restoring images under a stopwatch, and what to say of one that could not be restored."""
+
+from __future__ import annotations
+
+import time
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from restore.errors import RestoreError, first_line
+from restore.images import Photo
+from restore.inference import Restorer
+from restore.inference.restorer import Progress
+
+__all__ = ["describe", "settings", "timed", "warm_up"]
+
+ImageKind = TypeVar("ImageKind", Tensor, Photo)
+
+_WARM_UP = 32  # input pixels
+
+
+def warm_up(restorer: Restorer, image: Tensor) -> None:
+    """Restore a corner of `image`, ``(1, 3, H, W)``: choosing algorithms is not part of an image's time."""
+    restorer.restore(image[..., :_WARM_UP, :_WARM_UP])
+
+
+def timed(restorer: Restorer, image: ImageKind, progress: Progress | None = None) -> tuple[ImageKind, float]:
+    """Restore `image` and measure the seconds that it takes.
+
+    Args:
+        restorer: the model.
+        image: ``(1, 3, H, W)``, or a photo.
+        progress: called with the share that is done.
+    """
+    begin = time.perf_counter()
+    restored = restorer.upscale(image, progress)
+    return restored, time.perf_counter() - begin
+
+
+def settings(restorer: Restorer) -> dict[str, str]:
+    """Engine, precision and device: what the times depend on."""
+    return {
+        "engine": restorer.engine,
+        "precision": restorer.precision,
+        "device": restorer.device.type,
+    }
+
+
+def describe(error: Exception) -> str:
+    """Why an image could not be restored or measured, in one sentence, whatever was raised."""
+    if isinstance(error, RestoreError):
+        return str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "there is not enough memory for it; close other programs, or leave it out"
+    return f"{type(error).__name__}: {first_line(error)}"

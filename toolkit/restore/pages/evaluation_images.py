@@ -1,0 +1,73 @@
+"""The comparisons of all images of an evaluation, next to its page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import quote
+
+from restore.errors import RestoreError, escaped
+from restore.evaluation import Comparison, Meter, Result, compare
+from restore.images import Photo, to_pil
+from restore.inference import Restorer
+from restore.pages.comparison_page import write_page
+from restore.pages.evaluation_page import Thumbnail, write_evaluation_page
+
+__all__ = ["write_comparison", "write_evaluation"]
+
+_SMALL = 200  # the longer side of a thumbnail in pixels
+
+
+def write_evaluation(
+    result: Result,
+    path: Path,
+    images: Iterable[tuple[str, str, Photo, Photo]],
+    restorers: Sequence[Restorer],
+    meters: Sequence[Meter] = (),
+) -> list[str]:
+    """Write the comparison of each image, which is restored once more for it, then the page.
+
+    Args:
+        result: of the evaluation.
+        path: of the page.
+        images: data set, name, input and target of each image.
+        restorers: the models.
+        meters: metrics of the comparisons.
+
+    Returns:
+        One sentence for each image that has no comparison.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    thumbnails, left_out = [], []
+    for data, name, degraded, target in images:
+        try:
+            found = compare(degraded, restorers, target=target, meters=meters, title=escaped(name))
+        except RestoreError as error:
+            left_out.append(f"{data}: {name} has no comparison: {error}")
+        else:
+            thumbnails.append(write_comparison(found, data, name, path))
+    write_evaluation_page(result, path, thumbnails)
+    return left_out
+
+
+def write_comparison(comparison: Comparison, data: str, name: str, page: Path) -> Thumbnail:
+    """Write the comparison of one image of data set `data` into the folder ``PAGE_images`` next to `page`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    folder = re.sub(r"[^\w.-]+", "-", data).strip(".")
+    place = Path(f"{page.stem}_images") / (folder or "data") / f"{name}.html"
+    write_page(comparison, page.parent / place)
+    shown = comparison.target or comparison.results[-1]
+    small = to_pil(shown.photo).convert("RGB")
+    small.thumbnail((_SMALL, _SMALL))
+    buffer = BytesIO()
+    small.save(buffer, "WEBP", quality=80)
+    # As bytes, because names of files need not be text.
+    address = quote(place.as_posix().encode("utf-8", "surrogateescape"))
+    return Thumbnail(data, name, address, buffer.getvalue())
