@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import shutil
@@ -20,11 +21,15 @@ from restore.checkpoint import (
     Checkpoint,
     WeightsCard,
     latest_checkpoint,
+    load_model,
     read_card,
     save_checkpoint,
     save_weights,
 )
+from restore.checkpoint.tensors import save_tensors
+from restore.checkpoint.weights import as_metadata
 from restore.errors import TrainingError, WeightsError
+from restore.registry import Registry
 
 
 def checkpoint(step: int) -> Checkpoint:
@@ -208,3 +213,34 @@ def killed_while_saving(folder: Path, content: Checkpoint, moment: int) -> bool:
     _, status = os.waitpid(process, 0)
     assert os.WIFSIGNALED(status) or status == 0
     return status == 0
+
+
+@pytest.mark.parametrize("options", [{"width": 100_000}, {"width": 8, "blocks": 10**7}])
+def test_a_file_whose_options_describe_a_far_larger_network_is_refused_without_building_it(
+    toys: Registry, tmp_path: Path, options: dict[str, int]
+) -> None:
+    file = tmp_path / "small.safetensors"
+    card = WeightsCard(model="enhancenet", scale=4, options=options)
+    save_weights(file, nn.Conv2d(3, 8, 3), card)
+    with pytest.raises(WeightsError, match="describe a network that is much larger than its tensors"):
+        load_model(f"enhancenet:{file}", toys)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda tensor: tensor * math.nan, "has values that are not finite"),
+        (lambda tensor: tensor.int(), "not a floating type"),
+    ],
+)
+def test_weights_that_are_no_finite_floats_are_refused(
+    toys: Registry, tmp_path: Path, change: Callable[[Tensor], Tensor], sentence: str
+) -> None:
+    file = tmp_path / "odd.safetensors"
+    module = toys.models["srcnn"].build(4, toys.models["srcnn"].options())
+    state = module.state_dict()
+    name = next(iter(state))
+    card = WeightsCard(model="srcnn", scale=4)
+    save_tensors(file, state | {name: change(state[name])}, as_metadata(card))
+    with pytest.raises(WeightsError, match=sentence):
+        load_model(f"srcnn:{file}", toys)

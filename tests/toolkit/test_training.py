@@ -488,6 +488,111 @@ def test_a_folder_that_is_in_use_is_refused_and_left_as_it_is(
     assert sorted(photos.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"batch_size": 10**9}, "the images of `batch_size=1000000000`"),
+        ({"cache_gib": 1e300}, "`cache_gib=1e+300` would take at least more than 1e12 GiB of memory"),
+        ({"workers": 10**6}, "with `workers=1000000` each would take at least"),
+        ({"devices": 10**6, "batch_size": 10**6}, "`devices=1000000` with"),
+        ({"model_options": {"width": 10**6}}, "'enhancenet' with these options has more than"),
+        ({"model_options": {"width": 512, "blocks": 10**7}}, "'enhancenet' with these options has more than"),
+        ({"loss": "pat", "adversary": {"width": 10**5}}, "'enhancenet' with these options has more than"),
+    ],
+)
+def test_a_run_that_cannot_fit_the_memory_is_refused_before_it_starts(
+    toys: Registry,
+    configure: Configure,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    sentence: str,
+) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 2**20, "SC_PAGE_SIZE": 2**12}.__getitem__)
+    with pytest.raises(UsageError) as caught:
+        train(configure(**changes), toys, tmp_path / "run")
+    assert sentence in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_step_keeps_for_its_backward_pass_counts_too(
+    toys: Registry, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 2**17, "SC_PAGE_SIZE": 2**12}.__getitem__)
+    with pytest.raises(UsageError, match="a step with `batch_size=16384` would take at least"):
+        train(configure(batch_size=16384), toys, tmp_path / "run")
+    train(configure(steps=1), toys, tmp_path / "run")
+
+
+def test_a_validation_image_smaller_than_the_scale_is_refused_before_the_first_step(
+    toys: Registry, configure: Configure, tmp_path: Path, draw: Draw
+) -> None:
+    draw(tmp_path / "val" / "speck.png", 3, 30)
+    with pytest.raises(DataError, match=r"speck\.png: a short side of 3 pixels is too small for validation"):
+        train(configure(val=[tmp_path / "val"]), toys, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_feature_network_without_a_layer_is_refused_before_the_folder_is_made(
+    toys: Registry, configure: Configure, tmp_path: Path, random_vgg19: Callable[..., Path]
+) -> None:
+    file = random_vgg19(tmp_path / "short.safetensors", "conv1_2")
+    with pytest.raises(RestoreError, match=r"short\.safetensors: the VGG-19 weights lack conv2_1"):
+        train(configure(loss="perceptual", terms={"perceptual": {"vgg": str(file)}}), toys, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_process_is_refused_and_told_which_one_is_training(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    run, refused = tmp_path / "run", list[str]()
+
+    def second() -> None:
+        with pytest.raises(UsageError) as caught:
+            train(configure(), toys, run, resume=True)
+        refused.append(str(caught.value))
+
+    train(configure(), toys, run, monitor=after_step(3, second))
+    assert [f"process {os.getpid()} on " in sentence for sentence in refused] == [True]
+    assert [line["step"] for line in log(run)] == [1, 2, 3, 4, 5, 6]
+    assert not list(tmp_path.glob(".restore-*"))
+
+
+def test_resuming_removes_the_unfinished_files_of_a_kill(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    train(configure(), toys, tmp_path / "run")
+    other = tmp_path / ".restore-other-abcdefgh"
+    for folder in (
+        tmp_path / ".restore-run-abcdefgh",
+        tmp_path / "run" / "checkpoints" / ".restore-x",
+        other,
+    ):
+        folder.mkdir()
+        (folder / "state.json").touch()
+    (tmp_path / "run" / ".restore-log.jsonl").touch()
+    train(configure(), toys, tmp_path / "run", resume=True)
+    assert list(tmp_path.rglob(".restore-*")) == [other], "that of another run stays"
+
+
+def test_the_same_images_in_another_folder_resume(
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path
+) -> None:
+    train(configure(), toys, tmp_path / "whole")
+    train(configure(), toys, tmp_path / "run", monitor=after_step(2, interrupt))
+    photos.rename(tmp_path / "moved")
+    moved = configure(data=[tmp_path / "moved"])
+    train(moved, toys, tmp_path / "run", resume=True)
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+    assert resolve(tmp_path / "run" / "config.toml", [], {}) == moved
+
+
+def test_torch_still_has_the_private_setting_that_keeps_compiled_graphs() -> None:
+    import torch._functorch.config
+
+    assert isinstance(torch._functorch.config.donated_buffer, bool)
+
+
 def test_an_empty_folder_is_filled(toys: Registry, configure: Configure, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     train(configure(steps=1), toys, tmp_path / "run")

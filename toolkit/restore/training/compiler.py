@@ -19,7 +19,7 @@ BACKEND = "inductor"
 def compiled(network: nn.Module) -> nn.Module:
     """`network`, compiled when it is first called."""
     # The gradient of each term passes back through one graph, whose buffers a compiled one would reuse. Only
-    # this private setting turns that off; test_compiled_networks_keep_their_graphs notices if it moves.
+    # this private setting prevents that; a test of training notices if it moves.
     torch._functorch.config.donated_buffer = False
     return cast(nn.Module, torch.compile(network, backend=BACKEND))
 

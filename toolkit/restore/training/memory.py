@@ -65,7 +65,7 @@ def check_cache(config: TrainingConfig) -> None:
     """
     default = float(TrainingConfig.model_fields["cache_gib"].default)
     if config.cache_gib > default:
-        _check(config.cache_gib * 2**30, f"`cache_gib={config.cache_gib:g}`", "use a smaller `cache_gib`")
+        _check(config.cache_gib * 2.0**30, f"`cache_gib={config.cache_gib:g}`", "use a smaller `cache_gib`")
 
 
 def check_images_of_batch(config: TrainingConfig, patch: int, launch: LaunchEnvironment) -> None:
@@ -145,5 +145,5 @@ def _check(needed: float, subject: str, hint: str, available: int | None = None)
 
 
 def _gib(amount: float) -> str:
-    gib = amount / 2**30
-    return f"{gib:,.1f} GiB" if gib < 1e9 else f"{gib:.3g} GiB"
+    gib = min(amount / 2**30, 1e12)
+    return f"{gib:,.1f} GiB" if gib < 1e12 else "more than 1e12 GiB"

@@ -1,0 +1,179 @@
+"""Kill `restore train` at random moments, resume it, and compare the weights with an undisturbed run.
+
+::
+
+    python tests/long/kill_train.py --rounds 50
+
+Each round trains EnhanceNet-PAT with tiny networks and a random VGG-19, kills the command (SIGKILL) once at
+any moment, in two of five rounds a second time while it is resuming, lets it finish, and compares the
+weights. No unfinished file may be left. The command is forked from a process that has imported it, so that
+the kill hits the run rather than the start of Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import restore.training  # noqa: F401 - what the children would otherwise import
+from restore.cli import main as command_line
+from restore.files import PREFIX
+
+STEPS = 8
+SETTINGS = (
+    *(
+        "perceptual.layers=pool1:0.2",
+        "texture.layers=conv1_1:1e-6",
+        "adversary.width=2",
+        "adversary.hidden=4",
+    ),
+    *("model_options.width=4", "model_options.blocks=1", "warmup=2", "log_every=1", "checkpoint_every=1"),
+    *("validate_every=2", "workers=1"),
+)
+
+
+@dataclass
+class Counts:
+    """What the kills hit."""
+
+    kills: int = 0
+    resuming: int = 0
+    with_leftovers: int = 0
+    amid: set[int] = field(default_factory=set)
+    """Steps of the newest checkpoint at a kill."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    torch.set_num_threads(1)  # threads do not survive a fork
+    with TemporaryDirectory() as folder:
+        return _rounds(Path(folder), given.rounds, random.Random(given.seed))  # noqa: S311 - no secret
+
+
+def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
+    _draw(folder)
+    os.environ["RESTORE_VGG19"] = str(folder / "vgg.safetensors")
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    seconds = [0.0, 0.0]
+    for number in range(2):  # the first one also measures the means of VGG-19
+        begin = time.perf_counter()
+        _must(_run(folder, f"whole{number}") == 0, "the undisturbed run failed")
+        seconds[number] = time.perf_counter() - begin
+    expected, duration = _weights(folder / "runs" / "whole1"), seconds[1]
+    _must(_weights(folder / "runs" / "whole0") == expected, "two undisturbed runs differ")
+    counts = Counts()
+    for number in range(rounds):
+        run = folder / "runs" / "run"
+        code = _run(folder, "run", kill_after=chance.uniform(0, duration))
+        _count(counts, code, run)
+        if number % 5 < 2 and (run / "config.toml").exists():
+            # Mostly within the first third, in which a resumed run loads its checkpoint and rewinds its logs.
+            code = _run(folder, "run", resume=True, kill_after=duration * chance.random() / 3)
+            _count(counts, code, run)
+            counts.resuming += code == -signal.SIGKILL
+        resume = (run / "config.toml").exists()
+        _must(_run(folder, "run", resume=resume) == 0, f"round {number}: the run could not be finished")
+        _must(_weights(run) == expected, f"round {number}: the weights differ")
+        _must(not _leftovers(folder), f"round {number}: left behind: {_leftovers(folder)}")
+        shutil.rmtree(run)
+        sys.stderr.write(f"round {number + 1} of {rounds}: {counts.kills} kills\n")
+    sys.stdout.write(
+        f"{rounds} of {rounds} runs ended with the weights of an undisturbed one: {counts.kills} kills, "
+        f"{counts.resuming} of them while resuming, {counts.with_leftovers} with unfinished files, of which "
+        f"none was left; newest checkpoints at a kill: {sorted(counts.amid)}\n"
+    )
+    return 0
+
+
+def _count(counts: Counts, code: int, run: Path) -> None:
+    _must(code in (0, -signal.SIGKILL), f"a run failed with {code}")
+    counts.kills += code == -signal.SIGKILL
+    counts.with_leftovers += bool(_leftovers(run.parent.parent))
+    counts.amid.add(max((int(place.name) for place in (run / "checkpoints").glob("[0-9]*")), default=-1))
+
+
+def _run(folder: Path, name: str, *, resume: bool = False, kill_after: float | None = None) -> int:
+    """The exit code of the command, or minus the signal that ended it."""
+    command = ["restore", "train", "--loss", "pat", "--data", str(folder / "photos"), "--steps", str(STEPS)]
+    command += ["--val", str(folder / "photos"), "--batch-size", "2", "--patch-size", "32", "--device", "cpu"]
+    command += [
+        "--precision",
+        "fp32",
+        "--run",
+        str(folder / "runs" / name),
+        *(["--resume"] if resume else []),
+    ]
+    command += [part for setting in SETTINGS for part in ("--set", setting)]
+    child = os.fork()
+    if child == 0:
+        _as_child(command)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        with suppress(ProcessLookupError):  # with the processes that load images
+            os.killpg(child, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # before it has a group of its own
+            os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _as_child(command: list[str]) -> None:
+    """Run the command and exit as it does, without the parent's exit handlers."""
+    code = 1
+    try:
+        os.setsid()
+        sys.argv = command
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        command_line()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    finally:
+        os._exit(code)
+
+
+def _draw(folder: Path) -> None:
+    (folder / "photos").mkdir()
+    for seed in range(3):
+        pixels = np.random.default_rng(seed).integers(0, 256, (48, 56, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "photos" / f"{seed}.png")
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for index, (before, after) in ((0, (3, 64)), (2, (64, 64))):
+        tensors[f"features.{index}.weight"] = torch.randn(after, before, 3, 3, generator=generator) / 10
+        tensors[f"features.{index}.bias"] = torch.rand(after, generator=generator) / 10
+    save_file(tensors, folder / "vgg.safetensors")
+
+
+def _weights(run: Path) -> bytes:
+    return (run / "generator.safetensors").read_bytes()
+
+
+def _leftovers(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in (folder / "runs").rglob(f"{PREFIX}*")]
+
+
+def _must(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise SystemExit(otherwise)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
