@@ -1,12 +1,12 @@
-"""What a training step of `restore` costs, beside the same network in the shortest loop that trains it.
+"""Compare the speed of `restore train` with that of a minimal training loop for the same network.
 
 ::
 
     python benchmarks/training.py photos/
     python benchmarks/training.py photos/ --loss pat --set perceptual.layers=pool2:0.2,pool3:0.02
 
-Both loops run in turns, so that whatever else the machine does falls on both; the plain one in a process of
-its own, because `restore` changes how its process handles memory.
+Both loops run interleaved, so that other load on the machine affects both. The plain loop runs in a process
+of its own, because `restore` changes how its process handles memory.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ PHASES = {
     "generator": "forward and backward pass, and its update",
     "losses": "the objective's terms and their gradient",
     "discriminator": "its term, the gradient of that, and its own step",
-    "rest": "seeds, learning rate, figures",
+    "rest": "seeds, learning rate, metrics",
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured."""
+    """The measured configuration."""
 
     config: TrainingConfig
     registry: Registry
@@ -62,41 +62,41 @@ class Case:
 
     @property
     def device(self) -> torch.device:
-        """Where both loops run."""
+        """The device of both loops."""
         return choose_device(self.config.device)
 
     @property
     def dtype(self) -> torch.dtype:
-        """What both loops multiply in."""
+        """The precision of both loops."""
         return choose_precision(self.config.precision, self.device)
 
     @property
     def images(self) -> int:
-        """Measured in one run."""
+        """The number of measured images of one run."""
         return (self.config.steps - self.warmup) * self.config.batch_size
 
     def setup(self) -> TrainingSetup:
-        """The configuration with what its names mean."""
+        """Resolve the names in the configuration."""
         return set_up(self.config, self.registry)
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one run of `restore`."""
+    """The speed of one run of `restore train`."""
 
     images_per_second: float
     waiting: float
-    """Share of the time that was spent waiting for data."""
+    """Share of the time in which the loop waits for data."""
 
 
 class Waiting:
-    """Stands where the loop takes its batches from, and counts how long it waits for them."""
+    """Replaces `restore.data.batches` in the loop and measures the waiting time."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def batches(self, *arguments: Any) -> Generator[Pair]:
-        """As `restore.data.batches`: the processes start at once."""
+        """Call `restore.data.batches`, whose processes start at once."""
         return self._timed(batches(*arguments))
 
     def _timed(self, loaded: Generator[Pair]) -> Generator[Pair]:
@@ -111,9 +111,9 @@ class Waiting:
 
 
 def measure_restore(case: Case) -> Speed:
-    """Train as `restore train` does, on images from the disk."""
+    """Train like `restore train`, on images from the disk."""
     waiting = Waiting()
-    seen: dict[int, tuple[float, float]] = {}  # step -> moment, and seconds waited until then
+    seen: dict[int, tuple[float, float]] = {}  # step -> time, and seconds waited so far
 
     def log(line: dict[str, Any]) -> None:
         seen.setdefault(line["step"], (time.perf_counter(), waiting.seconds))
@@ -125,7 +125,7 @@ def measure_restore(case: Case) -> Speed:
 
 
 def measure_plain(case: Case, pairs: list[Pair]) -> float:
-    """Images a second of a loop that does nothing but learn, from batches in memory."""
+    """Return the images per second of a minimal training loop with batches in memory."""
     setup, device = case.setup(), case.device
     network = setup.generator().to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters(), lr=case.config.lr, betas=case.config.betas)
@@ -146,7 +146,7 @@ def measure_plain(case: Case, pairs: list[Pair]) -> float:
 
 
 class Phases:
-    """A watch that knows which part of a step it is in."""
+    """A stopwatch for the phases of a step."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -154,7 +154,7 @@ class Phases:
         self.last = 0.0
 
     def lap(self, name: str) -> None:
-        """What happened since the last call was part of `name`."""
+        """Add the time since the last call to the phase `name`."""
         synchronize(self.device)
         now = time.perf_counter()
         self.seconds[name] += now - self.last
@@ -169,18 +169,18 @@ class TimedAdversary:
         self.phases = phases
 
     def term(self, restored: Tensor) -> dict[str, Tensor]:
-        """As the trainer's own."""
+        """Call the trainer's method and measure it."""
         self.phases.lap("rest")
         seen = restored.view_as(restored)
-        # It is the last term, so that its gradient is the first: when it arrives here, the losses begin.
+        # This is the last term, so its gradient comes first; then the backward pass of the losses begins.
         seen.register_hook(lambda _: self.phases.lap("discriminator"))  # type: ignore[no-untyped-call]
         terms = self.adversary.term(seen)
         self.phases.lap("discriminator")
         return terms
 
     def train_step(self, restored: Tensor, target: Tensor) -> dict[str, float]:
-        """As the trainer's own."""
-        self.phases.lap("generator")  # whose gradient and update came before
+        """Call the trainer's method and measure it."""
+        self.phases.lap("generator")  # its gradient and update come before
         values = self.adversary.train_step(restored, target)
         self.phases.lap("discriminator")
         return values
@@ -190,7 +190,7 @@ class TimedAdversary:
 
 
 def measure_phases(case: Case) -> dict[str, float]:
-    """Milliseconds a step of each phase, without what happens between steps; the watch makes a GPU wait."""
+    """Return milliseconds per step for each phase, without the time between steps; a GPU is synchronized."""
     phases = Phases(case.device)
 
     def watched(session: Session, *batch: Tensor) -> dict[str, float | Tensor]:
@@ -209,13 +209,13 @@ def measure_phases(case: Case) -> dict[str, float]:
 
 
 def train_with(case: Case, monitor: Monitor, name: str, watched: Callable[..., Any]) -> None:
-    """A run that nobody keeps, with `watched` in the place of a function that the loop calls."""
+    """Train in a temporary folder, with a function of the loop replaced by `watched`."""
     with TemporaryDirectory() as folder, patch.object(loop, name, watched):
         train(case.config, case.registry, Path(folder) / "run", monitor=monitor)
 
 
 def _attach(phases: Phases, session: Session) -> None:
-    """Have `phases` see where each part of a step begins and ends."""
+    """Register hooks that report the phases of a step."""
 
     def generator_done(_: Any, __: Any, restored: Tensor) -> None:
         phases.lap("generator")
@@ -229,13 +229,13 @@ def _attach(phases: Phases, session: Session) -> None:
 
 
 def on_device(pair: Pair, device: torch.device) -> Pair:
-    """As the loop puts them there."""
+    """Copy a pair to the device like the training loop."""
     degraded, target = (image.to(device, memory_format=torch.channels_last) for image in pair)
     return degraded, target
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was asked for."""
+    """Wait until the device is idle."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -243,7 +243,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def in_own_process(images: Path) -> float:
-    """What `measure_plain` gives in a process that `restore` never trained in."""
+    """Run `measure_plain` in a new process, in which `restore` has not trained."""
     given = [argument for argument in sys.argv[1:] if argument != str(images)]
     command = [sys.executable, __file__, str(images), *given, "--only-plain"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - itself
@@ -253,7 +253,7 @@ def in_own_process(images: Path) -> float:
 
 
 def in_memory(setup: TrainingSetup, count: int = 8) -> list[Pair]:
-    """The first batches of a run."""
+    """Return the first batches of a run."""
     size = setup.config.batch_size
     samples = [[setup.patches[size * batch + index] for index in range(size)] for batch in range(count)]
     return [
@@ -262,18 +262,18 @@ def in_memory(setup: TrainingSetup, count: int = 8) -> list[Pair]:
     ]
 
 
-def speed_table(ours: list[Speed], plain: list[float]) -> str:
-    """Medians over the repeats, with their range."""
-    speeds = [speed.images_per_second for speed in ours]
+def speed_table(own: list[Speed], plain: list[float]) -> str:
+    """Format the medians over the repeats with their range."""
+    speeds = [speed.images_per_second for speed in own]
     rows = [
         [name, *(f"{value:.2f}" for value in (median(values), min(values), max(values)))]
         for name, values in (("restore train", speeds), ("plain loop", plain))
     ]
     ratios = [mine / other for mine, other in zip(speeds, plain, strict=True)]
-    waiting = [100 * speed.waiting for speed in ours]
+    waiting = [100 * speed.waiting for speed in own]
     return "\n".join(
         [
-            plain_table(["images a second", "median", "lowest", "highest"], rows),
+            plain_table(["images per second", "median", "lowest", "highest"], rows),
             f"ratio: {median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f})",
             f"waiting for data: {median(waiting):.2f} % (from {min(waiting):.2f} to {max(waiting):.2f})",
         ]
@@ -281,20 +281,20 @@ def speed_table(ours: list[Speed], plain: list[float]) -> str:
 
 
 def phase_table(repeats: list[dict[str, float]]) -> str:
-    """Medians over the repeats."""
+    """Format the medians over the repeats."""
     medians = {name: median(phases[name] for phases in repeats) for name in PHASES}
     total = sum(medians.values())
     rows = [
         [name, f"{medians[name]:.1f}", f"{100 * medians[name] / total:.1f}", meaning]
         for name, meaning in PHASES.items()
     ]
-    return plain_table(["phase", "ms a step", "%", ""], rows)
+    return plain_table(["phase", "ms per step", "%", ""], rows)
 
 
 def compare(
     case: Case, repeats: int, plain_loop: Callable[[], float], say: Callable[[str], None]
 ) -> Iterable[str]:
-    """Both loops in turns, then the phases of a step: one table each."""
+    """Run both loops interleaved, then measure the phases of a step; yield one table each."""
     setup = case.setup()
     config = setup.config
     yield (
@@ -303,41 +303,41 @@ def compare(
         f"{case.device}, {torch.get_num_threads()} threads, {config.workers} loading; {repeats} runs of "
         f"{config.steps - case.warmup} steps after {case.warmup}"
     )
-    ours, plain = [], []
+    own, plain = [], []
     for repeat in range(1, repeats + 1):
-        ours.append(measure_restore(case))
+        own.append(measure_restore(case))
         plain.append(plain_loop())
-        say(f"{repeat}/{repeats}: {ours[-1].images_per_second:.2f} and {plain[-1]:.2f} images/s")
-    yield speed_table(ours, plain)
+        say(f"{repeat}/{repeats}: {own[-1].images_per_second:.2f} and {plain[-1]:.2f} images/s")
+    yield speed_table(own, plain)
     yield phase_table([measure_phases(case) for _ in range(repeats)])
 
 
 def main(
     *,
     folder: Annotated[
-        Path | None, typer.Argument(help="Images to train on. Left out: some are drawn.", show_default=False)
+        Path | None, typer.Argument(help="Training images. Default: generated images.", show_default=False)
     ] = None,
     model: Annotated[str, typer.Option(help="Name of a model.")] = "enhancenet",
     loss: Annotated[str, typer.Option(help="Name of an objective, or of a single loss.")] = "e",
     batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 16,
     patch_size: Annotated[int, typer.Option(min=1, help="Side of the square target in pixels.")] = 128,
     steps: Annotated[int, typer.Option(min=1, help="Measured steps of each run.")] = 40,
-    warmup: Annotated[int, typer.Option(min=1, help="Steps before them.")] = 30,
+    warmup: Annotated[int, typer.Option(min=1, help="Steps before the measured ones.")] = 30,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each loop.")] = 5,
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that load images.")] = 1,
     cache_gib: Annotated[
-        float | None, typer.Option(help="Memory for decoded images. Left out: that of a run; 0: none.")
+        float | None, typer.Option(help="Memory for decoded images; 0: none. Default: that of a run.")
     ] = None,
     assign: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any field of a run.")
     ] = None,
     only_plain: Annotated[
-        bool, typer.Option("--only-plain", help="The plain loop once, one figure.")
+        bool, typer.Option("--only-plain", help="Run the plain loop once and print one number.")
     ] = False,
 ) -> None:
-    """Compare images a second of `restore train` and of a plain PyTorch loop, and split a step."""
+    """Compare the images per second of `restore train` and of a plain PyTorch loop, and split a step."""
     flags = {
         "model": model,
         "loss": loss,
@@ -348,7 +348,7 @@ def main(
         "device": device,
         "workers": workers,
         "cache_gib": cache_gib,
-        # Lines at the end of the warm-up and of the run, and about as often as by default between them.
+        # Log at the end of the warm-up and of the run, and about as often as by default between them.
         "log_every": warmup,
         "checkpoint_every": warmup + steps,
     }

@@ -32,7 +32,7 @@ def test_the_training_benchmark_prints_its_tables(photos: Path) -> None:
     assert title.startswith("enhancenet 4x, objective e, batch 2, targets of 16x16 pixels, ")
     assert title.endswith(" loading; 1 runs of 2 steps after 1")
     first_words = [line.split("  ")[0] for line in speeds.splitlines()]
-    assert first_words[:3] == ["images a second", "restore train", "plain loop"]
+    assert first_words[:3] == ["images per second", "restore train", "plain loop"]
     assert re.search(r"^ratio: [0-9.]+ \(from", speeds, re.M)
     assert re.search(r"^waiting for data: [0-9.]+ % \(from", speeds, re.M)
     rows = [line.split() for line in phases.splitlines()]

@@ -23,10 +23,10 @@ class Discriminator(nn.Module):
     No batch normalization and no dropout. The paper's sigmoid is part of the loss, which works on logits.
 
     Args:
-        target_size: side of the images in pixels; the paper's 128 become 4x4 positions.
-        width: filters of the first stage, doubled in each of the others.
+        target_size: side of the images in pixels; the paper's 128 give 4x4 positions.
+        width: filters of the first stage; each further stage has twice as many.
         hidden: units of the fully connected layer.
-        slope: of the leaky ReLU.
+        slope: negative slope of the leaky ReLU.
     """
 
     def __init__(self, target_size: int, width: int = 32, hidden: int = 1024, slope: float = 0.2) -> None:
@@ -61,5 +61,5 @@ class Discriminator(nn.Module):
 
 
 def build(target_size: int, options: DiscriminatorOptions) -> nn.Module:
-    """The discriminator for targets of one size."""
+    """Build the discriminator for targets of one size."""
     return Discriminator(target_size, options.width, options.hidden, options.slope)

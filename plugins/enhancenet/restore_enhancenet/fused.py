@@ -1,4 +1,4 @@
-"""The generator as it runs, when it has nothing more to learn."""
+"""The generator optimized for inference."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from restore_enhancenet.options import GeneratorOptions
 __all__ = ["FusedGenerator", "fuse", "memory"]
 
 _PIECE = {"cpu": 128, "cuda": 512}
-"""Longest side in input pixels of what the tail works on at a time. On a CPU its largest image of features,
-512x512 at 4x, then stays near the caches; a GPU has to be kept busy."""
+"""Longest side of the tiles of the tail, in input pixels. On a CPU, its largest feature map, 512x512 at 4x,
+then stays close to the caches; a GPU needs larger tiles to be busy."""
 
 
 class FusedGenerator(nn.Module):
-    """Equal to `Generator`, with a third of the memory traffic and four fifths of the multiplications.
+    """Equivalent to `Generator`, with a third of the memory traffic and four fifths of the multiplications.
 
-    The trunk holds two images of features of the input's size, and needs nearly all of the halo. The tail is
-    up to scale^2 times larger, and needs two pixels: it works on small pieces.
+    The trunk keeps two feature maps at the resolution of the input and needs nearly all of the halo. The
+    feature maps of the tail are up to scale^2 times larger and need a halo of two pixels, so it works on
+    small tiles.
 
     Args:
-        generator: the plain network, which is left as it is.
-        dtype: of the weights and the features; the bicubic enlargement and the sum stay as precise as the
-            input.
+        generator: the plain network, which is not changed.
+        dtype: type of the weights and features; bicubic upscaling and the sum keep the type of the input.
     """
 
     def __init__(self, generator: Generator, dtype: torch.dtype) -> None:
@@ -35,7 +35,7 @@ class FusedGenerator(nn.Module):
         self.scale = generator.scale
         self.dtype = dtype
         self.reach = max(tail_reach(self.scale), cubic_reach(self.scale))
-        # No buffer, so that it keeps its precision when the weights lose theirs.
+        # Not a buffer, so that it keeps its precision when the weights are converted.
         self.mean = generator.mean.detach().clone()
         self.head = FusedConv(generator.head, dtype, relu=True)
         blocks = (block for block in generator.trunk if isinstance(block, ResidualBlock))
@@ -48,16 +48,16 @@ class FusedGenerator(nn.Module):
         )
 
     def forward(self, degraded: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` in [0, 1] -> ``(B, 3, scale*H, scale*W)``, not clamped, of the same type."""
+        """``(B, 3, H, W)`` in [0, 1] -> ``(B, 3, scale*H, scale*W)``, not clamped, of the same dtype."""
         features = self._features(degraded)
-        if torch.compiler.is_exporting():  # a graph knows no size, and cannot be cut by it
-            bicubic, residual = self._enlarged(degraded, features)
+        if torch.compiler.is_exporting():  # an exported graph must not depend on the size
+            bicubic, residual = self._upscaled(degraded, features)
             return bicubic + residual
         batch, _, height, width = degraded.shape
         result = degraded.new_empty(batch, 3, self.scale * height, self.scale * width)
         size = _PIECE.get(degraded.device.type, 512)
         for piece in tiles(height, width, size, self.reach):
-            planes = self._enlarged(piece.read(degraded), piece.read(features))
+            planes = self._upscaled(piece.read(degraded), piece.read(features))
             inner = (piece.inner(plane, self.scale) for plane in planes)
             torch.add(*inner, out=piece.place(result, self.scale))
         return result
@@ -68,17 +68,17 @@ class FusedGenerator(nn.Module):
         features: Tensor = self.trunk(self.head(x.contiguous(memory_format=torch.channels_last)))
         return features
 
-    def _enlarged(self, image: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Bicubic enlargement and residual of a piece, both ``(B, 3, scale*h, scale*w)``."""
+    def _upscaled(self, image: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return bicubic upscaling and residual of a tile, both ``(B, 3, scale*h, scale*w)``."""
         bicubic = imresize(image, (self.scale * image.shape[-2], self.scale * image.shape[-1]))
         return bicubic, self.tail(features.contiguous(memory_format=torch.channels_last))
 
 
 class FusedBlock(nn.Module):
-    """A residual block that changes its input.
+    """A residual block that works in place.
 
     Args:
-        block: the plain one.
+        block: the plain block.
         dtype: as for `FusedGenerator`.
     """
 
@@ -93,12 +93,12 @@ class FusedBlock(nn.Module):
 
 
 def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """The faster twin of a `Generator`."""
+    """Return the optimized equivalent of a `Generator`."""
     if not isinstance(network, Generator):
         raise TypeError(f"expected a Generator, but got {type(network).__name__}")
     return FusedGenerator(network, dtype)
 
 
-def memory(scale: int, options: GeneratorOptions) -> int:  # noqa: ARG001 - the tail works in pieces
-    """Two images of features and one on the way between them."""
+def memory(scale: int, options: GeneratorOptions) -> int:  # noqa: ARG001 - the tail works on small tiles
+    """Return the values per input pixel: two feature maps and one between them."""
     return 3 * options.width

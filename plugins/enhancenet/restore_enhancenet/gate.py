@@ -1,4 +1,4 @@
-"""The gate of section 4.2.4: a discriminator that is winning waits for the generator."""
+"""The gate of section 4.2.4: the discriminator's training pauses while it is ahead of the generator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["PerformanceGate"]
 
 
 class PerformanceGate(Options):
-    """Open while the discriminator did badly enough on the previous batch.
+    """Open if the discriminator's performance on the previous batch was below a threshold.
 
     The paper tracks "the average performance of the discriminator on true and generated images within the
     previous training batch" and trains it "only if its performance on either of those two samples is below
@@ -18,9 +18,12 @@ class PerformanceGate(Options):
     """
 
     threshold: float = Field(
-        0.9, gt=0, le=1, description="mean probability of the right answer below which it may learn"
+        0.9,
+        gt=0,
+        le=1,
+        description="mean probability of the right answer below which the discriminator is trained",
     )
 
     def is_open(self, scores: Scores | None) -> bool:
-        """Whether either score is below the threshold; open in the first step, which has no scores."""
+        """Return whether either score is below the threshold, or there are no scores (first step)."""
         return scores is None or min(scores.real, scores.generated) < self.threshold

@@ -12,7 +12,7 @@ from restore_enhancenet.options import GeneratorOptions
 __all__ = ["UPSAMPLING", "Generator", "ResidualBlock", "Upsampling", "build", "halo", "tail_reach"]
 
 UPSAMPLING = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
-"""Scale -> factors of the upsampling blocks. The paper gives 4; 3 is one nearest 3x block."""
+"""Scale -> factors of the upsampling blocks. The paper describes 4; 3 is one nearest-neighbor 3x block."""
 
 _MEAN = (0.47614917, 0.45001204, 0.40904046)  # of the training images, from the authors' release
 _RESIDUAL_GAIN = 0.1  # small initial residual branches allow a learning rate five times as high
@@ -46,12 +46,12 @@ class Upsampling(nn.Module):
 
 
 class Generator(nn.Module):
-    """A residual image on top of the bicubic enlargement; 852,867 parameters at 4x.
+    """Predicts a residual on top of bicubic upscaling; 852,867 parameters at 4x.
 
     Args:
         scale: one of `UPSAMPLING`.
         width: feature maps of each hidden layer.
-        blocks: residual blocks.
+        blocks: number of residual blocks.
     """
 
     mean: Tensor
@@ -92,12 +92,12 @@ class Generator(nn.Module):
 
 
 def build(scale: int, options: GeneratorOptions) -> nn.Module:
-    """The generator for one scale."""
+    """Build the generator for one scale."""
     return Generator(scale, options.width, options.blocks)
 
 
 def halo(scale: int, options: GeneratorOptions) -> int:
-    """Receptive-field radius in input pixels: 23 at 4x."""
+    """Return the radius of the receptive field in input pixels: 23 at 4x."""
     return max(tail_reach(scale) + 1 + 2 * options.blocks, cubic_reach(scale))
 
 

@@ -1,4 +1,4 @@
-"""The perceptual and the texture loss, sections 4.2.2 and 4.2.3 of the paper."""
+"""The perceptual loss and the texture loss, sections 4.2.2 and 4.2.3 of the paper."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from restore_enhancenet.vgg import Vgg19
 
 __all__ = ["PerceptualLoss", "TextureLoss", "build_perceptual", "build_texture", "gram_matrices"]
 
-_WINDOW = 16 * 16  # positions of the windows for which the paper gives its weights
+_PATCH_AREA = 16 * 16  # positions of the patches for which the paper gives its weights
 
 
 class _VggLoss(nn.Module):
-    """A weighted sum over layers of VGG-19, whose features have a mean of one.
+    """A weighted sum over layers of VGG-19, whose features are normalized to a mean of one.
 
     Args:
-        network: shared with other losses of an objective.
+        network: VGG-19, shared with other losses of an objective.
         weights: layer -> weight.
     """
 
@@ -39,14 +39,14 @@ class _VggLoss(nn.Module):
         self.network.load(self.layers, samples)
 
     def forward(self, restored: Tensor, target: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` twice -> one scalar."""
+        """Two images ``(B, 3, H, W)`` -> a scalar."""
         with torch.no_grad():
             of_target = self.network(target, self.layers)
         return self.compare(self.network(restored, self.layers), of_target)
 
     def compare(self, restored: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
-        """Features ``(B, C, h, w)`` at each layer, twice -> one scalar, in float32 or better."""
-        # Half precision would keep three digits of a difference between nearly equal numbers.
+        """Features ``(B, C, h, w)`` of two images at each layer -> a scalar, computed in at least float32."""
+        # Differences of nearly equal numbers lose most digits in half precision.
         with torch.autocast(next(iter(target.values())).device.type, enabled=False):
             distances = [
                 weight * self.distance(_at_least_float(restored[layer]), _at_least_float(target[layer]))
@@ -63,17 +63,17 @@ class PerceptualLoss(_VggLoss):
     """``sum_l w_l ||phi_l(restored) - phi_l(target)||^2``, Eq. 4 and 5: mean over all entries of a layer."""
 
     def distance(self, restored: Tensor, target: Tensor) -> Tensor:
-        """``(B, C, h, w)`` twice -> one scalar."""
+        """Two feature maps ``(B, C, h, w)`` -> a scalar."""
         return F.mse_loss(restored, target)
 
 
 class TextureLoss(_VggLoss):
-    """``sum_l w_l ||G(phi_l(restored)) - G(phi_l(target))||^2``, Eq. 6 and 7: mean over windows and entries.
+    """``sum_l w_l ||G(phi_l(restored)) - G(phi_l(target))||^2``, Eq. 6 and 7: mean over patches and entries.
 
     Args:
-        network: shared with other losses of an objective.
+        network: VGG-19, shared with other losses of an objective.
         weights: layer -> weight.
-        patch: side of the square windows, in positions of a feature map.
+        patch: side of the square patches, in positions of a feature map.
     """
 
     def __init__(self, network: Vgg19, weights: Mapping[str, float], patch: int = 16) -> None:
@@ -81,12 +81,12 @@ class TextureLoss(_VggLoss):
         self.patch = patch
 
     def distance(self, restored: Tensor, target: Tensor) -> Tensor:
-        """``(B, C, h, w)`` twice -> one scalar."""
+        """Two feature maps ``(B, C, h, w)`` -> a scalar."""
         return F.mse_loss(gram_matrices(restored, self.patch), gram_matrices(target, self.patch))
 
 
 def gram_matrices(features: Tensor, patch: int) -> Tensor:
-    """``F F^T`` of each window of `features`, on the scale of windows of 16x16 positions.
+    """Return ``F F^T`` of each patch of `features`, scaled to the magnitude of patches of 16x16 positions.
 
     A Gram matrix grows with the number of positions that it sums over, and the loss with its square. The
     published weights are for windows of 16x16: for other sizes the matrices are multiplied by
@@ -98,7 +98,7 @@ def gram_matrices(features: Tensor, patch: int) -> Tensor:
             window larger than the map is the map.
 
     Returns:
-        ``(B * windows, C, C)``.
+        ``(B * patches, C, C)``.
 
         >>> gram_matrices(torch.ones(1, 2, 16, 16), patch=16)
         tensor([[[256., 256.],
@@ -110,16 +110,16 @@ def gram_matrices(features: Tensor, patch: int) -> Tensor:
     x = features[..., : rows * high, : columns * wide].permute(0, 2, 3, 1)  # (B, h, w, C)
     x = x.reshape(batch, rows, high, columns, wide, channels).transpose(2, 3)
     x = x.reshape(batch * rows * columns, high * wide, channels)
-    return x.transpose(1, 2) @ x * (_WINDOW / (high * wide))
+    return x.transpose(1, 2) @ x * (_PATCH_AREA / (high * wide))
 
 
 def build_perceptual(options: PerceptualOptions) -> nn.Module:
-    """The perceptual loss; its network is empty until it is prepared."""
+    """Build the perceptual loss; its network has no weights until `prepare`."""
     return PerceptualLoss(Vgg19(options.vgg), options.layers)
 
 
 def build_texture(options: TextureOptions) -> nn.Module:
-    """The texture loss; its network is empty until it is prepared."""
+    """Build the texture loss; its network has no weights until `prepare`."""
     return TextureLoss(Vgg19(options.vgg), options.layers, options.patch)
 
 

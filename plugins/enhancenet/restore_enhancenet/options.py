@@ -62,7 +62,7 @@ class GeneratorOptions(Options):
     """Size of the generator; the defaults are Table 1 of the paper."""
 
     width: int = Field(64, ge=1, description="feature maps of each hidden layer")
-    blocks: int = Field(10, ge=0, description="residual blocks")
+    blocks: int = Field(10, ge=0, description="number of residual blocks")
 
 
 class _VggOptions(Options):
@@ -70,8 +70,8 @@ class _VggOptions(Options):
 
     vgg: Path | None = Field(
         None,
-        description="VGG-19's ImageNet weights, .safetensors or .pth in torchvision's names; none: the file "
-        "that RESTORE_VGG19 names, or else torchvision's, downloaded on first use",
+        description="VGG-19's ImageNet weights, .safetensors or .pth with torchvision's names; default: the "
+        "file in RESTORE_VGG19, else torchvision's weights, downloaded on first use",
     )
 
 
@@ -90,7 +90,7 @@ class TextureOptions(_VggOptions):
         {"conv1_1": 3e-7, "conv2_1": 1e-6, "conv3_1": 1e-6},
         description="layers of VGG-19 with their weights",
     )
-    patch: int = Field(16, ge=1, description="side of the windows in positions of a layer's feature map")
+    patch: int = Field(16, ge=1, description="side of the patches, in positions of a layer's feature map")
 
 
 class DiscriminatorOptions(Options):
@@ -98,4 +98,4 @@ class DiscriminatorOptions(Options):
 
     width: int = Field(32, ge=1, description="filters of the first two convolutions; doubled four times")
     hidden: int = Field(1024, ge=1, description="units of the fully connected layer")
-    slope: float = Field(0.2, ge=0, lt=1, description="of the leaky ReLU for negative values; not published")
+    slope: float = Field(0.2, ge=0, lt=1, description="negative slope of the leaky ReLU; not published")

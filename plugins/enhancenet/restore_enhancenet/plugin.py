@@ -34,8 +34,8 @@ _E_X4 = Weights(
     scale=4,
     source=Path(__file__).parent / "weights" / "enhancenet_e_x4.safetensors",
     sha256="97df462e539e86df13e4cde56db62aa5ecf4e5bdd528785b143bd9230d91d043",
-    license="Apache-2.0; trained on research data sets, see the model card beside the file",
-    trained="1,971 pictures; the mean of eleven runs of e that began with 25,550 steps of l1 in common",
+    license="Apache-2.0; trained on research data sets, see the model card",
+    trained="1,971 images; mean of eleven runs of e after 25,550 common steps of l1",
     metrics={
         "Set5 PSNR (dB)": 31.74,
         "Set14 PSNR (dB)": 28.34,
@@ -51,8 +51,8 @@ _PAT_X4 = Weights(
     scale=4,
     source=Path(__file__).parent / "weights" / "enhancenet_pat_x4.safetensors",
     sha256="fe1740792c1eec83a51f5c8f13bd7e56aba06eb1588da977aa252b71d781d714",
-    license="Apache-2.0; trained on research data sets, see the model card beside the file",
-    trained="1,331 photographs, 5,200 steps of pat from e, batches of 16 patches",
+    license="Apache-2.0; trained on research data sets, see the model card",
+    trained="1,331 photos; 5,200 steps of pat from e, batches of 16 patches",
     metrics={
         "Set5 PSNR (dB)": 29.63,
         "Set14 PSNR (dB)": 26.52,
@@ -66,7 +66,7 @@ _PAT_X4 = Weights(
 
 @hookimpl
 def restore_models() -> list[ModelSpec]:
-    """The generator."""
+    """Return the generator."""
     return [
         ModelSpec(
             "enhancenet",
@@ -89,14 +89,14 @@ def restore_losses() -> list[LossSpec]:
     return [
         LossSpec(
             "perceptual",
-            "Squared difference of VGG-19 features of mean one",
+            "Squared difference of VGG-19 features, normalized to a mean of one",
             build=lazy("restore_enhancenet.losses:build_perceptual"),
             options=PerceptualOptions,
             reference=f"{_PAPER}, section 4.2.2",
         ),
         LossSpec(
             "texture",
-            "Squared difference of Gram matrices of VGG-19 features, in windows of 16x16",
+            "Squared difference of Gram matrices of VGG-19 features over 16x16 patches",
             build=lazy("restore_enhancenet.losses:build_texture"),
             options=TextureOptions,
             reference=f"{_PAPER}, section 4.2.3",
@@ -106,7 +106,7 @@ def restore_losses() -> list[LossSpec]:
 
 @hookimpl
 def restore_discriminators() -> list[DiscriminatorSpec]:
-    """The discriminator."""
+    """Return the discriminator."""
     return [
         DiscriminatorSpec(
             "enhancenet",
@@ -125,7 +125,7 @@ the weights of E, its share of the generator's gradient is 0.3 to 0.5, like that
 PAT."""
 
 
-def _against(weight: float) -> Adversary:
+def _adversary(weight: float) -> Adversary:
     return Adversary("enhancenet", weight, PerformanceGate())
 
 
@@ -137,26 +137,26 @@ def restore_objectives() -> list[ObjectiveSpec]:
         return ObjectiveSpec(name, summary, terms, adversary, patch_size=128, reference=_PAPER)
 
     return [
-        row("e", "Pixel-wise MSE: the highest PSNR", (_MSE,), None),
+        row("e", "MSE: the highest PSNR", (_MSE,), None),
         row("p", "Perceptual loss", (_PERCEPTUAL,), None),
-        row("ea", "Pixel-wise MSE and adversary (this project's weights)", (_WEIGHTED_MSE,), _against(1.0)),
-        row("pa", "Perceptual loss and adversary", (_PERCEPTUAL,), _against(1.0)),
+        row("ea", "MSE and adversarial loss (weights not published)", (_WEIGHTED_MSE,), _adversary(1.0)),
+        row("pa", "Perceptual and adversarial loss", (_PERCEPTUAL,), _adversary(1.0)),
         row(
             "eat",
-            "Pixel-wise MSE, adversary and texture (this project's weights)",
+            "MSE, adversarial and texture loss (weights not published)",
             (_WEIGHTED_MSE, _TEXTURE),
-            _against(2.0),
+            _adversary(2.0),
         ),
         row(
             "pat",
-            "Perceptual loss, adversary and texture: the paper's best",
+            "Perceptual, adversarial and texture loss: the paper's best-looking results",
             (_PERCEPTUAL, _TEXTURE),
-            _against(2.0),
+            _adversary(2.0),
         ),
     ]
 
 
 @hookimpl
 def restore_tables() -> list[PublishedTable]:
-    """Tables 3 and 4 of the paper."""
+    """Return tables 3 and 4 of the paper."""
     return tables(_PAPER)

@@ -11,7 +11,9 @@ from restore.interfaces import Method, PublishedTable
 
 __all__ = ["tables"]
 
-_PROTOCOL = "PSNR in dB on luma, 4x; inputs of the authors' rows by Pillow's Lanczos, of the others by MATLAB"
+_PROTOCOL = (
+    "PSNR in dB on luma, 4x; inputs: Pillow's Lanczos for the authors' rows, MATLAB's bicubic for the others"
+)
 
 
 def _method(title: str, weights: str) -> Method:

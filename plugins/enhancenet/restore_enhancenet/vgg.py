@@ -69,8 +69,8 @@ class Vgg19(nn.Module):
 
         Args:
             layers: some of `LAYERS`.
-            samples: images ``(3, H, W)`` in [0, 1] over which the means are taken, unless they are known
-                from a checkpoint or from the user's cache.
+            samples: images ``(3, H, W)`` in [0, 1] over which the means are computed, unless they are in the
+                checkpoint or in the user's cache.
 
         Raises:
             WeightsError: the weights cannot be downloaded or read, or end before the deepest layer.
@@ -180,7 +180,7 @@ def _measured_means(filters: Convolutions, images: Sequence[Tensor]) -> dict[str
 
 
 def _activations(x: Tensor, filters: Convolutions, depth: int) -> Iterator[tuple[str, Tensor]]:
-    """The first `depth` layers with their results: convolutions after the ReLU, and poolings."""
+    """Yield the first `depth` layers with their features: convolutions after the ReLU, and pooling layers."""
     for layer in LAYERS[:depth]:
         x = F.relu(F.conv2d(x, *filters[layer], padding=1)) if layer in filters else F.max_pool2d(x, 2)
         yield layer, x

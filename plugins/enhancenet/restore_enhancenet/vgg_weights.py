@@ -1,4 +1,4 @@
-"""Load the weights of VGG-19 from a file, or from those that torchvision publishes."""
+"""Load the weights of VGG-19 from a file or from torchvision's download."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def weights_file(file: Path | None) -> Path | None:
 
 
 def load_convolutions(file: Path | None, layers: Sequence[str]) -> Convolutions:
-    """The filters of `layers`, float32.
+    """Return the filters of `layers` in float32.
 
     Args:
         file: ``.safetensors`` or ``.pth`` in torchvision's names, for RGB in [0, 1] normalized by ImageNet's
