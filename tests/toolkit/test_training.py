@@ -7,6 +7,8 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -591,6 +593,22 @@ def test_torch_still_has_the_private_setting_that_keeps_compiled_graphs() -> Non
     import torch._functorch.config
 
     assert isinstance(torch._functorch.config.donated_buffer, bool)
+
+
+def test_training_without_its_libraries_says_in_one_sentence_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['tensorboard'] = None\n"
+        "import importlib.util as util; find = util.find_spec\n"
+        "util.find_spec = lambda name, *more: None if name == 'tensorboard' else find(name, *more)\n"
+        "from restore.cli import main\n"
+        "sys.argv = ['restore', 'train', '--loss', 'e', '--data', '.']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "error: training needs tensorboard, which this installation lacks; run: pip install"
+    )
 
 
 def test_an_empty_folder_is_filled(toys: Registry, configure: Configure, tmp_path: Path) -> None:

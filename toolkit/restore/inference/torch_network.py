@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from restore.checkpoint import LoadedModel
+from restore.checkpoint import LoadedModel, channels_last
 from restore.inference.cuda_graphs import Network, Replayed, recorded, sent
 
 __all__ = ["Network", "torch_network"]
@@ -23,7 +23,7 @@ def torch_network(model: LoadedModel, device: torch.device, dtype: torch.dtype) 
     """
     fused = model.spec.fuse is not None
     module = model.spec.fuse(model.module, dtype) if model.spec.fuse is not None else model.module
-    module = module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    module = channels_last(module.to(device)).eval()
 
     def run(tile: Tensor) -> Tensor:
         tile = sent(tile, device).contiguous(memory_format=torch.channels_last)
