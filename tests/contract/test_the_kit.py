@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from restore.interfaces import (
     DegradationSpec,
+    Degraded,
     DiscriminatorSpec,
     LossSpec,
     Method,
@@ -249,8 +250,8 @@ def test_a_metric_that_prefers_noise_is_refused() -> None:
 
 
 def test_a_degradation_that_ignores_its_generator_is_refused() -> None:
-    def degrade(target: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return target[..., ::4, ::4] + torch.rand(())
+    def degrade(target: Tensor, _: torch.Generator) -> Degraded:
+        return Degraded(target[..., ::4, ::4] + torch.rand(()), ({},) * len(target))
 
     spec = DegradationSpec(
         "d", "a degradation", build=lambda scale, o: degrade, protocol=lambda scale, o: "any"

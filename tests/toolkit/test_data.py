@@ -22,6 +22,7 @@ from torch import Tensor
 from restore.data import (
     Augmentation,
     CountedSampler,
+    Degradation,
     Pair,
     Patches,
     batches,
@@ -35,30 +36,25 @@ from restore.data import (
 from restore.degradation import bicubic, crop_to_multiple
 from restore.errors import DataError, ImageError
 from restore.images import read
-from restore.interfaces import Degrade
 
 Draw = Callable[..., Path]
 Damage = Callable[[Path], None]
 
 
-def shrink(scale: int, release: str = "current") -> Degrade:
-    def degrade(target: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def shrink(scale: int, release: str = "current") -> Degradation:
+    def degrade(target: Tensor, _: torch.Generator) -> Tensor:
         return bicubic(target, scale, release=release)  # type: ignore[arg-type]
 
-    return degrade
+    return Degradation(degrade, scale, margin=4 * scale)
 
 
-def keep(target: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    return target
+KEEP = Degradation(lambda target, _: target)
+ADD_NOISE = Degradation(lambda target, generator: target + torch.rand(target.shape, generator=generator))
 
 
-def add_noise(target: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    return target + torch.rand(target.shape, generator=generator)
-
-
-def patches(photos: Path, *, seed: int = 5, degrade: Degrade = keep, cache_bytes: int = 0) -> Patches:
+def patches(photos: Path, *, seed: int = 5, degradation: Degradation = KEEP, cache_bytes: int = 0) -> Patches:
     files, _ = usable(find_images([photos]), 32)
-    return Patches(files, 32, 1, degrade, seed=seed, cache_bytes=cache_bytes)
+    return Patches(files, 32, degradation, seed=seed, cache_bytes=cache_bytes)
 
 
 def same(left: Sequence[Pair], right: Sequence[Pair]) -> bool:
@@ -167,11 +163,11 @@ def test_a_fingerprint_of_names_and_sizes_as_version_0_1_had_it_still_matches(ph
 
 
 def test_a_sample_follows_from_seed_and_index_alone(photos: Path) -> None:
-    data = patches(photos, degrade=add_noise)
+    data = patches(photos, degradation=ADD_NOISE)
     first = [data[index] for index in range(12)]
-    other = patches(photos, degrade=add_noise, cache_bytes=10**6)
+    other = patches(photos, degradation=ADD_NOISE, cache_bytes=10**6)
     assert same(first, [other[index] for index in reversed(range(12))][::-1])
-    assert not same(first, [patches(photos, degrade=add_noise, seed=6)[index] for index in range(12)])
+    assert not same(first, [patches(photos, degradation=ADD_NOISE, seed=6)[index] for index in range(12)])
     assert not same(first[:6], first[6:])
 
 
@@ -187,10 +183,10 @@ def test_a_patch_is_degraded_as_its_whole_image_would_be(
     tmp_path: Path, draw: Draw, scale: int, release: str
 ) -> None:
     file = draw(tmp_path / "odd.png", 61, 47)
-    degrade, side = shrink(scale, release), 4 * scale
-    data = Patches([file], side, scale, degrade, seed=0, augment=Augmentation(flip_and_rotate=False))
+    degradation, side = shrink(scale, release), 4 * scale
+    data = Patches([file], side, degradation, seed=0, augment=Augmentation(flip_and_rotate=False))
     target = crop_to_multiple(read(file).color, scale)
-    degraded = degrade(target)
+    degraded = degradation(target, torch.Generator()).image
     places = product(range(target.shape[-2] // scale - 3), range(target.shape[-1] // scale - 3))
     crops = {
         (y, x): target[0, :, y * scale : y * scale + side, x * scale : x * scale + side] for y, x in places
@@ -213,7 +209,7 @@ def test_patches_come_in_all_six_orders_of_the_channels_and_the_input_with_its_t
     augment = Augmentation(flip_and_rotate=False, channel_shuffle=True)
     orders = set()
     for index in range(60):
-        degraded, target = Patches([file], 32, 1, keep, seed=0, augment=augment)[index]
+        degraded, target = Patches([file], 32, KEEP, seed=0, augment=augment)[index]
         assert torch.equal(degraded, target)
         orders.add(tuple(int(level) for level in (target[:, 0, 0] * 255).round()))
     assert orders == set(permutations((10, 20, 30)))
@@ -222,7 +218,7 @@ def test_patches_come_in_all_six_orders_of_the_channels_and_the_input_with_its_t
 def test_patches_come_in_all_eight_turns_and_the_input_turns_with_its_target(
     tmp_path: Path, draw: Draw
 ) -> None:
-    data = Patches([draw(tmp_path / "a.png", 8, 8)], 8, 1, keep, seed=0)
+    data = Patches([draw(tmp_path / "a.png", 8, 8)], 8, KEEP, seed=0)
     turns = set()
     for index in range(64):
         degraded, target = data[index]
@@ -233,7 +229,7 @@ def test_patches_come_in_all_eight_turns_and_the_input_turns_with_its_target(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_do_not_change_what_is_seen(photos: Path, workers: int) -> None:
-    load = partial(batches, patches(photos, degrade=add_noise), CountedSampler(3, 9, 2))
+    load = partial(batches, patches(photos, degradation=ADD_NOISE), CountedSampler(3, 9, 2))
     assert same(list(load(workers=0)), list(load(workers=workers)))
 
 
@@ -309,7 +305,7 @@ def test_whole_images_come_with_their_degraded_versions_and_gray_ones_are_told(
 ) -> None:
     draw(tmp_path / "color.png", 33, 18)
     Image.fromarray(np.arange(240, dtype=np.uint8).reshape(12, 20)).save(tmp_path / "gray.png")
-    color, gray = pairs(tmp_path, 4, shrink(4))
+    color, gray = pairs(tmp_path, shrink(4))
     assert (color.name, color.gray, gray.name, gray.gray) == ("color.png", False, "gray.png", True)
     assert color.target.shape == (1, 3, 16, 32)
     assert gray.degraded.shape == (1, 3, 3, 5)
@@ -319,7 +315,7 @@ def test_whole_images_come_with_their_degraded_versions_and_gray_ones_are_told(
 def test_a_target_smaller_than_the_scale_is_named(tmp_path: Path, draw: Draw) -> None:
     draw(tmp_path / "speck.png", 3, 9)
     with pytest.raises(DataError, match=r"speck\.png: 3x9 pixels are too few for a scale of 4"):
-        list(pairs(tmp_path, 4, shrink(4)))
+        list(pairs(tmp_path, shrink(4)))
 
 
 @pytest.mark.parametrize(
@@ -333,7 +329,7 @@ def test_degraded_images_are_found_by_the_names_of_the_usual_data_sets(
     draw(tmp_path / "degraded" / "deep" / "aa.png", 8, 6)
     draw(tmp_path / "degraded" / "deep" / "ax2.png", 8, 6)
     wanted = draw(tmp_path / "degraded" / "deep" / name, 8, 6)
-    (pair,) = pairs(tmp_path / "targets", 4, shrink(4), tmp_path / "degraded")
+    (pair,) = pairs(tmp_path / "targets", shrink(4), tmp_path / "degraded")
     assert pair.degraded_file == wanted
     assert torch.equal(pair.degraded, read(wanted).color)
 
@@ -346,8 +342,8 @@ def test_a_target_without_a_degraded_image_is_refused_with_the_names_that_were_t
     with pytest.raises(
         DataError, match=r"no degraded image for the target 'a\.png'; tried a\.png, ax4\.png, .*_LR"
     ):
-        list(pairs(tmp_path / "targets", 4, shrink(4), tmp_path / "degraded"))
+        list(pairs(tmp_path / "targets", shrink(4), tmp_path / "degraded"))
     for suffix in ("bmp", "tif"):
         draw(tmp_path / "degraded" / f"a.{suffix}", 8, 6)
     with pytest.raises(DataError, match=r"a\.bmp and a\.tif are both named after the target 'a\.png'"):
-        list(pairs(tmp_path / "targets", 4, shrink(4), tmp_path / "degraded"))
+        list(pairs(tmp_path / "targets", shrink(4), tmp_path / "degraded"))

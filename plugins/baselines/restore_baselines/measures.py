@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from restore.degradation import bicubic
-from restore.interfaces import Degrade, Metric, Options
+from restore.interfaces import Degrade, Degraded, Metric, Options
 from restore.metrics import luma, psnr, shave, ssim
 from restore.resizing import quantize
 from restore_baselines.options import BicubicDegradationOptions
@@ -44,8 +44,8 @@ def luma_protocol(scale: int, options: Options) -> str:  # noqa: ARG001
 def build_degradation(scale: int, options: BicubicDegradationOptions) -> Degrade:
     """MATLAB's `imresize` by 1/scale."""
 
-    def degrade(target: Tensor, generator: torch.Generator | None = None) -> Tensor:  # noqa: ARG001
-        return bicubic(target, scale, release=options.release)
+    def degrade(target: Tensor, generator: torch.Generator) -> Degraded:  # noqa: ARG001 - nothing is drawn
+        return Degraded(bicubic(target, scale, release=options.release), ({},) * len(target))
 
     return degrade
 
@@ -58,7 +58,7 @@ def degradation_protocol(scale: int, options: BicubicDegradationOptions) -> str:
 def build_lanczos(scale: int, options: Options) -> Degrade:  # noqa: ARG001
     """Pillow's Lanczos filter on 8-bit images, which it called ANTIALIAS before version 10."""
 
-    def degrade(target: Tensor, generator: torch.Generator | None = None) -> Tensor:  # noqa: ARG001
+    def degrade(target: Tensor, generator: torch.Generator) -> Degraded:  # noqa: ARG001 - nothing is drawn
         size = (target.shape[-1] // scale, target.shape[-2] // scale)
         levels = (quantize(target) * 255).round().to(torch.uint8).cpu()
         reduced = [
@@ -66,9 +66,14 @@ def build_lanczos(scale: int, options: Options) -> Degrade:  # noqa: ARG001
             for image in levels
         ]
         result = torch.from_numpy(np.stack(reduced)).permute(0, 3, 1, 2)
-        return result.to(target) / 255
+        return Degraded(result.to(target) / 255, ({},) * len(target))
 
     return degrade
+
+
+def degradation_margin(scale: int, options: Options) -> int:  # noqa: ARG001 - all filters are as long or shorter
+    """Of a filter that reaches four pixels of the result."""
+    return 4 * scale
 
 
 def lanczos_protocol(scale: int, options: Options) -> str:  # noqa: ARG001

@@ -113,6 +113,7 @@ def restore_degradations() -> list[DegradationSpec]:
             "Bicubic downscaling, as MATLAB's imresize",
             build=lazy("restore_baselines.measures:build_degradation"),
             protocol=lazy("restore_baselines.measures:degradation_protocol"),
+            margin=lazy("restore_baselines.measures:degradation_margin"),
             options=BicubicDegradationOptions,
             reference=_KEYS,
         ),
@@ -121,5 +122,6 @@ def restore_degradations() -> list[DegradationSpec]:
             "Lanczos downscaling, as Pillow's on 8-bit images",
             build=lazy("restore_baselines.measures:build_lanczos"),
             protocol=lazy("restore_baselines.measures:lanczos_protocol"),
+            margin=lazy("restore_baselines.measures:degradation_margin"),
         ),
     ]

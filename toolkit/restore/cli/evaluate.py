@@ -64,6 +64,7 @@ def evaluate(
     """
     from restore import evaluation
     from restore.allocator import keep_memory
+    from restore.data import labels, options_of
     from restore.inference import load
     from restore.registry import discover
     from restore.report import evaluation_table, write_result
@@ -73,7 +74,7 @@ def evaluate(
     registry = discover()
     console.tell_problems(registry)
     metrics = metric or ["psnr", "ssim"]
-    chosen = options.by_name(assign, {*metrics, degradation})
+    chosen = options.by_name(assign, {*metrics, *labels(degradation)})
     evaluation.check_meters(metrics, registry, chosen)
     sets = [
         evaluation.dataset(
@@ -83,7 +84,7 @@ def evaluate(
             name=name,
             degraded=inputs,
             degradation=degradation,
-            options=chosen.get(degradation),
+            options=options_of(degradation, chosen),
         )
         for (name, folder), inputs in zip_longest(map(evaluation.named_folder, data), degraded or [])
     ]

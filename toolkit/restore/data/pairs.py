@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
 
+from restore.data.degradations import Degradation, generator_of
 from restore.data.folders import find_images
 from restore.degradation import crop_to_multiple
 from restore.errors import DataError, escaped
 from restore.images import is_image_name, read
-from restore.interfaces import Degrade
+from restore.interfaces import Parameters
 
 __all__ = ["ImagePair", "find_degraded", "pair", "pairs"]
+
+_SEED = 0  # of every evaluation
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,11 @@ class ImagePair:
     """Whether the file of the target has one channel."""
     degraded_file: Path | None = None
     """``None`` if the input was made from the target."""
+    parameters: Parameters = field(default_factory=dict)
+    """What a random degradation drew."""
 
 
-def pairs(folder: Path, scale: int, degrade: Degrade, degraded: Path | None = None) -> Iterator[ImagePair]:
+def pairs(folder: Path, degradation: Degradation, degraded: Path | None = None) -> Iterator[ImagePair]:
     """The `pair` of each image of a folder, in the order of their names.
 
     Raises:
@@ -40,17 +45,19 @@ def pairs(folder: Path, scale: int, degrade: Degrade, degraded: Path | None = No
         ImageError: a file cannot be read.
     """
     for file in find_images([folder]):
-        yield pair(folder, file, scale, degrade, degraded)
+        yield pair(folder, file, degradation, degraded)
 
 
-def pair(folder: Path, file: Path, scale: int, degrade: Degrade, degraded: Path | None = None) -> ImagePair:
+def pair(folder: Path, file: Path, degradation: Degradation, degraded: Path | None = None) -> ImagePair:
     """A whole image with its degraded version.
+
+    What a random degradation draws depends on the name of the image alone, so that every model sees the
+    same input in every run.
 
     Args:
         folder: of the targets.
-        file: a target below `folder`; it is cropped to a multiple of `scale`.
-        scale: target pixels per input pixel.
-        degrade: makes the input, unless `degraded` is given.
+        file: a target below `folder`; it is cropped to a multiple of the scale.
+        degradation: makes the input, unless `degraded` is given.
         degraded: a folder of inputs, named after the targets; see `find_degraded`.
 
     Raises:
@@ -60,14 +67,15 @@ def pair(folder: Path, file: Path, scale: int, degrade: Degrade, degraded: Path 
     photo = read(file)
     name = file.relative_to(folder).as_posix()
     try:
-        target = crop_to_multiple(photo.color, scale)
+        target = crop_to_multiple(photo.color, degradation.scale)
     except ValueError as error:
         raise DataError(str(error), path=file) from None
     if degraded is None:
         # In float64, so that rounding to 8 bits never depends on the order of a sum.
-        return ImagePair(name, degrade(target.double()).float(), target, photo.gray)
-    found = find_degraded(degraded, name, scale)
-    return ImagePair(name, _read_degraded(found, target, scale), target, photo.gray, found)
+        made = degradation(target.double(), generator_of(_SEED, name))
+        return ImagePair(name, made.image.float(), target, photo.gray, parameters=made.parameters[0])
+    found = find_degraded(degraded, name, degradation.scale)
+    return ImagePair(name, _read_degraded(found, target, degradation.scale), target, photo.gray, found)
 
 
 def find_degraded(folder: Path, name: str, scale: int) -> Path:

@@ -17,15 +17,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from restore.data.degradations import Degradation
 from restore.images import read_levels
-from restore.interfaces import Degrade
 
 __all__ = ["Augmentation", "Pair", "Patches", "Targets"]
 
 Pair = tuple[Tensor, Tensor]
 """A degraded patch and its target, or a batch of them."""
-
-_MARGIN = 4  # input pixels around a patch that are degraded with it, so that it has no artificial borders
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,8 @@ class Patches(Dataset[Pair]):
 
     Args:
         files: images with both sides >= `patch`.
-        patch: side of the target in pixels, a multiple of `scale`.
-        scale: target pixels per input pixel.
-        degrade: makes the input from the target.
+        patch: side of the target in pixels, a multiple of the scale.
+        degradation: makes the input from the target.
         seed: together with the index decides the sample.
         augment: random changes.
         cache_bytes: memory for decoded images.
@@ -61,8 +58,7 @@ class Patches(Dataset[Pair]):
         self,
         files: Sequence[Path],
         patch: int,
-        scale: int,
-        degrade: Degrade,
+        degradation: Degradation,
         *,
         seed: int,
         augment: Augmentation = _DEFAULT,
@@ -70,8 +66,8 @@ class Patches(Dataset[Pair]):
     ) -> None:
         self.files = list(files)
         self.patch = patch
-        self.scale = scale
-        self.degrade = degrade
+        self.degradation = degradation
+        self.scale = degradation.scale
         self.seed = seed
         self.augment = augment
         self.cache = _Cache(cache_bytes)
@@ -99,7 +95,7 @@ class Patches(Dataset[Pair]):
 
     def _cut(self, image: Tensor, top: int, left: int, noise: torch.Generator) -> Pair:
         """Degrade the patch with a margin around it, then crop the margin."""
-        margin, patch, scale = _MARGIN * self.scale, self.patch, self.scale
+        margin, patch, scale = self.degradation.margin, self.patch, self.scale
         above, before = min(margin, top), min(margin, left)
         # The last rows of an image can be fewer than a scale: the margin ends on a multiple of it.
         below, after = (
@@ -109,7 +105,7 @@ class Patches(Dataset[Pair]):
         rows = slice(top - above, top + patch + below)
         columns = slice(left - before, left + patch + after)
         region = image[:, rows, columns].contiguous().float().div_(255)[None]
-        degraded = self.degrade(region, noise)[0]
+        degraded = self.degradation(region, noise).image[0]
         y, x, side = above // scale, before // scale, patch // scale
         return (
             degraded[:, y : y + side, x : x + side],
@@ -129,9 +125,7 @@ class Targets(Sequence[Tensor]):
 
     def __init__(self, patches: Patches, length: int = 128) -> None:
         self.length = length
-        self.patches = Patches(
-            patches.files, patches.patch, patches.scale, patches.degrade, seed=0, augment=_NONE
-        )
+        self.patches = Patches(patches.files, patches.patch, patches.degradation, seed=0, augment=_NONE)
 
     @overload
     def __getitem__(self, index: int) -> Tensor: ...

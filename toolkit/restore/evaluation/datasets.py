@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from restore.data import ImagePair, find_images, pair, pairs
+from restore.data import Degradation, ImagePair, find_degradation, find_images, pair, pairs
 from restore.errors import UsageError
-from restore.interfaces import Degrade, parse
 from restore.registry import Registry
 
 __all__ = ["Dataset", "dataset", "named_folder"]
@@ -21,10 +20,20 @@ class Dataset:
 
     name: str
     targets: Path
-    scale: int
-    degrade: Degrade
-    protocol: str
+    degradation: Degradation
     degraded: Path | None = None
+
+    @property
+    def scale(self) -> int:
+        """Target pixels per input pixel."""
+        return self.degradation.scale
+
+    @property
+    def protocol(self) -> str:
+        """How the inputs are made, in one line."""
+        if self.degraded is None:
+            return self.degradation.protocol
+        return f"given files ({self.degraded.name}), {self.scale}x"
 
     def __len__(self) -> int:
         """Number of images in the folder."""
@@ -44,11 +53,11 @@ class Dataset:
 
     def pair(self, file: Path) -> ImagePair:
         """One target with its input; see `restore.data.pair`."""
-        return pair(self.targets, file, self.scale, self.degrade, self.degraded)
+        return pair(self.targets, file, self.degradation, self.degraded)
 
     def pairs(self) -> Iterable[ImagePair]:
         """The images, read again each time."""
-        return pairs(self.targets, self.scale, self.degrade, self.degraded)
+        return pairs(self.targets, self.degradation, self.degraded)
 
 
 def dataset(
@@ -69,19 +78,19 @@ def dataset(
         scale: target pixels per input pixel.
         name: of the data set; left out: the last two names of its path.
         degraded: folder of inputs with the names of the targets.
-        degradation: makes the inputs where there is no such folder.
+        degradation: makes the inputs where there is no such folder; a name or a chain, see
+            `restore.data.find_degradation`.
         options: of the degradation.
 
     Raises:
         UnknownNameError: no such degradation.
-        UsageError: `degraded` is not a folder.
+        OptionsError: an option of the degradation is wrong.
+        UsageError: `degraded` is not a folder, or the degradation cannot be used at this scale.
     """
-    spec = registry.degradations[degradation]
-    parsed = parse(spec.options, options or {}, f"degradation '{degradation}'")
+    found = find_degradation(degradation, registry, scale, options)
     if degraded is not None and not degraded.is_dir():
         raise UsageError("there is no such folder", path=degraded, hint="check `degraded`")
-    protocol = f"given files ({degraded.name}), {scale}x" if degraded else spec.protocol(scale, parsed)
-    return Dataset(name or _short(targets), targets, scale, spec.build(scale, parsed), protocol, degraded)
+    return Dataset(name or _short(targets), targets, found, degraded)
 
 
 def named_folder(text: str) -> tuple[str, Path]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from restore.data import Patches, Targets, find_images
+from restore.data import Degradation, Patches, Targets, find_images
 from restore.errors import DataError, ImageError, UnknownNameError, nearest
 from restore.images import read_levels
 from restore.interfaces import LossSpec, Metric, MetricSpec, Options, Preparable, parse, prepare
@@ -155,4 +155,4 @@ def _samples(folders: Sequence[Path]) -> Sequence[Tensor]:
         raise DataError(f"none of the images in {', '.join(map(str, folders)) or 'no folder'} can be read")
     patch = min(_PATCH, max(sides.values()))
     large = [file for file, side in sides.items() if side >= patch]
-    return Targets(Patches(large, patch, 1, lambda target, _=None: target, seed=0))
+    return Targets(Patches(large, patch, Degradation(lambda target, _: target), seed=0))

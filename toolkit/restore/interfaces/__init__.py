@@ -11,10 +11,9 @@ function. Nothing here imports torch, so that a plugin can be listed without it:
 that does.
 """
 
+from restore.interfaces.degradations import DegradationSpec, Degrade, Degraded, Parameters
 from restore.interfaces.entry import Extra
 from restore.interfaces.measures import (
-    DegradationSpec,
-    Degrade,
     Method,
     Metric,
     MetricSpec,
@@ -45,6 +44,7 @@ __all__ = [
     "Checkable",
     "DegradationSpec",
     "Degrade",
+    "Degraded",
     "DiscriminatorSpec",
     "Extra",
     "FeatureLoss",
@@ -58,6 +58,7 @@ __all__ = [
     "ObjectiveSpec",
     "OpenedModel",
     "Options",
+    "Parameters",
     "Preparable",
     "PublishedTable",
     "Scores",

@@ -1,4 +1,4 @@
-"""How images are made worse, how results are measured, and the figures that papers gave."""
+"""Metrics, and the values that papers published."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from restore.interfaces.entry import Named
 from restore.interfaces.options import Options
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
-__all__ = ["DegradationSpec", "Degrade", "Method", "Metric", "MetricSpec", "PublishedTable"]
+__all__ = ["Method", "Metric", "MetricSpec", "PublishedTable"]
 
 
 class Metric(Protocol):
@@ -43,31 +42,6 @@ class MetricSpec(Named):
     unit: str = ""
     digits: int = 4
     """Decimals worth printing."""
-    options: type[Options] = Options
-    reference: str = ""
-
-
-class Degrade(Protocol):
-    """Makes the input of a model from its target."""
-
-    def __call__(self, target: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """``(B, 3, scale*h, scale*w)`` to ``(B, 3, h, w)``, both in [0, 1].
-
-        A random degradation draws from `generator` only, so that a sample can be repeated.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class DegradationSpec(Named):
-    """A degradation: what happened to an image before it is to be restored."""
-
-    name: str
-    summary: str
-    build: Callable[[int, Any], Degrade]
-    """``build(scale, options)``."""
-    protocol: Callable[[int, Any], str]
-    """``protocol(scale, options)``: everything that changes the result, in one line."""
     options: type[Options] = Options
     reference: str = ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from restore.interfaces import DegradationSpec, MetricSpec, Options, PublishedTable
+from restore.interfaces import DegradationSpec, Degraded, MetricSpec, Options, PublishedTable
 from restore.registry import Registry
 from restore.testing.check import Check, check, expect, sample
 
@@ -22,8 +22,10 @@ def degradation_checks(
     spec: DegradationSpec, *, scale: int = 4, options: Options | None = None
 ) -> list[Check]:
     """The claims about a degradation."""
+    if scale > 1 and not spec.resizes:
+        return []
     chosen = spec.options() if options is None else options
-    claims = (_degrades_to_the_contract, _repeats_with_its_generator)
+    claims = (_degrades_to_the_contract, _repeats_with_its_generator, _leaves_its_target_alone)
     return [check(f"degradation {spec.name} {scale}x", claim, spec, scale, chosen) for claim in claims]
 
 
@@ -65,13 +67,30 @@ def _metric_says_its_protocol(spec: MetricSpec, scale: int, options: Options) ->
 
 
 def _degrades_to_the_contract(spec: DegradationSpec, scale: int, options: Options) -> None:
-    degraded = spec.build(scale, options)(sample(12 * scale, 16 * scale, batch=2))
-    expect(tuple(degraded.shape) == (2, 3, 12, 16), f"expected (2, 3, 12, 16), got {tuple(degraded.shape)}")
-    inside = degraded.min() >= 0 and degraded.max() <= 1
-    expect(inside, f"values from {degraded.min():.3g} to {degraded.max():.3g}, expected 0 to 1")
+    degrade = spec.build(scale, options)
+    degraded = degrade(sample(12 * scale, 16 * scale, batch=2), torch.Generator().manual_seed(7))
+    expect(
+        isinstance(degraded, Degraded),
+        f"it returned a {type(degraded).__name__}: return Degraded(image, parameters)",
+    )
+    image, parameters = degraded
+    expect(tuple(image.shape) == (2, 3, 12, 16), f"expected (2, 3, 12, 16), got {tuple(image.shape)}")
+    inside = image.min() >= 0 and image.max() <= 1
+    expect(inside, f"values from {image.min():.3g} to {image.max():.3g}, expected 0 to 1")
+    expect(len(parameters) == 2, f"two images have {len(parameters)} sets of parameters: give each its own")
 
 
 def _repeats_with_its_generator(spec: DegradationSpec, scale: int, options: Options) -> None:
     degrade, target = spec.build(scale, options), sample(8 * scale, 8 * scale)
     first, second = (degrade(target, torch.Generator().manual_seed(7)) for _ in range(2))
-    expect(torch.equal(first, second), "one generator gave two results: draw from the given one only")
+    expect(
+        torch.equal(first.image, second.image) and first.parameters == second.parameters,
+        "one generator gave two results: draw from the given one only",
+    )
+
+
+def _leaves_its_target_alone(spec: DegradationSpec, scale: int, options: Options) -> None:
+    target = sample(8 * scale, 8 * scale)
+    before = target.clone()
+    spec.build(scale, options)(target, torch.Generator().manual_seed(7))
+    expect(torch.equal(target, before), "it changed its target: work on a copy")

@@ -18,11 +18,21 @@ from torch import nn
 
 from restore.checkpoint import LoadedModel, load_model
 from restore.config import TrainingConfig
-from restore.data import Augmentation, Patches, Targets, check_images, find_images, fingerprint, usable
+from restore.data import (
+    Augmentation,
+    Degradation,
+    Patches,
+    Targets,
+    check_images,
+    find_degradation,
+    find_images,
+    fingerprint,
+    usable,
+)
 from restore.errors import DataError, UsageError
 from restore.evaluation import Dataset, Meter, dataset, meters
 from restore.inference import choose_device, choose_precision
-from restore.interfaces import Degrade, ModelSpec, ObjectiveSpec, Options, parse
+from restore.interfaces import ModelSpec, ObjectiveSpec, Options, parse
 from restore.registry import Registry
 from restore.training.launch import LaunchEnvironment, find_launch
 from restore.training.memory import check_cache, check_images_of_batch, check_processes
@@ -109,7 +119,8 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
     initial = None if resume or config.init is None else _initial(config.init, config, registry)
     options = initial.options if initial else _options(spec, config)
     resolved = options.model_dump(mode="json", exclude_none=True)
-    patches, skipped = _patches(config, launch, patch, _degradation(config, registry))
+    degradation = find_degradation(config.degradation, registry, config.scale, config.degradation_options)
+    patches, skipped = _patches(config, launch, patch, degradation)
     return TrainingSetup(
         config=config.model_copy(update={"model_options": resolved}),
         launch=launch,
@@ -223,22 +234,15 @@ def _patch_size(config: TrainingConfig, objective: ObjectiveSpec) -> int:
     return patch
 
 
-def _degradation(config: TrainingConfig, registry: Registry) -> Degrade:
-    spec = registry.degradations[config.degradation]
-    options = parse(spec.options, config.degradation_options, f"degradation '{spec.name}'")
-    return spec.build(config.scale, options)
-
-
 def _patches(
-    config: TrainingConfig, launch: LaunchEnvironment, patch: int, degrade: Degrade
+    config: TrainingConfig, launch: LaunchEnvironment, patch: int, degradation: Degradation
 ) -> tuple[Patches, list[Path]]:
     files, skipped = usable(find_images(config.data), patch)
     loaders = max(config.workers, 1) * launch.devices
     patches = Patches(
         files,
         patch,
-        config.scale,
-        degrade,
+        degradation,
         seed=config.seed,
         augment=Augmentation(flip_and_rotate=config.augment, channel_shuffle=config.channel_shuffle),
         cache_bytes=int(config.cache_gib * 2**30) // loaders,

@@ -1,0 +1,1 @@
+"""Degradations of real photographs: blur, resampling, noise, compression, and recipes of them."""

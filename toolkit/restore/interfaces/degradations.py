@@ -1,0 +1,66 @@
+"""Degradations: how a degraded image is made from its target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+from restore.interfaces.entry import Named
+from restore.interfaces.options import Options
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["DegradationSpec", "Degrade", "Degraded", "Parameters"]
+
+Parameters: TypeAlias = Mapping[str, float | str]
+"""What a degradation drew for one image, such as ``{"sigma": 12.5}``."""
+
+
+class Degraded(NamedTuple):
+    """Degraded images, and what was drawn for each of them."""
+
+    image: Tensor
+    """``(B, 3, h, w)`` in [0, 1]."""
+    parameters: tuple[Parameters, ...]
+    """One for each image: for records, plots, and models that are told the strength."""
+
+
+class Degrade(Protocol):
+    """Makes the inputs of a model from their targets."""
+
+    def __call__(self, target: Tensor, generator: torch.Generator, /) -> Degraded:
+        """``(B, 3, scale*h, scale*w)`` in [0, 1], float, to ``(B, 3, h, w)`` of the same type.
+
+        Each image of a batch gets its own draw. A random degradation draws from `generator` alone, which is
+        on the CPU, so that a sample can be repeated.
+        """
+        ...
+
+
+def _no_margin(scale: int, options: Any) -> int:  # noqa: ARG001 - the signature of a margin
+    return 0
+
+
+@dataclass(frozen=True)
+class DegradationSpec(Named):
+    """A degradation. Several form a chain by name: ``blur+bicubic+noise+jpeg``.
+
+    In a chain exactly one element resizes and is built for the scale; the others are built for scale 1.
+    """
+
+    name: str
+    summary: str
+    build: Callable[[int, Any], Degrade]
+    """``build(scale, options)``."""
+    protocol: Callable[[int, Any], str]
+    """``protocol(scale, options)``: everything that changes the result, in one line."""
+    options: type[Options] = Options
+    reference: str = ""
+    margin: Callable[[int, Any], int] = _no_margin
+    """``margin(scale, options)``: pixels of the target's surroundings, on each side, on which the result
+    depends. A patch is cut with them, so that it is degraded as a part of its image."""
+    resizes: bool = True
+    """Whether it divides the size by the scale; if not, it is for scale 1."""
