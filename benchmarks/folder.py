@@ -98,7 +98,7 @@ def _written(outcomes: Iterator[Outcome]) -> Speed:
     begin = time.perf_counter()
     for outcome in outcomes:
         if outcome.size is None or outcome.destination is None:
-            raise RestoreError(outcome.explanation)
+            raise outcome.error or RestoreError(outcome.sentence)
         pixels += outcome.size[0] * outcome.size[1]
         content += outcome.destination.stat().st_size
     return Speed(pixels / 1e6 / (time.perf_counter() - begin), content / pixels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from restore.batch.locking import claim, sweep
+from restore.batch.locking import claim, holder, sweep
 from restore.batch.records import RECORD, Records, remember
 from restore.batch.skipping import model_name
 from restore.checkpoint import read_card, save_weights
@@ -126,7 +127,7 @@ def test_one_file_is_made_again_and_an_error_is_one_on_request(folder: Path, ups
     assert upscale(photo, "--json", "--existing", "skip").rows[0]["status"] == "skipped"
     refused = upscale(photo, "--existing", "error")
     assert refused.returncode == 1
-    assert "is there already" in refused.stderr
+    assert "the result exists already; set --existing to" in refused.stderr
 
 
 def test_the_same_glob_again_leaves_its_own_results_out(folder: Path, upscale: Upscale) -> None:
@@ -164,7 +165,7 @@ def test_a_name_that_is_no_text_is_a_name_like_any_other(tmp_path: Path, upscale
         done = upscale(tmp_path / "in", "--strip", "--json")
         assert done.returncode == 0, done.stderr
         assert statuses(done) == {name: status}
-    assert upscale(tmp_path / "in", "--strip").stdout.endswith("caf\\udce9.png is there already\n")
+    assert upscale(tmp_path / "in", "--strip").stdout.endswith("caf\\udce9.png exists already\n")
 
 
 # What is recorded
@@ -238,6 +239,70 @@ def test_records_of_several_threads_do_not_mix(tmp_path: Path) -> None:
     assert [records.made(file) for file in files] == [a_provenance(number) for number in range(40)]
 
 
+def link_elsewhere(record: Path) -> None:
+    record.symlink_to(record.parent.parent / "precious.txt")
+
+
+def hard_link_elsewhere(record: Path) -> None:
+    record.hardlink_to(record.parent.parent / "precious.txt")
+
+
+def pipe(record: Path) -> None:
+    os.mkfifo(record)
+
+
+def endless(record: Path) -> None:
+    record.symlink_to("/dev/zero")
+
+
+def huge(record: Path) -> None:
+    with record.open("wb") as file:
+        file.truncate(2**40)  # takes no room on the disk
+
+
+@pytest.mark.parametrize("trap", [link_elsewhere, hard_link_elsewhere, pipe, endless, huge])
+def test_a_record_that_is_a_trap_is_not_used_and_the_user_hears_of_it(
+    folder: Path, upscale: Upscale, trap: Callable[[Path], None]
+) -> None:
+    precious = folder.with_name("precious.txt")
+    precious.write_text("kept")
+    (folder.with_name("in_x4")).mkdir()
+    trap(folder.with_name("in_x4") / RECORD)
+    for options in (["--strip"], ["--strip", "--existing", "overwrite"]):
+        done = upscale(folder, *options)
+        assert done.returncode == 0, done.stderr
+        assert "the record of results is " in done.stderr
+    assert upscale(folder, "--strip").returncode == 1  # nothing says who made the results
+    assert precious.read_text() == "kept"
+    assert all((folder.with_name("in_x4") / name).stat().st_size for name in ALL_SKIPPED)
+
+
+def test_a_result_that_is_a_link_is_neither_read_nor_followed(folder: Path, upscale: Upscale) -> None:
+    upscale(folder)
+    result, elsewhere = folder.with_name("in_x4") / "a.png", folder.with_name("elsewhere.png")
+    result.rename(elsewhere)
+    result.symlink_to(elsewhere)
+    before = elsewhere.read_bytes()
+    assert statuses(upscale(folder, "--json")) == ALL_SKIPPED | {"a.png": "failed"}
+    assert statuses(upscale(folder, "--existing", "overwrite", "--json"))["a.png"] == "done"
+    assert elsewhere.read_bytes() == before
+    assert not result.is_symlink()
+
+
+def test_a_lock_that_is_a_link_is_removed_and_not_followed(tmp_path: Path) -> None:
+    place, precious = tmp_path / "out" / "a.png", tmp_path / "precious.txt"
+    first = claim(place)
+    assert first
+    first.release()
+    precious.write_text("kept")
+    first.temporary.with_suffix(".lock").symlink_to(precious)
+    second = claim(place)
+    assert second
+    assert precious.read_text() == "kept"
+    second.release()
+    assert list(place.parent.iterdir()) == []
+
+
 # Several processes
 
 
@@ -251,6 +316,16 @@ def test_a_claim_is_had_once_until_it_is_released(tmp_path: Path) -> None:
     first.release()
     again = claim(place)
     assert again
+
+
+def test_a_lock_says_which_process_holds_it(tmp_path: Path) -> None:
+    place = tmp_path / "a.png"
+    assert holder(place) == "another process"
+    held = claim(place)
+    assert held
+    assert holder(place) == f"process {os.getpid()} on {socket.gethostname()}"
+    held.temporary.with_suffix(".lock").write_text("12\x1b[31m\nhost")
+    assert holder(place) == "another process"
 
 
 def test_leftovers_go_unless_somebody_works_on_them(tmp_path: Path) -> None:

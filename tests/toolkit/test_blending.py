@@ -26,7 +26,7 @@ def srcnn(folder: Path, registry: Registry, name: str, value: float, scale: int 
     for parameter in module.parameters():
         torch.nn.init.constant_(parameter, value)
     card = WeightsCard(
-        model="srcnn", scale=scale, objective=name, steps=int(10 * value), figures={"psnr": 30.0}
+        model="srcnn", scale=scale, objective=name, steps=int(10 * value), metrics={"psnr": 30.0}
     )
     save_weights(folder / f"{name}.safetensors", module, card)
     return load_model(f"srcnn:{folder / name}.safetensors", registry)
@@ -56,7 +56,7 @@ def test_the_file_is_used_like_that_of_a_training_and_tells_what_it_is_made_of(
     image = torch.rand(1, 3, 5, 6)
     assert loaded.module(image).shape == (1, 3, 20, 24)
     card = read_card(tmp_path / "mean.safetensors")
-    assert (card.objective, card.steps, card.figures) == ("one+two", 30, {})
+    assert (card.objective, card.steps, card.metrics) == ("one+two", 30, {})
     assert card.blend == {one.digest: 0.25, two.digest: 0.75}
 
 

@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path) -> None:
 
 
 CARD = WeightsCard(
-    model="m", scale=2, options={"b": 1, "a": 2}, figures={"set psnr": 30.5}, versions={"x": "1"}
+    model="m", scale=2, options={"b": 1, "a": 2}, metrics={"set psnr": 30.5}, versions={"x": "1"}
 )
 
 
@@ -163,6 +163,11 @@ def test_a_full_disk_leaves_the_earlier_weights(tmp_path: Path) -> None:
         save_weights(file, nn.Conv2d(3, 3, 1), CARD)
     assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_card_of_an_earlier_version_still_loads() -> None:
+    card = WeightsCard.model_validate_json('{"model": "m", "scale": 2, "figures": {"psnr": 30.0}}')
+    assert card.metrics == {"psnr": 30.0}
 
 
 def test_a_file_that_holds_no_weights_is_refused_in_one_sentence(tmp_path: Path) -> None:

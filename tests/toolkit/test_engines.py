@@ -37,7 +37,7 @@ def small(name: str = "enhancenet", scale: int = 4) -> LoadedModel:
     spec = discover().models[name]
     options = spec.options.model_validate({"width": 8, "blocks": 1} if name == "enhancenet" else {})
     torch.manual_seed(0)
-    return LoadedModel(name, spec, scale, options, spec.build(scale, options).eval())
+    return LoadedModel.built(name, spec, scale, options, spec.build(scale, options))
 
 
 @pytest.fixture(scope="module", params=["enhancenet", "srcnn", "bicubic"])

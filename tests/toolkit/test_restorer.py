@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 import restore
 from restore.checkpoint import LoadedModel, WeightsCard, load_model, save_weights
-from restore.errors import ImageError, UnknownNameError, UsageError, WeightsError
+from restore.errors import ImageError, RestoreError, UnknownNameError, UsageError, WeightsError
 from restore.images import Photo, read
 from restore.inference import Restorer, devices
 from restore.inference.restorer import TileSize
@@ -29,7 +34,7 @@ def fresh(registry: Registry, name: str, scale: int) -> LoadedModel:
     spec = registry.models[name]
     options = spec.options()
     torch.manual_seed(0)
-    return LoadedModel(name, spec, scale, options, spec.build(scale, options).eval())
+    return LoadedModel.built(name, spec, scale, options, spec.build(scale, options))
 
 
 @pytest.mark.parametrize("name", ["bicubic", "srcnn", "enhancenet"])
@@ -90,7 +95,7 @@ def test_weights_are_found_by_their_path_and_say_their_scale(registry: Registry,
     assert loaded.scale == 3
     image = torch.rand(1, 3, 6, 7)
     assert torch.equal(loaded.module(image), model.module(image))
-    with pytest.raises(UsageError, match="are for 3x, not for 4x: use --scale 3"):
+    with pytest.raises(UsageError, match="are for 3x, not for 4x; set `scale` to 3"):
         load_model(f"srcnn:{file}", registry, 4)
     with pytest.raises(WeightsError, match="are for model 'srcnn', not for 'enhancenet'"):
         load_model(f"enhancenet:{file}", registry)
@@ -107,7 +112,7 @@ def test_wrong_references_are_answered_with_what_there_is(registry: Registry, tm
         load_model("enhancenet:x", registry, 4)
     with pytest.raises(UsageError, match="has no weights for 8x"):
         load_model("enhancenet", registry, 8)
-    with pytest.raises(WeightsError, match="there is no weights file"):
+    with pytest.raises(WeightsError, match="there is no such weights file"):
         load_model(f"enhancenet:{tmp_path}/none.safetensors", registry)
     (tmp_path / "junk.safetensors").write_bytes(b"junk" * 100)
     with pytest.raises(WeightsError, match="cannot read the weights"):
@@ -189,18 +194,102 @@ def test_what_is_not_finite_never_becomes_a_level(registry: Registry) -> None:
     model = fresh(registry, "enhancenet", 2)
     with torch.no_grad():
         list(model.module.parameters())[-1].fill_(torch.nan)
-    with pytest.raises(ImageError, match="NaN or infinite: run the model with --precision fp32"):
+    with pytest.raises(ImageError, match="NaN or infinite; set `precision` to 'fp32'"):
         Restorer(model, device="cpu").upscale(Photo(astronaut(16)))
 
 
-def test_tiles_grow_with_the_memory(monkeypatch: pytest.MonkeyPatch, registry: Registry) -> None:
+def test_tiles_grow_with_the_memory() -> None:
     cpu = torch.device("cpu")
-    sides = []
-    for free in (2**28, 2**30, 2**40):
-        monkeypatch.setattr(devices, "_free_memory", lambda _, free=free: free)
-        sides.append(devices.tile_side(cpu, 384))
+    sides = [devices.tile_side(cpu, 384, free=free) for free in (2**28, 2**30, 2**40)]
     assert sides == sorted(sides)
     assert 384 * sides[0] ** 2 <= 32 * 2**20
     assert 384 * sides[-1] ** 2 <= 96 * 2**20
     # A network that needs more for each pixel gets smaller tiles.
     assert devices.tile_side(cpu, 10**12) == 1
+
+
+def test_the_available_memory_is_a_part_of_the_machine_s() -> None:
+    available = devices.available_memory()
+    assert available is not None
+    assert 2**24 < available < 2**50
+
+
+# Scales and kinds of images in Python
+
+
+@pytest.mark.parametrize(("scale", "size"), [(2, (40, 32)), (2.5, (50, 40)), (4, (80, 64)), (None, (80, 64))])
+def test_a_scale_that_the_model_lacks_is_reduced_in_python_too(
+    scale: float | None, size: tuple[int, int]
+) -> None:
+    restorer = restore.load("srcnn", scale=scale, device="cpu")
+    assert restorer.scale == 4
+    assert restorer.upscale(Image.new("RGB", (20, 16))).size == size
+    assert restorer.upscale(torch.rand(3, 16, 20)).shape[1:] == (size[1], size[0])
+    assert bool(restorer.notes) == (scale in (2, 2.5))
+
+
+@pytest.mark.parametrize("scale", [0, 0.5, float("nan"), float("inf"), 8])
+def test_a_scale_beyond_the_model_is_refused_in_python_too(scale: float) -> None:
+    with pytest.raises(UsageError, match="cannot work at scale"):
+        restore.load("srcnn", scale=scale, device="cpu")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(6, 9), (6, 9, 1), (6, 9, 2), (6, 9, 3), (6, 9, 4)])
+def test_an_array_keeps_its_type_and_channels(dtype: type[np.number[Any]], shape: tuple[int, ...]) -> None:
+    full = {"uint8": 255, "uint16": 65535}.get(np.dtype(dtype).name, 1)
+    array: NDArray[Any] = np.full(shape, full * 0.5).astype(dtype)
+    enlarged = restore.load("bicubic", scale=2, device="cpu").upscale(array)
+    assert enlarged.dtype == dtype
+    assert enlarged.shape == (12, 18, *shape[2:])
+    assert abs(enlarged.astype(float) - array.flat[0]).max() <= full * 1e-2
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+def test_a_tensor_of_levels_comes_back_as_levels(dtype: torch.dtype) -> None:
+    image = torch.full((3, 5, 6), 200).to(dtype)
+    enlarged = restore.load("bicubic", scale=2, device="cpu").upscale(image)
+    assert enlarged.dtype == dtype
+    assert (enlarged.int() - 200).abs().max() <= 1
+
+
+def test_a_path_gives_a_pil_image_and_bytes_give_bytes_of_the_same_format(tmp_path: Path) -> None:
+    restorer = restore.load("bicubic", scale=2, device="cpu")
+    for name, form in (("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.webp", "WEBP")):
+        Image.new("RGB", (9, 6), (200, 100, 50)).save(tmp_path / name)
+        assert restorer.upscale(tmp_path / name).size == (18, 12)
+        assert restorer.upscale(str(tmp_path / name)).size == (18, 12)
+        with Image.open(BytesIO(restorer.upscale((tmp_path / name).read_bytes()))) as image:
+            assert (image.format, image.size) == (form, (18, 12))
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (None, "cannot restore a NoneType; pass a path"),
+        ([1, 2], "cannot restore a list"),
+        (np.zeros((2, 3, 4, 5)), r"an array of shape \(2, 3, 4, 5\) is not an image"),
+        (np.zeros((2, 3), np.int64), "have no known range"),
+        (np.full((2, 3), 255.0), "one is 255; divide by 255"),
+        (torch.full((3, 2, 2), 255.0), "one is 255; divide by 255"),
+        (torch.zeros(3, 2, 2, dtype=torch.int64), "have no known range"),
+        (b"not an image", "not an image"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_one_sentence(image: Any, words: str) -> None:
+    with pytest.raises(RestoreError, match=words) as caught:
+        restore.load("bicubic", device="cpu").upscale(image)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_package_says_its_version() -> None:
+    assert restore.__version__ == version("restorekit")
+
+
+# Tiles that are not used
+
+
+def test_a_tile_that_is_ignored_is_noted(registry: Registry) -> None:
+    model = replace(fresh(registry, "bicubic", 2), halo=None)
+    assert "`tile` is ignored" in Restorer(model, device="cpu", tile=8).notes[0]
+    assert Restorer(model, device="cpu").notes == ()

@@ -76,8 +76,8 @@ def test_a_run_leaves_weights_a_resolved_configuration_checkpoints_and_a_log(
     assert resolve(run / "config.toml", [], {}) == config
     card = read_card(run / "generator.safetensors")
     assert (card.model, card.scale, card.objective, card.steps) == ("enhancenet", 4, "l1", 6)
-    assert card.figures == outcome.metrics
-    assert card.figures == {f"{tmp_path.name}/photos psnr": pytest.approx(20, abs=10)}
+    assert card.metrics == outcome.metrics
+    assert card.metrics == {f"{tmp_path.name}/photos psnr": pytest.approx(20, abs=10)}
     assert log(run) == lines
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6, 6]
     assert set(lines[0]) == {

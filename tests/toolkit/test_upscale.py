@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -20,9 +21,10 @@ import pytest
 import torch
 from PIL import Image
 
-from restore.batch.output import resized
+from restore import faithfulness
 from restore.images import Photo, read
 from restore.inference import load
+from restore.inference.sizing import resized
 from restore.resizing import imresize
 
 Upscale = Callable[..., Any]
@@ -87,7 +89,7 @@ def test_a_scale_that_the_model_lacks_is_reduced_from_the_next_larger_one(
         picture(tmp_path / "a.png", 20, 16), "--model", "srcnn", "--scale", "3", "--precision", "fp32"
     )
     assert done.returncode == 0
-    assert "the model works at 4x: its result is reduced to 3x" in done.stderr
+    assert "the model works at 4x; results are reduced to 3x" in done.stderr
     large = load("srcnn", device="cpu", precision="fp32").upscale(read(tmp_path / "a.png")).color
     levels = large if large.dtype == torch.uint8 else (large * 255).round()
     expected = imresize(levels.float() / 255, (48, 60)).clamp(0, 1)
@@ -97,7 +99,7 @@ def test_a_scale_that_the_model_lacks_is_reduced_from_the_next_larger_one(
 def test_a_size_beyond_the_model_is_told(tmp_path: Path, upscale: Upscale) -> None:
     done = upscale(picture(tmp_path / "a.png"), "--model", "srcnn", "--width", "90")
     assert size(tmp_path / "a_w90.png") == (90, 70)
-    assert "makes it 4x larger, the remaining 2.5x is bicubic" in done.stderr
+    assert "the model enlarges it 4x, the remaining 2.5x is bicubic" in done.stderr
 
 
 def test_quality_makes_smaller_files(tmp_path: Path, upscale: Upscale) -> None:
@@ -266,12 +268,12 @@ def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
         (["a.png", "--tile", "none"], 2, "neither 'auto', 'off' nor a number"),
         (["a.png", "--scale", "0"], 2, "cannot work at scale 0"),
         (["a.png", "--scale", "nan"], 2, "cannot work at scale nan"),
-        (["a.png", "--scale", "2", "--width", "9"], 2, "name two sizes"),
-        (["a.png", "--width", "0"], 2, "--width 0 is no size"),
+        (["a.png", "--scale", "2", "--width", "9"], 2, "--scale and --width or --height set the size twice"),
+        (["a.png", "--width", "0"], 2, "a width of 0 is not a size; set --width to 1 or more"),
         (
             ["a.png", "--model", "srcnn", "--scale", "8"],
             2,
-            "model 'srcnn' cannot work at scale 8; it can at: 4",
+            "model 'srcnn' cannot work at scale 8: it has weights for 4x; set --scale to 4 or less",
         ),
         (["a.png", "--quality", "0"], 2, "--quality"),
         (["a.png", "--format", "xyz"], 2, "cannot write the format 'xyz'"),
@@ -300,7 +302,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, upscale: Upsca
     (tmp_path / "out").write_text("a file where a folder should be")
     done = upscale(photo, "-o", tmp_path / "out" / "deeper" / name)
     assert done.returncode == 1
-    assert f"cannot write '{tmp_path / 'out' / 'deeper' / name}': Not a directory" in done.stderr
+    assert f"{tmp_path / 'out' / 'deeper' / name}: cannot write the result: Not a directory" in done.stderr
 
 
 @pytest.mark.parametrize("options", [[], ["--strip"], ["--format", "webp"]])
@@ -346,6 +348,76 @@ def test_ctrl_c_exits_130_and_leaves_no_part_of_a_file(tmp_path: Path, upscale: 
         assert size(file) == (2000, 2000)
 
 
+def test_a_size_that_no_machine_has_memory_for_is_refused_with_the_figure_of_the_dry_run(
+    tmp_path: Path, upscale: Upscale
+) -> None:
+    folder = tmp_path / "in"
+    picture(folder / "a.png")
+    before = names(tmp_path)
+    refused = upscale(folder, "--width", "1000000")
+    planned = upscale(folder, "--width", "1000000", "--dry-run")
+    assert refused.returncode == planned.returncode == 1
+    amounts = [re.findall(r"takes about ([\d.,]+ TiB) of memory", done.stderr) for done in (refused, planned)]
+    assert amounts[0] == amounts[1] != []
+    assert "reduce --scale, --width or --height" in refused.stderr
+    assert names(tmp_path) == before
+
+
+def test_the_estimate_grows_with_the_result(tmp_path: Path, upscale: Upscale) -> None:
+    photo = picture(tmp_path / "a.png")
+    small, large = (
+        upscale(photo, "--width", width, "--dry-run", "--json").rows[0]["memory"] for width in (100, 10_000)
+    )
+    assert large - small > 3 * 10_000 * 7777
+
+
+def test_results_of_one_name_fail_and_the_rest_of_the_folder_is_done(
+    tmp_path: Path, upscale: Upscale
+) -> None:
+    for name in ("a.jpg", "a.png", "b.jpg", "b.webp", "c.png"):
+        picture(tmp_path / "in" / name)
+    done = upscale(tmp_path / "in", "--format", "png")
+    assert done.returncode == 1
+    assert names(tmp_path / "in_x4") == {"c.png"}
+    assert sum("would both be written to" in line for line in done.stderr.splitlines()) == 4
+    assert "set --keep-suffix to keep both" in done.stderr
+    kept = upscale(tmp_path / "in", "--format", "png", "--keep-suffix")
+    assert kept.returncode == 0, kept.stderr
+    assert names(tmp_path / "in_x4") == {"a.jpg.png", "a.png", "b.jpg.png", "b.webp.png", "c.png"}
+
+
+def test_subfolders_that_are_passed_over_are_noted(tmp_path: Path, upscale: Upscale) -> None:
+    picture(tmp_path / "in" / "a.png")
+    picture(tmp_path / "in" / "sub" / "b.png")
+    done = upscale(tmp_path / "in")
+    assert done.returncode == 0
+    assert "1 subfolder is not searched; set --recursive to include subfolders" in done.stderr
+    assert upscale(tmp_path / "in", "-r").stderr == ""
+
+
+def test_a_name_cannot_forge_lines_or_move_the_cursor(tmp_path: Path, upscale: Upscale) -> None:
+    name = "a\x1b[31m\nerror: forged"
+    picture(tmp_path / "in" / f"{name}.png")
+    (tmp_path / "in" / f"{name}2.png").write_text("no image")
+    done = upscale(tmp_path / "in")
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout + done.stderr
+    assert not [line for line in done.stderr.splitlines() if line.startswith("error: forged")]
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_check_that_fails_ends_no_batch(
+    tmp_path: Path, upscale: Upscale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / "in" / name)
+    monkeypatch.setattr(faithfulness, "compare", lambda *_: 1 / 0)
+    done = upscale(tmp_path / "in", "--check")
+    assert done.returncode == 1
+    assert done.stderr.count("unexpected ZeroDivisionError") == 2
+    assert names(tmp_path / "in_x4") == {"a.png", "b.png"}
+
+
 # Streams
 
 
@@ -355,10 +427,10 @@ def test_an_image_goes_from_stdin_to_stdout(tmp_path: Path, upscale: Upscale) ->
         [*COMMAND, "-"], input=photo.read_bytes(), capture_output=True, timeout=300, check=False
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    upscale(photo, "-o", tmp_path / "b.png")
-    with Image.open(BytesIO(done.stdout)) as image, Image.open(tmp_path / "b.png") as expected:
-        assert image.format == "PNG"
-        assert image == expected
+    upscale(photo, "-o", tmp_path / "b.jpg")
+    with Image.open(BytesIO(done.stdout)) as image, Image.open(tmp_path / "b.jpg") as expected:
+        assert image.format == "JPEG"
+        assert image.tobytes() == expected.tobytes()
 
 
 def test_stdin_may_go_to_a_file_and_a_file_to_stdout(
@@ -386,7 +458,9 @@ def test_what_stdin_holds_is_named_when_it_is_no_image(
         monkeypatch.setattr(sys, "stdin", stdin)
         done = upscale("-")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: -: cannot read standard input: it is not an image")
+    assert "standard input" in done.stderr
+    assert "not an image" in done.stderr
+    assert str(tmp_path.parent.parent) not in done.stderr
 
 
 # Before anything is done

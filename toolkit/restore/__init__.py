@@ -1,8 +1,13 @@
 """restore: image restoration in which every model, loss and discriminator is a plugin.
 
-import restore
+::
 
-restore.load("enhancenet").upscale(image)  # a PIL image or a tensor, and the same kind back
+    import restore
+
+    restore.load("enhancenet", scale=2).upscale("photo.jpg").save("large.png")
+
+`upscale` takes a path, the bytes of a file, a PIL image, a NumPy array or a tensor; see
+`restore.inference.Restorer.upscale`.
 """
 
 from __future__ import annotations
@@ -13,7 +18,9 @@ if TYPE_CHECKING:
     from restore.inference import Restorer, load
     from restore.registry import Registry, discover
 
-__all__ = ["Registry", "Restorer", "discover", "load"]
+    __version__: str
+
+__all__ = ["Registry", "Restorer", "__version__", "discover", "load"]
 
 _HOMES = {
     "Registry": "restore.registry",
@@ -25,6 +32,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import late: a plugin that imports `restore.interfaces` must not get torch with it."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("restorekit")
     if name not in _HOMES:
         raise AttributeError(f"module 'restore' has no attribute '{name}'")
     import importlib

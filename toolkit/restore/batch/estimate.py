@@ -8,18 +8,17 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
+from restore.batch.failures import failed
 from restore.batch.jobs import Existing, Job, Outcome
+from restore.batch.memory import check_memory, needed_memory
 from restore.batch.output import Output
-from restore.batch.skipping import Done
-from restore.errors import RestoreError
+from restore.batch.skipping import Results
 from restore.images import MAX_PIXELS, size_of
 from restore.inference.restorer import Restorer
 
-__all__ = ["preview"]
+__all__ = ["preview", "seconds_per_pixel"]
 
 _SIDE = 128  # input pixels of the tile that is measured
-_INPUT = 16  # bytes an input pixel: levels as they were decoded, and float32
-_OUTPUT = 3  # bytes an output pixel: levels; as many again where an encoder or a filter needs them at once
 
 
 def preview(
@@ -30,59 +29,54 @@ def preview(
     existing: Existing = "overwrite",
     max_pixels: int | None = None,
 ) -> Iterator[Outcome]:
-    """What `run_all` would do with these arguments. Nothing is written.
+    """Yield what `run_all` would do with these arguments. Nothing is written.
 
     Sizes are from the headers of the files, times from the network's own on one tile, which is measured
-    first; reading and writing are done beside it. Memory is that of the process so far, the tile and the
-    pictures. A file that is damaged further inside is not found out.
+    first; reading and writing run at the same time. Memory is that of the process so far, the tile and the
+    images. Damage further inside a file is not found.
 
     Yields:
-        ``planned``, ``skipped`` or ``failed`` for each job.
+        An outcome ``planned``, ``skipped`` or ``failed`` for each job.
     """
     wanted = output or Output()
-    done = Done(restorer, wanted, existing)
-    seconds_a_pixel = _measured(restorer)
-    base = _resident()
+    results = Results(restorer, wanted, existing)
+    pace, base = seconds_per_pixel(restorer), _resident()
     limit = MAX_PIXELS if max_pixels is None else max_pixels
     for job in jobs:
         try:
-            settled = done.settled(job)
-            width, height = (0, 0) if settled else size_of(job.source, max_pixels=limit)
-        except RestoreError as error:
-            settled = Outcome(job.source, "failed", job.destination, str(error), error=error)
-        yield settled or Outcome(
-            job.source,
-            "planned",
-            job.destination,
-            size=wanted.size((width, height), restorer.scale),
-            seconds=seconds_a_pixel * width * height,
-            notes=wanted.notes((width, height), restorer.scale),
-            source_size=(width, height),
-            memory=base + _memory(job, (width, height), restorer, wanted),
-        )
+            yield results.settled(job) or _planned(job, restorer, wanted, limit, pace, base)
+        except Exception as error:  # as in `run_all`: the other images are looked at
+            yield failed(job, error)
 
 
-def _memory(job: Job, size: tuple[int, int], restorer: Restorer, output: Output) -> int:
-    """Bytes for the tile and the pictures of one job."""
-    width, height = size
-    enlarged = (restorer.scale * width, restorer.scale * height)
-    pieces = job.destination.suffix.lower() == ".png" and not output.small
-    copies = 1 if pieces and output.size(size, restorer.scale) == enlarged else 2
-    pictures = _INPUT * width * height + copies * _OUTPUT * enlarged[0] * enlarged[1]
-    return restorer.working_memory(height, width) + pictures
+def _planned(job: Job, restorer: Restorer, output: Output, limit: int, pace: float, base: int) -> Outcome:
+    source = size_of(job.source, max_pixels=limit)
+    size = output.size(source, restorer.output_scale)
+    needed = needed_memory(source, job.destination.suffix, restorer, output)
+    check_memory(job.source, source, needed, size)
+    return Outcome(
+        job.source,
+        "planned",
+        job.destination,
+        size=size,
+        seconds=pace * source[0] * source[1],
+        notes=output.notes(source, restorer.scale),
+        source_size=source,
+        memory=base + needed,
+    )
 
 
-def _measured(restorer: Restorer) -> float:
-    """Seconds an input pixel."""
+def seconds_per_pixel(restorer: Restorer) -> float:
+    """Seconds per input pixel in the network, measured on one tile."""
     tile = torch.rand(1, 3, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
-    restorer.restore(tile)  # the first time costs more
+    restorer.restore(tile)  # the first run is slower
     begin = time.perf_counter()
     restorer.restore(tile)
     return (time.perf_counter() - begin) / _SIDE**2
 
 
 def _resident() -> int:
-    """Bytes that this process has held at its fullest; 0 where the system does not say."""
+    """Peak memory of this process so far in bytes; 0 where the system does not say."""
     try:
         import resource
     except ImportError:

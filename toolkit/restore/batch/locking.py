@@ -1,8 +1,8 @@
-"""Who works on which result, when several processes work on one folder.
+"""Claims on results, for several processes that work on one folder.
 
-A result is claimed by a lock of the operating system on a file beside it, which ends with its process however
-that ends: there is no stale claim to tell from a live one. The file itself and what a killed process had not
-finished bear the key of the result in their names, and are removed by whoever claims it next.
+A result is claimed by a lock of the operating system on a file next to it, which ends with its process,
+however that ends: no claim is ever stale. The lock file, which says who holds it, and what a killed process
+had not finished carry the key of the result in their names; the next process that claims it removes them.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import socket
 import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from restore.errors import escaped
 from restore.files import PREFIX, move_into_place
 
-__all__ = ["Claim", "claim", "folded", "sweep"]
+__all__ = ["Claim", "claim", "folded", "holder", "sweep"]
 
-_OURS = re.compile(rf"{re.escape(PREFIX)}([0-9a-f]{{16}})[.-]")
+_LONGEST = 1024  # bytes that are read of a lock file
+_UNFINISHED = re.compile(rf"{re.escape(PREFIX)}([0-9a-f]{{16}})[.-]")
 
 
 class Claim:
@@ -35,7 +38,7 @@ class Claim:
         """Where to write before the result is moved into place."""
 
     def publish(self) -> None:
-        """Make what was written the result.
+        """Move what was written into the place of the result.
 
         Raises:
             OSError: the disk refuses.
@@ -43,14 +46,14 @@ class Claim:
         move_into_place(self.temporary, self._destination)
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the lock, and remove what was not published."""
         with suppress(OSError):
             self.temporary.unlink(missing_ok=True)
         _release(self._lock)
 
 
 def claim(destination: Path) -> Claim | None:
-    """Claim a result, making its folder; ``None`` while another process has it.
+    """Claim a result and make its folder; `None` while another process has it.
 
     Raises:
         OSError: the folder cannot be made or written.
@@ -62,7 +65,20 @@ def claim(destination: Path) -> Claim | None:
             made = _make(folder)
             lock = _locked(folder, _key(destination))
             return Claim(destination, lock, made) if lock else None
-    raise FileNotFoundError(2, "it is removed again and again", str(folder))
+    raise FileNotFoundError(2, "the folder is removed again and again", str(folder))
+
+
+def holder(destination: Path) -> str:
+    """The process that has claimed a result, for people: ``process 1234 on this-machine``."""
+    file = destination.with_name(f"{PREFIX}{_key(destination)}.lock")
+    try:
+        handle = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with open(handle, "rb") as content:  # noqa: PTH123 - a descriptor
+            text = content.read(_LONGEST).decode("utf-8", "replace")
+    except OSError:  # it was released just now, or the system does not let others read it
+        return "another process"
+    process, host = [*text.split("\n"), "", ""][:2]
+    return f"process {process} on {escaped(host)}" if process.isdecimal() else "another process"
 
 
 def sweep(folder: Path) -> None:
@@ -72,7 +88,7 @@ def sweep(folder: Path) -> None:
 
 
 def folded(path: Path) -> str:
-    """Equal for two paths that are one file on some system: case and the way of writing accents are gone."""
+    """A path without case and composition of accents: equal for two that are one file on some system."""
     return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
 
 
@@ -80,8 +96,8 @@ def _sweep(folder: Path) -> None:
     found: dict[str, list[Path]] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            if (ours := _OURS.match(entry.name)) and entry.is_file(follow_symlinks=False):
-                found.setdefault(ours[1], []).append(Path(entry.path))
+            if (found_key := _UNFINISHED.match(entry.name)) and entry.is_file(follow_symlinks=False):
+                found.setdefault(found_key[1], []).append(Path(entry.path))
     for key, files in found.items():
         if lock := _locked(folder, key):
             for file in files:
@@ -104,13 +120,29 @@ def _make(folder: Path) -> list[Path]:
 
 
 def _locked(folder: Path, key: str) -> FileLock | None:
+    file = folder / f"{PREFIX}{key}.lock"
+    if file.is_symlink():  # nobody of us made it: it goes, and what it points to is not touched
+        file.unlink(missing_ok=True)
     # Claimed in the thread that reads and released in the one that writes.
-    lock = FileLock(folder / f"{PREFIX}{key}.lock", thread_local=False)
+    lock = FileLock(file, thread_local=False)
     try:
         lock.acquire(blocking=False)
     except Timeout:
         return None
+    with suppress(OSError):
+        _sign(file)
     return lock
+
+
+def _sign(file: Path) -> None:
+    """Write who holds the lock, in the form that the library uses where it cannot lock but only mark."""
+    handle = os.open(file, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    with open(handle, "r+b") as content:  # noqa: PTH123 - a descriptor
+        process = f"{os.getpid()}\n"
+        if not content.read(_LONGEST).startswith(process.encode()):
+            content.seek(0)
+            content.truncate()
+            content.write(f"{process}{socket.gethostname()}\n".encode("utf-8", "replace"))
 
 
 def _release(lock: FileLock) -> None:

@@ -1,4 +1,4 @@
-"""What results are called, and in which folder they are."""
+"""Names and folders of results."""
 
 from __future__ import annotations
 
@@ -14,30 +14,45 @@ __all__ = ["Naming"]
 
 @dataclass(frozen=True)
 class Naming:
-    """Where results go, and what they are called.
+    """Where results go and what they are called.
 
     Raises:
         UsageError: the format is unknown, or the suffix would change the folder.
+
+    Example:
+        >>> Naming("_x4", format="png").beside(Path("photos/a.jpg"), only=True).as_posix()
+        'photos/a_x4.png'
+        >>> Naming("_x4", format="png", keep_suffix=True).beside(Path("a.jpg"), only=True).as_posix()
+        'a.jpg_x4.png'
     """
 
     default_suffix: str
-    """What is added to the name of a file, or to that of a folder, when the result goes beside it."""
+    """Added to the name of a file, or to that of a folder, when the result goes next to it."""
     out: Path | None = None
     """A file, when there is one input file and this has the suffix of an image; else a folder."""
     suffix: str | None = None
-    """In place of the default; in `out`, names are kept unless this is given."""
+    """Replaces the default; in `out`, names are kept unless this is given."""
     format: str | None = None
     """Suffix of an image format, such as ``png``; `None` keeps that of each input where it can be written."""
+    keep_suffix: bool = False
+    """Keep the suffix of the input in the name, so that ``a.jpg`` and ``a.png`` have different results."""
 
     def __post_init__(self) -> None:
         """Refuse what gives no names."""
         if self.format is not None and self.ending not in WRITE_SUFFIXES:
             known = ", ".join(sorted(name[1:] for name in WRITE_SUFFIXES))
-            raise UsageError(f"cannot write the format '{self.format}': use one of {known}")
+            raise UsageError(
+                f"cannot write the format '{self.format}'", hint=f"set `format` to one of {known}"
+            )
         if self.suffix and set(self.suffix) & {"/", os.sep, "\0"}:
-            raise UsageError(f"the suffix '{self.suffix}' is no part of a name: name folders with -o")
+            raise UsageError(
+                f"the suffix '{self.suffix}' is not part of a name", hint="name folders with `out`"
+            )
         if self.format and self.out and self.names_a_file() and self.out.suffix.lower() != self.ending:
-            raise UsageError(f"-o {self.out} and --format {self.format} name two formats: leave one out")
+            raise UsageError(
+                f"the file name '{self.out}' and the format '{self.format}' contradict each other",
+                hint="omit `format`",
+            )
 
     @property
     def ending(self) -> str:
@@ -57,7 +72,7 @@ class Naming:
             only: it is the only input, so that `out` may name its result.
 
         Raises:
-            UsageError: `out` has a suffix that no image has that can be written.
+            UsageError: `out` has a suffix of no image format that can be written.
         """
         out = self.out
         if out is None:
@@ -65,14 +80,12 @@ class Naming:
         if only and not out.is_dir() and out.suffix:
             if out.suffix.lower() not in WRITE_SUFFIXES:
                 known = ", ".join(sorted(WRITE_SUFFIXES))
-                raise UsageError(
-                    f"cannot write '{out.suffix}' files, as '{out}' asks for: use one of {known}"
-                )
+                raise UsageError(f"cannot write '{out.suffix}' files", path=out, hint=f"use one of {known}")
             return out
         return out / self._name(file, "")
 
     def folder(self, folder: Path) -> Path:
-        """Where the results of a folder go."""
+        """The folder for the results of a folder."""
         if self.out is not None:
             return self.out
         real = Path(os.path.realpath(folder))  # the name of "." and of "a/.." too
@@ -84,10 +97,13 @@ class Naming:
         )
 
     def inside(self, relative: Path) -> Path:
-        """The result of a file of a folder, in the folder of the results."""
-        return relative.with_name(self._name(relative, "", keep=self.out is None))
+        """The result of a file in a folder, relative to the folder of the results."""
+        return relative.with_name(self._name(relative, "", plain=self.out is None))
 
-    def _name(self, file: Path, default: str, *, keep: bool = False) -> str:
-        suffix = default if self.suffix is None or keep else self.suffix
+    def _name(self, file: Path, default: str, *, plain: bool = False) -> str:
+        suffix = default if self.suffix is None or plain else self.suffix
         written = file.suffix if file.suffix.lower() in WRITE_SUFFIXES else ".png"
-        return f"{file.stem}{suffix}{self.ending if self.format else written}"
+        ending = self.ending if self.format else written
+        if self.keep_suffix and (suffix or ending != file.suffix):
+            return f"{file.name}{suffix}{ending}"
+        return f"{file.stem}{suffix}{ending}"

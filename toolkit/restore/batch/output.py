@@ -1,167 +1,86 @@
-"""How large results are to be, and how they are to be written."""
+"""The size of results and how they are encoded."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-
-import torch
-from torch import Tensor
+from dataclasses import dataclass
 
 from restore.errors import UsageError
-from restore.images import Photo
-from restore.registry import Registry
-from restore.resizing import imresize
+from restore.inference.restorer import Restorer
+from restore.inference.sizing import Size, scaled
 
-__all__ = ["Output", "native_scale", "resized"]
-
-Size = tuple[int, int]
-"""Width and height in pixels."""
+__all__ = ["Output"]
 
 
 @dataclass(frozen=True)
 class Output:
-    """What is asked for besides the model.
+    """What is asked for besides the model and its scale.
 
     Raises:
-        UsageError: a size is asked for in two ways, or would be none.
+        UsageError: a side has no pixels.
+
+    Example:
+        >>> Output(width=800).size((400, 300), scale=4)
+        (800, 600)
     """
 
-    scale: float | None = None
-    """Output pixels per input pixel along one side; `None` for the model's own."""
     width: int | None = None
     height: int | None = None
-    """In pixels; one of them alone keeps the aspect."""
+    """In pixels; one of them alone keeps the aspect ratio, `None` for both uses the scale."""
     quality: int | None = None
-    """1 to 100, for formats with losses; `None` for the format's default."""
+    """1 to 100, for lossy formats; `None` is the default of the format."""
     small: bool = False
-    """Make PNG files as small as possible."""
+    """Make PNG files as small as possible, which is slow."""
     strip: bool = False
-    """Leave out what a file says besides its pixels and their colour space."""
+    """Leave out metadata; the color profile stays, because the colors need it."""
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself."""
-        if self.scale is not None and (self.width or self.height):
-            raise UsageError("--scale and --width or --height name two sizes: give one of them")
-        if self.scale is not None and not 1 <= self.scale < math.inf:
-            raise UsageError(f"cannot work at scale {self.scale:g}: use 1 or more")
-        for name, side in (("--width", self.width), ("--height", self.height)):
+        """Refuse sizes without pixels."""
+        for name, side in (("width", self.width), ("height", self.height)):
             if side is not None and side < 1:
-                raise UsageError(f"{name} {side} is no size: use 1 or more")
+                raise UsageError(f"a {name} of {side} is not a size", hint=f"set `{name}` to 1 or more")
 
-    def check(self, native: int) -> None:
-        """Refuse a scale beyond that of the model.
+    @property
+    def is_sized(self) -> bool:
+        """Whether the size is given in pixels."""
+        return self.width is not None or self.height is not None
 
-        Raises:
-            UsageError: names both.
-        """
-        if self.scale is not None and self.scale > native:
-            raise UsageError(f"the model works at {native}x, not at {self.scale:g}x: use --scale {native}")
-
-    def suffix(self, native: int) -> str:
+    def suffix(self, scale: float) -> str:
         """What is added to the names of results: ``_x4``, ``_w800``, ``_h600`` or ``_800x600``."""
         if self.width and self.height:
             return f"_{self.width}x{self.height}"
         if self.width or self.height:
             return f"_w{self.width}" if self.width else f"_h{self.height}"
-        return f"_x{self.scale or native:g}"
+        return f"_x{scale:g}"
 
-    def size(self, source: Size, native: int) -> Size:
-        """The size of the result of an image of size `source`, restored at the scale `native`."""
+    def size(self, source: Size, scale: float) -> Size:
+        """Width and height of the result.
+
+        Args:
+            source: width and height of the input in pixels.
+            scale: of the restorer's results, for an output without a size in pixels.
+        """
         width, height = source
-        if self.width or self.height:
-            return (
-                self.width or _rounded(width * (self.height or height) / height),
-                self.height or _rounded(height * (self.width or width) / width),
-            )
-        scale = self.scale or native
-        return _rounded(width * scale), _rounded(height * scale)
+        if not self.is_sized:
+            return scaled(source, scale)
+        return (
+            self.width or scaled((width, 1), (self.height or height) / height)[0],
+            self.height or scaled((height, 1), (self.width or width) / width)[0],
+        )
 
     def notes(self, source: Size, native: int) -> tuple[str, ...]:
-        """What a person may not expect of the size of a result."""
+        """What a user may not expect of the size of a result, for a model of the scale `native`."""
         size = self.size(source, native)
-        if self.scale not in (None, native):
-            return (f"the model works at {native}x: its result is reduced to {self.scale:g}x by a bicubic",)
         beyond = max(size[0] / (native * source[0]), size[1] / (native * source[1]))
-        if beyond <= 1:
+        if not self.is_sized or beyond <= 1:
             return ()
-        return (f"the model makes it {native}x larger, the remaining {beyond:.2g}x is bicubic",)
+        return (f"the model enlarges it {native}x, the remaining {beyond:.2g}x is bicubic",)
 
-    def settings(self, native: int) -> dict[str, str]:
-        """What of it the files depend on; nothing that is at its default."""
-        own = not self.width and not self.height and self.scale in (None, native)
-        asked = {
-            "size": "" if own else self.suffix(native)[1:],
+    def settings(self, restorer: Restorer) -> dict[str, str]:
+        """The settings that change the bytes of a result; those at their defaults are left out."""
+        native = not self.is_sized and restorer.output_scale == restorer.scale
+        settings = {
+            "size": "" if native else self.suffix(restorer.output_scale)[1:],
             "quality": str(self.quality or ""),
             "strip": "yes" if self.strip else "",
         }
-        return {name: value for name, value in asked.items() if value}
-
-
-def native_scale(reference: str, registry: Registry, wanted: float | None) -> int | None:
-    """The scale to load a model with: `wanted` where the model has it, else the next larger one that it has.
-
-    Args:
-        reference: ``NAME[:WEIGHTS]``.
-        registry: where to look.
-        wanted: output pixels per input pixel.
-
-    Returns:
-        ``None`` where the model or its file decides.
-
-    Raises:
-        UnknownNameError: no such model.
-        UsageError: the model's weights are all for smaller scales.
-    """
-    name, _, weights = reference.partition(":")
-    spec = registry.models[name]
-    if wanted is None or weights.endswith(".safetensors") or "/" in weights:
-        return None
-    known = [entry.scale for entry in spec.weights if weights in ("", entry.name)] or spec.scales
-    larger = [scale for scale in known or [math.ceil(wanted)] if scale >= wanted]
-    if not larger:
-        raise UsageError(
-            f"model '{reference}' cannot work at scale {wanted:g}; it can at: "
-            f"{', '.join(map(str, sorted(known or ())))}"
-        )
-    return min(larger)
-
-
-def resized(photo: Photo, size: Size) -> Photo:
-    """`photo` at another size by the antialiased bicubic; what is transparent does not bleed.
-
-    Its resolution changes with it: a print keeps its size.
-    """
-    width, height = size
-    before = photo.color.shape[-2:]
-    if before == (height, width):
-        return photo
-    channels = range(1 if photo.gray else 3)  # one by one: in float32 they take four times the memory
-    opaque = None if photo.alpha is None else _unit(photo.alpha)
-    planes = [_resized(photo.color[:, channel : channel + 1], size, opaque) for channel in channels]
-    color = planes[0] if photo.gray else torch.cat(planes, 1)
-    alpha = None if photo.alpha is None else _resized(photo.alpha, size)
-    dpi = photo.dpi and (photo.dpi[0] * width / before[1], photo.dpi[1] * height / before[0])
-    return replace(photo, color=color.expand(1, 3, height, width), alpha=alpha, dpi=dpi)
-
-
-def _resized(plane: Tensor, size: Size, opaque: Tensor | None = None) -> Tensor:
-    """One plane of levels or values, weighted by how opaque each pixel is."""
-    target = (size[1], size[0])
-    values = imresize(_unit(plane), target)
-    if opaque is not None:
-        weight = imresize(opaque, target)
-        weighted = imresize(_unit(plane) * opaque, target)
-        values = torch.where(weight > 1e-3, weighted / weight, values)
-    values = values.clamp(0, 1)
-    return (values * 255 + 0.5).to(torch.uint8) if plane.dtype == torch.uint8 else values
-
-
-def _unit(plane: Tensor) -> Tensor:
-    """Levels as values in [0, 1]."""
-    return plane.float() / 255 if plane.dtype == torch.uint8 else plane
-
-
-def _rounded(side: float) -> int:
-    """Half up, and never nothing."""
-    return max(1, math.floor(side + 0.5))
+        return {name: value for name, value in settings.items() if value}

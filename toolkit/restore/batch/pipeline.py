@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
-from restore.batch.jobs import Existing, Job, Outcome
+from restore.batch import stages
+from restore.batch.failures import failed
+from restore.batch.jobs import Existing, Job, Listener, Outcome
 from restore.batch.output import Output
-from restore.batch.stages import Task, Watch, Work
+from restore.batch.stages import Batch, Work
 from restore.inference.restorer import Restorer
 
-__all__ = ["run_all"]
+__all__ = ["overlapped", "run_all"]
 
-_PATIENCE = 0.2  # seconds between two looks at what another process is working on
+Stage = TypeVar("Stage", bound=Work | Outcome | None)
+
+_PAUSE = 0.2  # seconds between two looks at what another process is working on
+_PATIENCE = 3.0  # seconds before a user is told about it
 
 
 def run_all(
@@ -24,13 +31,13 @@ def run_all(
     output: Output | None = None,
     existing: Existing = "overwrite",
     max_pixels: int | None = None,
-    watch: Watch = lambda _: nullcontext(),
+    listener: Listener | None = None,
 ) -> Iterator[Outcome]:
-    """Read, restore and write images; whatever is wrong with one of them becomes a failed outcome.
+    """Read, restore and write images; whatever goes wrong with one of them becomes a failed outcome.
 
     One thread reads and another writes; the network runs in the caller's own. Besides the image in the
-    network at most one is read and one written, which bounds the memory. When the caller stops or something
-    is raised, those two are finished first: neither a thread nor a part of a file is left behind.
+    network at most one is read and one written, which bounds the memory. When the caller stops or is
+    interrupted, those two are finished first: neither a thread nor a partial file is left behind.
 
     Several processes may work on one folder. What another one is working on comes last: by then it is done,
     or it is done here. What a killed process left in the folders of results is removed.
@@ -38,70 +45,136 @@ def run_all(
     Args:
         jobs: taken one by one, not more than two ahead of the outcomes.
         restorer: the model.
-        output: how large results are to be, and how they are to be written.
-        existing: what to do with an output that is there already; its image is then not read. ``skip`` keeps
-            what was made of the same input by the same model with the same settings, makes anew what restore
-            made otherwise, and fails for what restore did not make.
-        max_pixels: the most that an image may have; `None` for the limit of `restore.images.read`.
-        watch: for progress.
+        output: size and encoding of the results.
+        existing: what to do with a result that exists; its image is then not read. ``skip`` keeps what was
+            made of the same input by the same model with the same settings, makes what restore made otherwise
+            again, and fails for what restore did not make.
+        max_pixels: the most that an image may have; `None` is the limit of `restore.images.read`.
+        listener: hears about progress and waiting.
 
     Yields:
         An outcome for each job in their order, when the next image has left the network; those that another
         process was working on come after the others.
 
-    Raises:
-        MemoryError: there is no memory for an image; the images before it are done.
+    Example:
+        >>> from restore.inference import load
+        >>> list(run_all([], load("bicubic")))
+        []
     """
-    task = Task(restorer, output or Output(), existing, max_pixels)
-    try:
-        yield from _through(jobs, task, watch)
-    finally:
-        task.close()
+    heard = listener or Listener()
+    with Batch(restorer, output or Output(), existing, max_pixels, heard) as batch:
+
+        def restored(work: Work) -> Work:
+            with heard.restoring(work.job) as progress:
+                return stages.restore(work, batch, progress)
+
+        yield from overlapped(
+            jobs,
+            load=partial(_attempt, partial(stages.load, batch=batch), batch),
+            restore=lambda work: _attempt(lambda _: restored(work), batch, work.job, work.seconds),
+            save=lambda work: _attempt(lambda _: stages.save(work, batch), batch, work.job, work.seconds),
+            wait=partial(_wait, batch),
+        )
 
 
-def _through(jobs: Iterable[Job], task: Task, watch: Watch) -> Iterator[Outcome]:
+def overlapped(
+    jobs: Iterable[Job],
+    *,
+    load: Callable[[Job], Work | Outcome | None],
+    restore: Callable[[Work], Work | Outcome],
+    save: Callable[[Work], Outcome],
+    wait: Callable[[Job, float], None],
+) -> Iterator[Outcome]:
+    """Run three stages at once, each on another job, and yield the outcomes in the order of the jobs.
+
+    Args:
+        jobs: taken one by one.
+        load: called in a thread; `None` means that the job has to wait, and is tried again after the others.
+        restore: called in the caller's thread with what `load` gave.
+        save: called in another thread with what `restore` gave.
+        wait: called before a job is tried again, with the seconds for which it has waited.
+    """
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        written: Future[Outcome] | None = None
+        saving: Future[Outcome] | None = None
         try:
-            for work in _read_ahead(reader, jobs, task):
-                work.restore(watch)
-                outcome = written.result() if written else None
-                written = writer.submit(work.write)
-                if outcome:
-                    yield outcome
+            for loaded in _read_ahead(reader, jobs, load, wait):
+                work = restore(loaded) if isinstance(loaded, Work) else loaded
+                del loaded  # the image, whose memory the next one needs
+                finished = saving.result() if saving else None
+                saving = writer.submit(_saved, work, save)
+                del work
+                if finished:
+                    yield finished
         except (Exception, KeyboardInterrupt):
-            if written:
-                yield written.result()  # it came before what was raised
+            if saving:
+                yield saving.result()  # it came before what was raised
             raise
-        if written:
-            yield written.result()
+        if saving:
+            yield saving.result()
 
 
-def _read_ahead(reader: ThreadPoolExecutor, jobs: Iterable[Job], task: Task) -> Iterator[Work]:
-    """Each job with its image, while that of the next one is read; at last those that others had claimed."""
+def _attempt(stage: Callable[[Job], Stage], batch: Batch, job: Job, seconds: float = 0.0) -> Stage | Outcome:
+    """Run one stage of one job; whatever it raises becomes its outcome."""
+    begin = time.perf_counter()
+    try:
+        result = stage(job)
+    except Exception as error:  # of a decoder, a plugin, PyTorch, the disk: the other images go on
+        batch.release(job)
+        return failed(job, error)
+    spent = seconds + time.perf_counter() - begin
+    return replace(result, seconds=spent) if isinstance(result, Work | Outcome) else result
+
+
+def _saved(work: Work | Outcome, save: Callable[[Work], Outcome]) -> Outcome:
+    return work if isinstance(work, Outcome) else save(work)
+
+
+def _read_ahead(
+    reader: ThreadPoolExecutor,
+    jobs: Iterable[Job],
+    load: Callable[[Job], Work | Outcome | None],
+    wait: Callable[[Job, float], None],
+) -> Iterator[Work | Outcome]:
+    """What `load` gives for each job, while the next one is loaded; at last those that had to wait."""
     waiting: list[Job] = []
-    for work in _one_ahead(reader.submit(Work, job, task) for job in jobs):
-        if work.claimed_by_another:
-            waiting.append(work.job)
+    for job, loading in _one_ahead((job, reader.submit(load, job)) for job in jobs):
+        loaded = loading.result()
+        del loading
+        if loaded is None:
+            waiting.append(job)
         else:
-            yield work
+            yield loaded
+            del loaded
+    since = time.monotonic()
     while waiting:
-        time.sleep(_PATIENCE)
-        still = []
-        for job in waiting:
-            work = reader.submit(Work, job, task).result()
-            if work.claimed_by_another:
-                still.append(job)
-            else:
-                yield work
-        waiting = still
+        time.sleep(_PAUSE)
+        for job in list(waiting):
+            wait(job, time.monotonic() - since)
+            loaded = reader.submit(load, job).result()
+            if loaded is not None:
+                waiting.remove(job)
+                since = time.monotonic()
+                yield loaded
+                del loaded
 
 
-def _one_ahead(futures: Iterable[Future[Work]]) -> Iterator[Work]:
-    upcoming: Future[Work] | None = None
-    for following in futures:
-        if upcoming:
-            yield upcoming.result()
+T = TypeVar("T")
+
+
+def _one_ahead(items: Iterable[T]) -> Iterator[T]:
+    """The same items, each when the next one has been taken."""
+    iterator = iter(items)
+    try:
+        upcoming = next(iterator)
+    except StopIteration:
+        return
+    for following in iterator:
+        yield upcoming
         upcoming = following
-    if upcoming:
-        yield upcoming.result()
+    yield upcoming
+
+
+def _wait(batch: Batch, job: Job, seconds: float) -> None:
+    """After some seconds, say for whom a job waits."""
+    if seconds >= _PATIENCE:
+        batch.waits(job)

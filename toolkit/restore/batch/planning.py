@@ -1,4 +1,4 @@
-"""Files, folders and globs become jobs, before anything is done."""
+"""Files, folders and globs become jobs before anything is done."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from restore.batch.jobs import Job, Outcome
 from restore.batch.locking import folded
 from restore.batch.naming import Naming
 from restore.batch.records import Records, digest
-from restore.errors import ImageError, UsageError
+from restore.errors import ImageError, RestoreError, UsageError, escaped
 from restore.images import Provenance, is_image_name
 
 __all__ = ["Plan", "plan"]
 
 _LONGEST = 255
-"""Bytes of a file's name that file systems take; on Windows these are units of UTF-16."""
+"""Bytes that a file name can have; on Windows these are units of UTF-16."""
 
 
 @dataclass(frozen=True)
@@ -28,43 +28,48 @@ class Plan:
     jobs: list[Job] = field(default_factory=list)
     """In the order of the inputs."""
     settled: list[Outcome] = field(default_factory=list)
-    """Failed: what does not exist, cannot be looked into, holds no image, or would get too long a name.
-    Skipped: results of other inputs, which are not enlarged again."""
+    """Failed: what does not exist, cannot be entered, has no image, would get too long a name, or the name of
+    another result. Skipped: results of other inputs, which are not enlarged again."""
     several: bool = False
     """There was more than one input, or a folder or a glob."""
+    notes: tuple[str, ...] = ()
+    """What a user may not expect."""
 
 
 def plan(inputs: Iterable[str], naming: Naming, *, recursive: bool = False) -> Plan:
-    """Find the images and decide where each result goes, before anything is done.
+    """Find the images and decide where each result goes.
 
     Args:
         inputs: image files, folders, or globs.
-        naming: where results go.
-        recursive: go into subfolders, and mirror them. Links to folders are not followed, hidden files and
+        naming: names and folders of results.
+        recursive: search subfolders too, and mirror them. Links to folders are not followed, hidden files and
             folders are left out.
 
     Raises:
-        UsageError: two inputs would write one output, or an output is one of the inputs.
+        UsageError: a result would replace one of the inputs, or one file is named for several inputs.
+
+    Example:
+        >>> plan(["missing.jpg"], Naming("_x4")).settled[0].status
+        'failed'
     """
     given = list(inputs)
     if naming.out is not None and len(given) > 1 and naming.names_a_file():
-        raise UsageError(f"-o {naming.out} names one image, but there are {len(given)} inputs: name a folder")
-    found: list[Job] = []
-    settled: list[Outcome] = []
-    several = len(given) > 1
-    for text in given:
-        try:
-            search = _Search(text, naming, recursive=recursive, only=len(given) == 1)
-            found += search.jobs
-            settled += search.failed
-            several |= search.several
-        except ImageError as error:
-            settled.append(Outcome(Path(text), "failed", reason=str(error), error=error))
-    jobs, left_out = _without_results(list(dict.fromkeys(found)))
-    _refuse_collisions(jobs)
-    too_long = {job: Outcome(job.source, "failed", reason=_too_long(job)) for job in jobs if _too_long(job)}
+        raise UsageError(
+            f"it names one image, but there are {len(given)} inputs", path=naming.out, hint="name a folder"
+        )
+    searches = [_Search(text, naming, recursive=recursive, only=len(given) == 1) for text in given]
+    found = dict.fromkeys(job for search in searches for job in search.jobs)
+    jobs, left_out = _without_results(list(found))
+    _refuse_replacing(jobs)
+    failures = [outcome for search in searches for outcome in search.failed]
+    failures += _too_long(jobs)
+    failures += _collisions([job for job in jobs if job.source not in _sources(failures)])
+    failing = _sources(failures)
     return Plan(
-        [job for job in jobs if job not in too_long], settled + left_out + list(too_long.values()), several
+        [job for job in jobs if job.source not in failing],
+        left_out + failures,
+        several=len(given) > 1 or any(search.several for search in searches),
+        notes=tuple(note for search in searches for note in search.notes),
     )
 
 
@@ -72,44 +77,65 @@ class _Search:
     """The jobs of one argument."""
 
     def __init__(self, text: str, naming: Naming, *, recursive: bool, only: bool) -> None:
+        self.jobs: list[Job] = []
         self.failed: list[Outcome] = []
-        self.several = True
+        self.notes: list[str] = []
+        self.several = False
         path = Path(text)
         if path.is_dir():
+            self.several = True
             folder = naming.folder(path)
-            files = self._images_in(path, recursive=recursive, leave_out=folder)
+            files = self._images_in(path, recursive=recursive, results=folder)
             self.jobs = [Job(file, folder / naming.inside(file.relative_to(path))) for file in files]
         elif os.path.lexists(path):
-            self.several = False
             self.jobs = [Job(path, naming.beside(path, only=only))]
+        elif matches := _matches(text):
+            self.several = True
+            images = [match for match in matches if match.is_file() and is_image_name(match)]
+            self.jobs = [Job(image, naming.beside(image, only=False)) for image in images]
         else:
-            self.jobs = [Job(match, naming.beside(match, only=False)) for match in self._matches(text)]
+            self._fail(path, "there is no such file or folder, and nothing matches it as a glob")
 
-    def _matches(self, text: str) -> list[Path]:
-        matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
-        if not matches:
-            raise ImageError("there is no such file or folder, and nothing matches it as a glob")
-        return [match for match in matches if match.is_file() and is_image_name(match)]
-
-    def _images_in(self, folder: Path, *, recursive: bool, leave_out: Path) -> list[Path]:
-        found = []
-        apart = leave_out if leave_out != folder else None
+    def _images_in(self, folder: Path, *, recursive: bool, results: Path) -> list[Path]:
+        found, skipped = [], 0
+        apart = results if results != folder else None
         for place, folders, files in os.walk(folder, onerror=self._cannot_enter):
             here = Path(place)
-            if not recursive:
-                folders.clear()
             folders[:] = [name for name in folders if not name.startswith(".") and here / name != apart]
+            if not recursive:
+                skipped = len(folders)
+                folders.clear()
             if here != apart:
                 found += [here / name for name in files if is_image_name(Path(name))]
+        include = "set `recursive=True` to include subfolders"
         if not found and not self.failed:
-            hint = "" if recursive else "; subfolders are searched with --recursive"
-            raise ImageError(f"there is no image in this folder{hint}")
+            self._fail(folder, "there is no image in this folder", hint=include if skipped else "")
+        elif skipped:
+            word = "subfolder is" if skipped == 1 else "subfolders are"
+            self.notes.append(f"{escaped(str(folder))}: {skipped} {word} not searched; {include}")
         return sorted(found)
 
     def _cannot_enter(self, error: OSError) -> None:
-        folder = Path(error.filename)
-        reason = f"cannot look into this folder: {error.strerror}; make it readable or leave it out"
-        self.failed.append(Outcome(folder, "failed", reason=reason, error=error))
+        problem = f"cannot enter this folder: {error.strerror}"
+        self._fail(Path(error.filename), problem, hint="make it readable or leave it out")
+
+    def _fail(self, path: Path, problem: str, hint: str = "") -> None:
+        self.failed.append(_failure(path, ImageError(problem, path=path, hint=hint)))
+
+
+def _matches(text: str) -> list[Path]:
+    """What a glob matches; the folders at its beginning that exist are taken by their names.
+
+    A folder called ``photos [2024]`` would otherwise have to be written with escapes.
+    """
+    parts, existing = Path(text).parts, Path()
+    count = 0
+    while count < len(parts) and (existing / parts[count]).is_dir():
+        existing /= parts[count]
+        count += 1
+    literal = os.path.join(glob.escape(str(existing)), *parts[count:])  # noqa: PTH118 - a pattern, not a path
+    matches = glob.glob(literal, recursive=True) or glob.glob(text, recursive=True)
+    return [Path(match) for match in sorted(matches)]
 
 
 def _without_results(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
@@ -126,15 +152,18 @@ def _without_results(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
         made = records.made(job.source) if origins else None
         origin = made and next((one for one in origins if one is replaces or _made_of(one, made)), None)
         if origin:
-            reason = f"'{job.source}' was made by restore of '{origin.source}', which is given too: left out"
-            left_out.append(Outcome(job.source, "skipped", reason=reason))
+            reason = (
+                f"'{escaped(str(job.source))}' was made by restore of '{escaped(str(origin.source))}', which "
+                "is an input too: left out"
+            )
+            left_out.append(Outcome(job.source, "skipped", skipped=reason))
         else:
             kept.append(job)
     return kept, left_out
 
 
 def _namesakes(job: Job, stems: dict[str, list[Job]]) -> Iterator[Job]:
-    """The inputs that `job` may be a result of: with its name elsewhere, beside it with a part of it."""
+    """The inputs that `job` may be a result of: its name elsewhere, or a part of it in the same folder."""
     source = job.source
     yield from (other for other in stems[source.stem] if other.source.parent != source.parent)
     for length in range(1, len(source.stem)):
@@ -150,38 +179,70 @@ def _made_of(origin: Job, made: Provenance) -> bool:
         return False
 
 
-def _refuse_collisions(jobs: list[Job]) -> None:
-    """Also where only case differs: on many systems that is one file."""
+def _refuse_replacing(jobs: list[Job]) -> None:
+    """Refuse results in the place of an input, also if only case differs: that is one file on many systems.
+
+    Raises:
+        UsageError: names the first one.
+    """
     sources = {folded(job.source): job.source for job in jobs}
-    claimed: dict[str, Path] = {}
     for job in jobs:
-        place = folded(job.destination)
-        if place in sources:
+        replaced = sources.get(folded(job.destination))
+        if replaced is not None:
             raise UsageError(
-                f"the result of '{job.source}' would overwrite the input '{sources[place]}': give "
-                f"-o FOLDER, or another --suffix"
-            )
-        other = claimed.setdefault(place, job.source)
-        if other != job.source and not _same(other, job.source):
-            raise UsageError(
-                f"'{other}' and '{job.source}' would both be written to '{job.destination}': rename one, or "
-                f"upscale them into different folders"
+                f"the result of '{escaped(str(job.source))}' would overwrite the input",
+                path=replaced,
+                hint="set `out` to a folder, or `suffix` to another one",
             )
 
 
-def _same(one: Path, other: Path) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
+def _collisions(jobs: list[Job]) -> list[Outcome]:
+    """The failures of inputs whose results would have one name, each naming the others."""
+    claims: dict[str, list[Job]] = {}
+    for job in jobs:
+        claims.setdefault(folded(job.destination), []).append(job)
+    failures = []
+    for rivals in claims.values():
+        if len({os.path.realpath(job.source) for job in rivals}) < 2:
+            continue  # one file under two names
+        for job in rivals:
+            others = " and ".join(f"'{escaped(str(one.source))}'" for one in rivals if one is not job)
+            error = UsageError(
+                f"its result and that of {others} would both be written to '{escaped(str(job.destination))}'",
+                path=job.source,
+                hint=_way_out(rivals),
+            )
+            failures.append(_failure(job.source, error))
+    return failures
 
 
-def _too_long(job: Job) -> str:
-    """Why a name cannot be given, or nothing."""
-    name = job.destination.name
-    length = (
-        len(name.encode("utf-16-le", "surrogatepass")) // 2 if os.name == "nt" else len(os.fsencode(name))
-    )
-    if length <= _LONGEST:
-        return ""
-    return (
-        f"the name of its result would have {length} bytes, and file systems take {_LONGEST}: rename the "
-        "input, use a shorter --suffix, or name the result with -o"
-    )
+def _way_out(rivals: list[Job]) -> str:
+    if len({job.source.name.casefold() for job in rivals}) == len(rivals):
+        return "set `keep_suffix=True` to keep both, as in a.jpg.png"
+    return "rename one, or write their results to different folders"
+
+
+def _too_long(jobs: list[Job]) -> list[Outcome]:
+    """The failures of inputs whose results would have too long a name."""
+    failures = []
+    for job in jobs:
+        name = job.destination.name
+        length = (
+            len(name.encode("utf-16-le", "surrogatepass")) // 2 if os.name == "nt" else len(os.fsencode(name))
+        )
+        if length > _LONGEST:
+            error = ImageError(
+                f"the name of its result would have {length} bytes, and file systems take {_LONGEST}",
+                path=job.source,
+                hint="rename the input, use a shorter `suffix`, or name the result with `out`",
+            )
+            failures.append(_failure(job.source, error))
+    return failures
+
+
+def _failure(source: Path, error: RestoreError) -> Outcome:
+    return Outcome(source, "failed", error=error)
+
+
+def _sources(outcomes: list[Outcome]) -> set[Path]:
+    return {outcome.source for outcome in outcomes}

@@ -1,8 +1,11 @@
-"""A small file beside results: what made those that cannot tell it themselves.
+"""A small file next to results: what made those whose format has no place to say so.
 
-One JSON object a line; the last one of a name counts, and lines that are damaged do not. A line is added
-before its result is moved into place, with the hash of the result: whichever of the two a kill prevents, no
-result is taken for something that it is not.
+One JSON object per line; the last one of a name counts, and damaged lines do not. A line is added before its
+result is moved into place, with the hash of the result: whichever of the two a kill prevents, no result is
+taken for something that it is not.
+
+A folder may come from somebody else, with anything under the name of the record. It is opened without
+following links, and used only if it is a regular file of bounded size with this name alone.
 """
 
 from __future__ import annotations
@@ -10,14 +13,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
+from restore.errors import ImageError
 from restore.files import to_line
 from restore.images import Provenance, read_provenance
 
-__all__ = ["RECORD", "Records", "digest", "remember"]
+__all__ = ["RECORD", "Records", "UnusableRecordError", "digest", "remember"]
 
 RECORD = ".restore.jsonl"
+
+_LARGEST = 2**27  # bytes of a record: about 200,000 results
+_LONGEST = 2**16  # bytes of a line
+
+
+class UnusableRecordError(ImageError):
+    """The record of a folder is a link, no regular file, or too large."""
 
 
 class Records:
@@ -27,7 +42,9 @@ class Records:
         self._folders: dict[Path, _Folder] = {}
 
     def made(self, file: Path) -> Provenance | None:
-        """What made `file`; ``None`` if that is not known, or the file was changed since."""
+        """What made `file`; `None` if that is unknown, or the file was changed since or is a link."""
+        if file.is_symlink():  # it may lead out of the folder
+            return None
         if found := read_provenance(file):
             return found
         folder = self._folders.setdefault(file.parent, _Folder(file.parent / RECORD))
@@ -42,17 +59,16 @@ class Records:
 
 
 def remember(file: Path, name: str, provenance: Provenance) -> None:
-    """Record what made `file`, which will be `name` in the same folder.
+    """Record what made `file`, which will be called `name` in the same folder.
 
     Raises:
+        UnusableRecordError: the record cannot be used.
         OSError: the disk refuses.
     """
     entry = {"file": name, "sha256": digest(file), "provenance": provenance.to_text()}
-    path = file.parent / RECORD
-    # In one piece, so that lines of several processes do not mix.
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
-    with os.fdopen(handle, "ab", buffering=0) as record:
-        record.write(_separator(path) + to_line(entry).encode("utf-8", "surrogateescape"))
+    with _opened(file.parent / RECORD, os.O_RDWR | os.O_CREAT | os.O_APPEND, "r+b") as record:
+        # In one piece, so that lines of several processes do not mix.
+        record.write(_separator(record) + to_line(entry).encode("utf-8", "surrogateescape"))
         os.fsync(record.fileno())
 
 
@@ -66,13 +82,35 @@ def digest(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _separator(path: Path) -> bytes:
-    """A line break, if a line was cut short."""
-    with path.open("rb") as record:
-        if not record.seek(0, os.SEEK_END):
-            return b""
-        record.seek(-1, os.SEEK_END)
-        return b"" if record.read() == b"\n" else b"\n"
+@contextmanager
+def _opened(path: Path, flags: int, mode: str) -> Iterator[IO[bytes]]:
+    """A record, unbuffered, if it is safe to use."""
+    flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    if path.is_symlink():
+        raise _unusable(path, "a symbolic link")
+    with open(os.open(path, flags, 0o666), mode, buffering=0) as record:  # noqa: PTH123 - a descriptor
+        status = os.fstat(record.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise _unusable(path, "not a regular file")
+        if status.st_nlink > 1:
+            raise _unusable(path, "a hard link")
+        if status.st_size > _LARGEST:
+            raise _unusable(path, f"larger than {_LARGEST // 2**20} MiB")
+        yield record
+
+
+def _unusable(path: Path, reason: str) -> UnusableRecordError:
+    return UnusableRecordError(
+        f"the record of results is {reason}", path=path, hint="remove it, so that a new one can be made"
+    )
+
+
+def _separator(record: IO[bytes]) -> bytes:
+    """A line break, if the last line was cut short."""
+    if not record.seek(0, os.SEEK_END):
+        return b""
+    record.seek(-1, os.SEEK_END)
+    return b"" if record.read(1) == b"\n" else b"\n"
 
 
 class _Folder:
@@ -86,19 +124,23 @@ class _Folder:
     def entry(self, name: str) -> tuple[str, Provenance] | None:
         """SHA-256 and provenance of a file."""
         try:
-            with self._path.open("rb") as record:
+            with _opened(self._path, os.O_RDONLY, "rb") as record:
                 if record.seek(0, os.SEEK_END) < self._end:  # it was replaced
                     self._end = 0
                     self._entries.clear()
                 record.seek(self._end)
-                for line in record:
-                    if not line.endswith(b"\n"):
-                        break
-                    self._end += len(line)
-                    self._add(line)
-        except OSError:
+                self._read(record)
+        except (OSError, UnusableRecordError):
             return None
         return self._entries.get(name)
+
+    def _read(self, record: IO[bytes]) -> None:
+        content = record.read(_LARGEST) or b""
+        whole = content.rfind(b"\n") + 1
+        self._end += whole
+        for line in content[:whole].splitlines():
+            if len(line) <= _LONGEST:
+                self._add(line)
 
     def _add(self, line: bytes) -> None:
         try:

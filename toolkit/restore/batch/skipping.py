@@ -1,4 +1,4 @@
-"""Whether a result is there already: by what it was made of and how, not by its name."""
+"""Whether a result exists already: judged by what it was made of and how, not by its name."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from restore.batch.jobs import Existing, Job, Outcome
 from restore.batch.output import Output
 from restore.batch.records import Records, digest
 from restore.checkpoint import LoadedModel
-from restore.errors import ImageError
+from restore.errors import ImageError, escaped
 from restore.images import Provenance, read
 from restore.inference.restorer import Restorer
 
-__all__ = ["Done", "model_name"]
+__all__ = ["Results", "model_name"]
 
 
-class Done:
-    """Settles jobs whose result is there. For one thread.
+class Results:
+    """The results that exist, as seen by one batch. For one thread.
 
     Args:
         restorer: the model that would work.
-        output: what is asked for.
-        existing: what to do with an output that is there already.
+        output: the size and encoding of results.
+        existing: what to do with a result that exists.
     """
 
     def __init__(self, restorer: Restorer, output: Output, existing: Existing) -> None:
         self._existing = existing
         self._records = Records()
-        self._latest: tuple[Job, Provenance] | None = None  # a file is read once, however often it is asked
+        self._latest: tuple[Job, Provenance] | None = None  # a file is hashed once, however often it is asked
         self._model = model_name(restorer.model)
         self._weights = restorer.model.digest
-        self._settings = output.settings(restorer.scale) | {
+        self._settings = output.settings(restorer) | {
             "scale": str(restorer.scale),
             "precision": restorer.precision,
             "engine": restorer.engine,
@@ -41,7 +41,7 @@ class Done:
         }
 
     def provenance(self, job: Job) -> Provenance:
-        """What makes the result of `job`.
+        """The provenance that the result of `job` gets.
 
         Raises:
             ImageError: the source cannot be read.
@@ -51,27 +51,28 @@ class Done:
         return self._latest[1]
 
     def settled(self, job: Job) -> Outcome | None:
-        """The outcome of a job whose output must not be written, because of the one that is there.
+        """The outcome of a job whose result exists and must not be written again; else `None`.
 
         Raises:
-            ImageError: the source cannot be read.
+            ImageError: the source cannot be read, or the result that exists must be kept.
         """
         place = job.destination
         if self._existing == "overwrite" or not os.path.lexists(place):
             return None
         if self._existing == "error":
-            reason = f"'{place}' is there already: use --existing overwrite or skip"
-            return Outcome(job.source, "failed", place, reason)
+            raise ImageError(
+                "the result exists already", path=place, hint="set `existing` to 'overwrite' or 'skip'"
+            )
         made = self._records.made(place)
         if made is None:
-            reason = (
-                f"'{place}' is there already and does not say that restore made it: move it away, or use "
-                "--existing overwrite"
+            raise ImageError(
+                "the result exists already and does not say that restore made it",
+                path=place,
+                hint="move it away, or set `existing` to 'overwrite'",
             )
-            return Outcome(job.source, "failed", place, reason)
         if made != self.provenance(job):
             return None
-        return Outcome(job.source, "skipped", place, f"{place} is there already")
+        return Outcome(job.source, "skipped", place, f"{escaped(str(place))} exists already")
 
     def _provenance(self, job: Job) -> Provenance:
         settings = self._settings | {"format": job.destination.suffix.lower().removeprefix(".")}
@@ -85,22 +86,22 @@ class Done:
 
 
 def model_name(model: LoadedModel) -> str:
-    """``NAME:WEIGHTS``, without the folders of a file: a picture tells nothing of its machine."""
+    """``NAME:WEIGHTS`` without the folders of a file, so that an image says nothing about its machine."""
     own = (entry.name for entry in model.spec.weights if entry.sha256 == model.digest)
     weights = next(own, Path(model.weights).name)
     return f"{model.spec.name}:{weights}" if weights else model.spec.name
 
 
 def _digest_of_image(source: Path) -> str:
-    """SHA-256 of a file, or the reason of `read` why there is none."""
-    if source.is_file():  # a pipe would wait for ever
+    """SHA-256 of a file, or the error of `read` that says why there is none."""
+    if source.is_file():  # a pipe would block
         try:
             return digest(source)
         except OSError as error:
             read(source)
-            raise ImageError(f"cannot read '{source}': {error.strerror}; try again") from error
+            raise ImageError(f"cannot be read: {error.strerror}", path=source, hint="try again") from error
     read(source)
-    raise ImageError(f"cannot read '{source}': it changed in the meantime; try again")
+    raise ImageError("the file changed in the meantime", path=source, hint="try again")
 
 
 @cache

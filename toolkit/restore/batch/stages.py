@@ -1,21 +1,23 @@
-"""What happens to one image, stage by stage: claimed and read, restored, written."""
+"""What happens to one image of a batch: `load`, then `restore`, then `save`."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from types import TracebackType
 
-from restore.batch.jobs import Existing, Job, Outcome
-from restore.batch.locking import Claim, claim, sweep
-from restore.batch.output import Output, resized
-from restore.batch.records import remember
-from restore.batch.skipping import Done
-from restore.errors import ImageError, RestoreError
+from restore.batch.estimate import seconds_per_pixel
+from restore.batch.jobs import Existing, Job, Listener, Outcome
+from restore.batch.locking import Claim, claim, holder, sweep
+from restore.batch.memory import check_memory, needed_memory, readable
+from restore.batch.output import Output
+from restore.batch.records import UnusableRecordError, remember
+from restore.batch.skipping import Results
+from restore.errors import ImageError
 from restore.images import (
+    MAX_PIXELS,
     Animation,
     Photo,
     Provenance,
@@ -24,47 +26,89 @@ from restore.images import (
     read,
     read_all,
     read_provenance,
+    size_of,
     write,
     write_animation,
 )
 from restore.inference.restorer import Progress, Restorer
+from restore.inference.sizing import resized
 
-__all__ = ["Task", "Watch", "Work"]
+__all__ = ["Batch", "Work", "load", "restore", "save"]
 
-T = TypeVar("T")
-
-Watch = Callable[[Job], AbstractContextManager[Progress | None]]
-"""Entered for as long as a job is in the network; what it gives is told how far that is."""
+_LARGE = 64_000_000  # pixels of a result that a user may not expect
 
 
-class Task:
-    """What all jobs of a batch share."""
+@dataclass(frozen=True)
+class Work:
+    """An image between two stages, and the claim on its result."""
 
-    def __init__(
-        self, restorer: Restorer, output: Output, existing: Existing, max_pixels: int | None
+    job: Job
+    claim: Claim
+    provenance: Provenance
+    picture: Photo | Animation
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    """Spent on it so far."""
+
+
+@dataclass
+class Batch:
+    """What all jobs share: settings, the claims that are held, and the folders that were made.
+
+    A context manager: at its end claims are released, and folders removed that nothing was written into.
+    """
+
+    restorer: Restorer
+    output: Output
+    existing: Existing
+    max_pixels: int | None
+    listener: Listener
+    _claims: dict[Job, Claim] = field(default_factory=dict)
+    _swept: set[Path] = field(default_factory=set)
+    _made: list[Path] = field(default_factory=list)
+    _waiting: set[Job] = field(default_factory=set)
+    _announced: bool = False
+
+    def __post_init__(self) -> None:
+        """Look at the results that exist as this batch would make them."""
+        self.results = Results(self.restorer, self.output, self.existing)
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.restorer = restorer
-        self.output = output
-        self.done = Done(restorer, output, existing)
-        self._limit: dict[str, int] = {} if max_pixels is None else {"max_pixels": max_pixels}
-        self._claims: set[Claim] = set()
-        self._swept: set[Path] = set()
-        self._made: list[Path] = []
+        for job in list(self._claims):
+            self.release(job)
+        for folder in reversed(self._made):
+            with suppress(OSError):  # it has content now
+                folder.rmdir()
 
-    def read(self, job: Job) -> Photo | Animation:
-        """All frames, where the output has a place for them."""
-        first = read(job.source, **self._limit)
-        moving = first.frames > 1 and holds_animation(job.destination)
-        return read_all(job.source, **self._limit) if moving else first
+    def claim(self, job: Job) -> Claim | None:
+        """Claim the result of a job; `None` while another process has it.
 
-    def claim(self, destination: Path) -> Claim | None:
-        """As `restore.batch.locking.claim`."""
-        with _cannot_write(destination):
-            found = claim(destination)
+        Raises:
+            ImageError: the folder cannot be written.
+        """
+        with _writing(job):
+            found = claim(job.destination)
         if found:
-            self._claims.add(found)
+            self._claims[job] = found
             self._made += found.made
         return found
+
+    def release(self, job: Job) -> None:
+        """Release the claim of a job, if it has one."""
+        if held := self._claims.pop(job, None):
+            held.release()
+
+    def waits(self, job: Job) -> None:
+        """Let the listener know for whom a job waits, once."""
+        if job not in self._waiting:
+            self._waiting.add(job)
+            process = holder(job.destination)
+            self.listener.note(job, f"waits for {process}, which works on the same result")
 
     def sweep(self, folder: Path) -> None:
         """Remove what killed processes left in a folder of results, once."""
@@ -72,159 +116,158 @@ class Task:
             self._swept.add(folder)
             sweep(folder)
 
-    def release(self, held: Claim) -> None:
-        """Let others have a result."""
-        self._claims.discard(held)
-        held.release()
+    def check_size(self, job: Job) -> None:
+        """Compare the memory that an image needs with what there is, and announce the first large result.
 
-    def close(self) -> None:
-        """Release what was given up on its way, and remove folders that were made for nothing."""
-        for held in list(self._claims):
-            self.release(held)
-        for folder in reversed(self._made):
-            with suppress(OSError):  # it holds something now
-                folder.rmdir()
+        Raises:
+            ImageError: there is too little memory, or the header cannot be read.
+        """
+        source = size_of(job.source, max_pixels=MAX_PIXELS if self.max_pixels is None else self.max_pixels)
+        size = self.output.size(source, self.restorer.output_scale)
+        needed = needed_memory(source, job.destination.suffix, self.restorer, self.output)
+        check_memory(job.source, source, needed, size)
+        if size[0] * size[1] > _LARGE and not self._announced:
+            self._announced = True
+            seconds = seconds_per_pixel(self.restorer) * source[0] * source[1]
+            self.listener.note(
+                job,
+                f"{source[0]}x{source[1]} becomes {size[0]}x{size[1]} ({size[0] * size[1] / 1e6:.0f} "
+                f"megapixels) in about {seconds:.0f} s with {readable(needed)} of memory; set `scale` or "
+                "`width` for a smaller result",
+            )
 
 
-class Work:
-    """A job on its way through the three stages: a photo, or an outcome as soon as that is settled.
+def load(job: Job, batch: Batch) -> Work | Outcome | None:
+    """Claim the result of a job and read its image.
 
-    The first one is its making: to see whether there is anything to do, to claim the result, to read.
+    Returns:
+        `None` while another process works on it; an outcome if there is nothing to do.
+
+    Raises:
+        ImageError: the image cannot be read, or there is too little memory for it.
     """
+    batch.sweep(job.destination.parent)
+    if settled := batch.results.settled(job):
+        return settled
+    held = batch.claim(job)
+    if held is None:
+        return None
+    if settled := batch.results.settled(job):  # by another process, just before
+        batch.release(job)
+        return settled
+    batch.check_size(job)
+    before = _stamp(job.source)
+    provenance = batch.results.provenance(job)
+    picture = _read(job, batch.max_pixels)
+    if _stamp(job.source) != before:
+        raise ImageError("the file changed while it was read", path=job.source, hint="run this again")
+    return Work(job, held, provenance, picture)
 
-    def __init__(self, job: Job, task: Task) -> None:
-        self.job = job
-        self._task = task
-        self._seconds = 0.0
-        self._claim: Claim | None = None
-        self._provenance: Provenance | None = None
-        self._notes: tuple[str, ...] = ()
-        self._state = self._tried(self._begin)
 
-    @property
-    def claimed_by_another(self) -> bool:
-        """There is nothing to do as long as another process works on it."""
-        return self._state is None
+def restore(work: Work, batch: Batch, progress: Progress | None = None) -> Work:
+    """Run the network on every frame."""
+    picture = work.picture
+    if isinstance(picture, Photo):
+        return replace(work, picture=_restored(picture, batch, progress), notes=_size_notes(picture, batch))
+    frames: list[Photo] = []
+    for frame in picture.frames:
+        frames.append(_restored(frame, batch, None))
+        if progress:
+            progress(len(frames) / len(picture.frames))
+    notes = _size_notes(picture.frames[0], batch)
+    return replace(work, picture=replace(picture, frames=tuple(frames)), notes=notes)
 
-    def restore(self, watch: Watch) -> None:
-        """The second stage, in the caller's thread."""
-        photo = self._state
-        if isinstance(photo, Photo | Animation):
-            with watch(self.job) as progress:
-                self._state = self._tried(lambda: self._restored(photo, progress))
 
-    def write(self) -> Outcome:
-        """The third stage."""
-        photo = self._state
-        try:
-            if isinstance(photo, Photo | Animation):
-                return self._tried(lambda: self._written(photo)) or self._done(photo)
-            if photo is None:
-                raise RuntimeError(f"'{self.job.source}' was never begun")
-            return photo
-        finally:
-            if self._claim:
-                self._task.release(self._claim)
+def save(work: Work, batch: Batch) -> Outcome:
+    """Write the result, move it into place and release the claim.
 
-    def _begin(self) -> Photo | Animation | Outcome | None:
-        """`None` if another process works on it."""
-        source, done = self.job.source, self._task.done
-        self._task.sweep(self.job.destination.parent)
-        if settled := done.settled(self.job):
-            return settled
-        self._claim = self._task.claim(self.job.destination)
-        if self._claim is None:
-            return None
-        if settled := done.settled(self.job):  # by another process, just before
-            return settled
-        before = _stamp(source)
-        self._provenance = done.provenance(self.job)
-        photo = self._task.read(self.job)
-        if _stamp(source) != before:
-            raise ImageError(f"'{source}' changed while it was read: run this again")
-        return photo
+    Raises:
+        ImageError: the format cannot hold it, or the disk refuses.
+    """
+    notes = (*_losses(work), *work.notes)
+    with _writing(work.job, work.claim.temporary):
+        _write(work, batch.output)
+        if read_provenance(work.claim.temporary) != work.provenance:
+            try:
+                remember(work.claim.temporary, work.job.destination.name, work.provenance)
+            except UnusableRecordError as error:
+                notes += (f"{error}; until then this result is not recognized as done",)
+        work.claim.publish()
+    batch.release(work.job)
+    first = work.picture.frames[0] if isinstance(work.picture, Animation) else work.picture
+    height, width = first.color.shape[-2:]
+    return Outcome(
+        work.job.source,
+        "done",
+        work.job.destination,
+        size=(width, height),
+        seconds=work.seconds,
+        notes=notes,
+    )
 
-    def _restored(self, photo: Photo | Animation, progress: Progress | None) -> Photo | Animation:
-        if isinstance(photo, Photo):
-            return self._enlarged(photo, progress)
-        frames = []
-        for frame in photo.frames:
-            frames.append(self._enlarged(frame, None))
-            if progress:
-                progress(len(frames) / len(photo.frames))
-        return replace(photo, frames=tuple(frames))
 
-    def _enlarged(self, photo: Photo, progress: Progress | None) -> Photo:
-        output, restorer = self._task.output, self._task.restorer
-        height, width = photo.color.shape[-2:]
-        self._notes = output.notes((width, height), restorer.scale)
-        restored = restorer.upscale(photo, progress)
-        return resized(restored, output.size((width, height), restorer.scale))
+def _read(job: Job, max_pixels: int | None) -> Photo | Animation:
+    """All frames, where the format of the result has a place for them."""
+    limit = MAX_PIXELS if max_pixels is None else max_pixels
+    first = read(job.source, max_pixels=limit)
+    moves = first.frames > 1 and holds_animation(job.destination)
+    return read_all(job.source, max_pixels=limit) if moves else first
 
-    def _written(self, photo: Photo | Animation) -> None:
-        held, output, provenance = self._claim, self._task.output, self._provenance
-        if held is None or provenance is None:
-            raise RuntimeError(f"'{self.job.source}' was never begun")
-        with _cannot_write(self.job.destination, held.temporary):
-            if isinstance(photo, Animation):
-                write_animation(
-                    photo,
-                    held.temporary,
-                    quality=output.quality,
-                    provenance=provenance,
-                    strip=output.strip,
-                )
-            else:
-                write(
-                    photo,
-                    held.temporary,
-                    small=output.small,
-                    quality=output.quality,
-                    provenance=provenance,
-                    strip=output.strip,
-                )
-            if read_provenance(held.temporary) != provenance:
-                remember(held.temporary, self.job.destination.name, provenance)
-            held.publish()
 
-    def _tried(self, stage: Callable[[], T]) -> T | Outcome:
-        begin = time.perf_counter()
-        try:
-            return stage()
-        except RestoreError as error:
-            return Outcome(self.job.source, "failed", self.job.destination, str(error), error=error)
-        finally:
-            self._seconds += time.perf_counter() - begin
+def _restored(photo: Photo, batch: Batch, progress: Progress | None) -> Photo:
+    height, width = photo.color.shape[-2:]
+    restored = batch.restorer.upscale(photo, progress)
+    return resized(restored, batch.output.size((width, height), batch.restorer.output_scale))
 
-    def _done(self, photo: Photo | Animation) -> Outcome:
-        first = photo.frames[0] if isinstance(photo, Animation) else photo
-        height, width = first.color.shape[-2:]
-        notes = (*first.notes, *losses(first, self.job.destination), *self._notes)
-        if isinstance(photo, Photo) and photo.frames > 1:
-            notes += (f"only the first of its {photo.frames} frames was used",)
-        return Outcome(
-            self.job.source,
-            "done",
-            self.job.destination,
-            size=(width, height),
-            seconds=self._seconds,
-            notes=notes,
+
+def _size_notes(source: Photo, batch: Batch) -> tuple[str, ...]:
+    height, width = source.color.shape[-2:]
+    return batch.output.notes((width, height), batch.restorer.scale)
+
+
+def _write(work: Work, output: Output) -> None:
+    place, picture = work.claim.temporary, work.picture
+    if isinstance(picture, Animation):
+        write_animation(
+            picture, place, quality=output.quality, provenance=work.provenance, strip=output.strip
+        )
+    else:
+        write(
+            picture,
+            place,
+            small=output.small,
+            quality=output.quality,
+            provenance=work.provenance,
+            strip=output.strip,
         )
 
 
+def _losses(work: Work) -> tuple[str, ...]:
+    """What the result does not carry of its input."""
+    first = work.picture.frames[0] if isinstance(work.picture, Animation) else work.picture
+    notes = (*first.notes, *losses(first, work.job.destination))
+    if isinstance(work.picture, Photo) and first.frames > 1:
+        notes += (f"only the first of its {first.frames} frames was used",)
+    return notes
+
+
 @contextmanager
-def _cannot_write(destination: Path, temporary: Path | None = None) -> Iterator[None]:
-    """What the disk refuses, in one sentence about `destination`."""
+def _writing(job: Job, temporary: Path | None = None) -> Iterator[None]:
+    """Turn what the disk refuses into one sentence about the result."""
     try:
         yield
-    except ImageError as error:
+    except ImageError as error:  # of an encoder, about the file under its temporary name
         if temporary is None:
             raise
-        raise ImageError(str(error).replace(str(temporary), str(destination))) from error
+        if error.path is not None and Path(error.path) == temporary:
+            error.path = job.destination
+        error.problem = error.problem.replace(str(temporary), str(job.destination))
+        raise
     except OSError as error:
-        reason = error.strerror or str(error)
         raise ImageError(
-            f"cannot write '{destination}': {reason}; make room or choose another place"
+            f"cannot write the result: {error.strerror or error}",
+            path=job.destination,
+            hint="make room or choose another place",
         ) from error
 
 

@@ -4,9 +4,10 @@ Both are safetensors and JSON, never pickles.
 """
 
 from restore.checkpoint.blending import blend
+from restore.checkpoint.loading import LoadedModel, load_model, working_scale
 from restore.checkpoint.run import Checkpoint, latest_checkpoint, save_checkpoint
 from restore.checkpoint.tensors import build_within, channels_last, sha256
-from restore.checkpoint.weights import LoadedModel, WeightsCard, load_model, read_card, save_weights
+from restore.checkpoint.weights import WeightsCard, read_card, save_weights
 
 __all__ = [
     "Checkpoint",
@@ -21,4 +22,5 @@ __all__ = [
     "save_checkpoint",
     "save_weights",
     "sha256",
+    "working_scale",
 ]

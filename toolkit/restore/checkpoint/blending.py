@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from restore.checkpoint.loading import LoadedModel
 from restore.checkpoint.tensors import save_tensors
-from restore.checkpoint.weights import LoadedModel, WeightsCard, as_metadata, read_card
+from restore.checkpoint.weights import WeightsCard, as_metadata, read_card
 from restore.errors import UsageError, WeightsError
 
 __all__ = ["blend"]
@@ -63,7 +64,7 @@ def _parts(models: Sequence[LoadedModel], shares: Sequence[float]) -> list[float
     """Shares whose sum is 1, after `models` were found to fit each other."""
     first = models[0]
     for model in models:
-        if model.opened is not None or not model.weights:
+        if model.spec.open is not None or not model.weights:
             raise UsageError(
                 f"'{model.reference}' has no weights of this program: name a model with weights that "
                 f"'restore train' wrote"
@@ -97,7 +98,7 @@ def _card(models: Sequence[LoadedModel], parts: Sequence[float]) -> WeightsCard:
             "objective": "+".join(dict.fromkeys(card.objective for card in cards)),
             "steps": max(card.steps for card in cards),
             "data": "+".join(dict.fromkeys(card.data for card in cards)),
-            "figures": {},  # nobody has measured this one
+            "metrics": {},  # nobody has measured this one
             "blend": _summed(models, parts),
         }
     )

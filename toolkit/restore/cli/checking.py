@@ -1,4 +1,4 @@
-"""How true results are to their inputs, told and drawn: ``restore upscale --check``."""
+"""``restore upscale --check``: compare results with their inputs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _BRIGHTER = 8  # so that a difference of a few levels can be seen; 32 levels and
 
 
 def map_of(result: Path) -> Path:
-    """Where it is drawn how a result differs from its input: beside it."""
+    """The image of the differences between a result and its input, next to the result."""
     return result.with_name(f"{result.name}.check.png")
 
 
 def check(outcome: Outcome, name: Path | None, *, drawn: bool) -> dict[str, Any]:
-    """Compare a result with its input, and tell it on stderr.
+    """Compare a result with its input and print what was found to stderr.
 
     Args:
         outcome: of an image that is done.
@@ -29,14 +29,14 @@ def check(outcome: Outcome, name: Path | None, *, drawn: bool) -> dict[str, Any]
         drawn: write `map_of` the result, too.
 
     Returns:
-        For machines: ``{"check": {"consistency": dB, "shift": {"red": levels, ...}, ...}}``.
+        JSON-serializable: ``{"check": {"consistency": dB, "shift": {"red": levels, ...}, ...}}``.
     """
     from restore.faithfulness import compare, consistency_map
     from restore.images import Photo, read, write
 
     if outcome.destination is None:
         return {}
-    # The file itself is looked at: what its format lost counts too. Its size was accepted before.
+    # The file itself is compared: what its format lost counts too. Its size was accepted before.
     restored = read(outcome.destination, max_pixels=None).color
     degraded = read(outcome.source, max_pixels=None).color
     found = compare(restored, degraded)

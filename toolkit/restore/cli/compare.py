@@ -45,9 +45,10 @@ def compare(
     the others are compared, and the exit code is 1.
     """
     from restore.allocator import keep_memory
+    from restore.checkpoint import load_model
     from restore.evaluation import Crop, check_comparable, check_meters, meters
     from restore.evaluation import compare as compared
-    from restore.inference import load
+    from restore.inference import Restorer
     from restore.registry import discover
 
     page, sheet = _places(image, out, sheet, target)
@@ -59,7 +60,7 @@ def compare(
     chosen = options.by_name(assign, set(metrics))
     check_meters(metrics, registry, chosen)
     restorers = [
-        load(name, scale=scale, precision=precision, device=device, registry=registry) for name in model
+        Restorer(load_model(name, registry, scale), precision=precision, device=device) for name in model
     ]
     for restorer in restorers:
         console.tell_notes(restorer)

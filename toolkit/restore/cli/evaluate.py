@@ -64,8 +64,9 @@ def evaluate(
     """
     from restore import evaluation
     from restore.allocator import keep_memory
+    from restore.checkpoint import load_model
     from restore.data import labels, options_of
-    from restore.inference import load
+    from restore.inference import Restorer
     from restore.registry import discover
     from restore.report import evaluation_table, write_result
 
@@ -93,7 +94,7 @@ def evaluate(
         metrics, registry, scale, options=chosen, targets=[one.targets for one in sets]
     )
     restorers = [
-        load(name, scale=scale, precision=precision, device=device, engine=engine, registry=registry)
+        Restorer(load_model(name, registry, scale), precision=precision, device=device, engine=engine)
         for name in model
     ]
     for restorer in restorers:

@@ -48,8 +48,9 @@ def reproduce(
     What cannot be measured, because weights or images are not given, is shown as missing with what to do.
     """
     from restore.allocator import keep_memory
+    from restore.checkpoint import load_model
     from restore.evaluation import Reproduction, find_tables
-    from restore.inference import load
+    from restore.inference import Restorer
     from restore.registry import discover
     from restore.report import plain, reproduction
 
@@ -57,9 +58,9 @@ def reproduce(
     registry = discover()
     console.tell_problems(registry)
 
-    def load_model(reference: str, scale: int) -> Restorer:
-        return load(
-            reference, scale=scale, precision=precision, device=device, engine=engine, registry=registry
+    def load_restorer(reference: str, scale: int) -> Restorer:
+        return Restorer(
+            load_model(reference, registry, scale), precision=precision, device=device, engine=engine
         )
 
     work = Reproduction(
@@ -68,7 +69,7 @@ def reproduce(
         _folders("--data", data),
         _folders("--degraded", degraded),
         _pairs("--model", model),
-        _once(load_model),
+        _once(load_restorer),
     )
     cells: list[Cell] = []
     for number, one in enumerate(work.tables):

@@ -11,7 +11,7 @@ import typer
 from restore.cli import console, options
 from restore.errors import UnknownNameError, escaped, nearest
 from restore.interfaces import Gate, ModelSpec, ObjectiveSpec, Options
-from restore.registry import KINDS, Catalog, EntryKind, PluginStatus, Registry, discover
+from restore.registry import KINDS, Catalog, EntryKind, ModelReference, PluginStatus, Registry, discover
 from restore.report import plain_table
 
 __all__ = ["info", "list_entries"]
@@ -47,7 +47,7 @@ def info(
     registry = discover()
     console.tell_problems(registry)
     picture = Path(name)
-    name = name.partition(":")[0]  # other commands take NAME:WEIGHTS
+    name = ModelReference.parse(name).name  # other commands take NAME:WEIGHTS
     found = [kind for kind in KINDS if name in registry.catalog(kind)]
     if not found and picture.is_file():
         _show_picture(picture, json=json)

@@ -1,4 +1,4 @@
-"""Standard input and output as an image's file."""
+"""Standard input and output in place of image files."""
 
 from __future__ import annotations
 
@@ -24,29 +24,37 @@ STREAM = "-"
 
 @dataclass(frozen=True)
 class Streams:
-    """What inputs and output are once those that are no files have become some."""
+    """Inputs and output when streams have become files."""
 
     inputs: list[str]
     out: Path | None
     read: Path | None = None
-    """Where standard input was put."""
+    """The file with the content of standard input."""
     write: Path | None = None
-    """What is for standard output."""
+    """The file for standard output."""
+
+    def name(self, file: Path) -> str:
+        """What the user calls a file."""
+        return STREAM if file in (self.read, self.write) else str(file)
 
     def named(self, outcome: Outcome) -> Outcome:
-        """An outcome in the words of the person who gave the command."""
-        reason = outcome.reason
-        for file, name in ((self.read, "standard input"), (self.write, "standard output")):
-            reason = reason.replace(f"'{file}'", name).replace(str(file), name)
+        """An outcome with the names that the user gave."""
+        error = outcome.error
+        if error is not None:
+            for file, name in ((self.read, "standard input"), (self.write, "standard output")):
+                if file is None:
+                    continue
+                error.problem = error.problem.replace(f"'{file}'", name).replace(str(file), name)
+                if error.path is not None and Path(error.path) == file:
+                    error.path = name
         return replace(
             outcome,
-            source=Path(STREAM) if outcome.source == self.read else outcome.source,
-            destination=Path(STREAM) if outcome.destination == self.write else outcome.destination,
-            reason=reason,
+            source=Path(self.name(outcome.source)),
+            destination=outcome.destination and Path(self.name(outcome.destination)),
         )
 
     def deliver(self) -> None:
-        """Write the result to standard output, if it is to go there and was made."""
+        """Write the result to standard output, if it belongs there and exists."""
         if self.write is not None and self.write.exists():
             with self.write.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
@@ -54,14 +62,14 @@ class Streams:
 
 
 @contextmanager
-def streams(inputs: list[str], out: Path | None, ending: str | None, *, taken: bool) -> Iterator[Streams]:
-    """Give standard input and output files for as long as the block runs.
+def streams(inputs: list[str], out: Path | None, ending: str | None, *, json: bool) -> Iterator[Streams]:
+    """Replace standard input and output by files while the block runs.
 
     Args:
-        inputs: as they were given.
-        out: as it was given; standard input goes to standard output when nothing is.
-        ending: the format of what goes to standard output; PNG if none is given.
-        taken: something else goes to standard output.
+        inputs: the user's; standard input goes to standard output unless `out` is given.
+        out: the user's.
+        ending: format for standard output; `None` is that of the input, or PNG where it cannot be written.
+        json: JSON goes to standard output.
 
     Raises:
         UsageError: standard input is one of several inputs, or standard output cannot take the result.
@@ -72,17 +80,41 @@ def streams(inputs: list[str], out: Path | None, ending: str | None, *, taken: b
         yield Streams(inputs, out)
         return
     if len(inputs) > 1:
-        raise UsageError("standard input and output hold one image: give one input")
-    if writes and taken:
-        raise UsageError("--json and the image would both go to standard output: give -o FILE")
-    if writes and sys.stdout.isatty():
-        raise UsageError("standard output is a terminal: redirect it, or give -o FILE")
-    if writes and Path(inputs[0]).is_dir():
-        raise UsageError(f"standard output holds one image and '{inputs[0]}' is a folder: give -o FOLDER")
+        raise UsageError("standard input and output have room for one image", hint="give one input")
+    if writes:
+        _check_output(inputs[0], json=json)
     with TemporaryDirectory(prefix="restore-") as folder:
-        source = Path(folder) / "stdin" if reads else None
-        result = Path(folder) / f"stdout.{(ending or 'png').lower().removeprefix('.')}" if writes else None
-        if source:
-            with source.open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
+        source = _received(Path(folder)) if reads else None
+        result = Path(folder) / f"stdout{_suffix(source or Path(inputs[0]), ending)}" if writes else None
         yield Streams([str(source)] if source else inputs, result or out, source, result)
+
+
+def _check_output(source: str, *, json: bool) -> None:
+    if json:
+        raise UsageError("JSON and the image would both go to standard output", hint="set `out` to a file")
+    if sys.stdout.isatty():
+        raise UsageError("standard output is a terminal", hint="redirect it, or set `out` to a file")
+    if Path(source).is_dir():
+        raise UsageError(
+            "standard output has room for one image, and this is a folder",
+            path=source,
+            hint="set `out` to a folder",
+        )
+
+
+def _received(folder: Path) -> Path:
+    """Standard input as a file that is named by its format."""
+    from restore.images import suffix_of
+
+    content = folder / "stdin"
+    with content.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return content.rename(content.with_suffix(suffix_of(content)))
+
+
+def _suffix(source: Path, ending: str | None) -> str:
+    if ending is not None:
+        return f".{ending.lower().removeprefix('.')}"
+    from restore.images import suffix_of
+
+    return suffix_of(source)

@@ -17,6 +17,7 @@ from restore.images.opening import MAX_PIXELS
 from restore.images.photo import Animation, Photo
 from restore.images.provenance import Provenance, read_provenance
 from restore.images.reading import from_pil, read, read_levels, size_of
+from restore.images.suffixes import suffix_of
 from restore.images.writing import losses, to_pil, write
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "read_levels",
     "read_provenance",
     "size_of",
+    "suffix_of",
     "to_pil",
     "write",
     "write_animation",

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, overload
+from pathlib import Path
+from typing import Any, Literal, overload
 
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from restore.checkpoint import LoadedModel, load_model
+from restore.checkpoint import LoadedModel, load_model, working_scale
 from restore.choices import Alpha, Engine, Precision
 from restore.errors import ImageError, UsageError
-from restore.images import Photo, conversion_of, from_pil, to_pil
+from restore.images import Photo, conversion_of
 from restore.inference.color import as_values, in_srgb, without_bleeding
 from restore.inference.cuda_graphs import fetched
 from restore.inference.devices import DTYPES, choose_device, choose_precision, tile_side
 from restore.inference.engines import engine_network, engine_precision
+from restore.inference.inputs import as_photo, from_values, in_unit_range
+from restore.inference.sizing import resized, scaled
 from restore.inference.torch_network import Network, torch_network
 from restore.registry import Registry, discover
 from restore.resizing import cubic_reach, imresize
@@ -26,14 +30,12 @@ from restore.tiling import map_tiles
 __all__ = ["Progress", "Restorer", "TileSize", "load"]
 
 TileSize = int | Literal["auto", "off"]
-"""Longest side of a tile in input pixels; ``auto`` by the memory; ``off`` works on the whole image."""
+"""Longest side of a tile in input pixels; ``auto`` depends on the free memory; ``off`` means no tiles."""
 
 Progress = Callable[[float], None]
-"""Called with the share of an image that is done, from 0 to 1."""
+"""Called with the fraction of an image that is done, from 0 to 1."""
 
-_FEATURES = 128  # values per output pixel that a model is taken to hold, unless it says otherwise
-
-ImageLike = Image.Image | Tensor | Photo
+_FEATURES = 128  # values per output pixel that a model is assumed to need, unless it declares `memory`
 
 
 class Restorer:
@@ -41,21 +43,24 @@ class Restorer:
 
     Args:
         model: from `restore.checkpoint.load_model`; its network may be moved to `device`.
+        scale: output pixels per input pixel along one side; below that of the model, also a fraction, results
+            are reduced with antialiased bicubic interpolation. `None` is that of the model.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        precision: ``auto`` is bfloat16 where the hardware has it; ``int8`` with OpenVINO only.
+        precision: ``auto`` is bfloat16 where the hardware has it; ``int8`` needs OpenVINO.
         tile: see `TileSize`.
-        engine: ``torch``, ``openvino`` or ``onnxruntime``; the others than torch run on the CPU.
-        alpha: what enlarges transparency: ``bicubic``, or the ``model`` as if it were a gray image.
+        engine: ``torch``, ``openvino`` or ``onnxruntime``; all but torch run on the CPU.
+        alpha: how transparency is enlarged: ``bicubic``, or by the ``model`` as if it were a gray image.
 
     Raises:
-        UsageError: no such device, a tile below 1 pixel, or an engine that is not installed or cannot run
-            the model.
+        UsageError: the scale is beyond that of the model, the device does not exist, the tile is empty,
+            or the engine is not installed or cannot run the model.
     """
 
     def __init__(
         self,
         model: LoadedModel,
         *,
+        scale: float | None = None,
         device: str = "auto",
         precision: Precision = "auto",
         tile: TileSize = "auto",
@@ -63,15 +68,17 @@ class Restorer:
         alpha: Alpha = "bicubic",
     ) -> None:
         if isinstance(tile, int) and tile < 1:
-            raise UsageError(f"a tile of {tile} pixels is too small: use 'auto', 'off' or a number from 1")
+            raise UsageError(
+                f"a tile of {tile} pixels is too small", hint="set `tile` to 'auto', 'off' or 1 or more"
+            )
         self.model = model
+        self.output_scale = _checked(scale, model.scale)
         self.tile = tile
         self.engine = engine
         self.alpha = alpha
         if engine == "torch":
             self.device = choose_device(device)
-            supported = DTYPES if model.opened is None else model.opened.precisions
-            self.dtype = choose_precision(precision, self.device, supported)
+            self.dtype = choose_precision(precision, self.device, model.precisions)
             self._network = torch_network(model, self.device, self.dtype)
         else:
             self.device = torch.device("cpu")
@@ -80,37 +87,54 @@ class Restorer:
 
     @property
     def scale(self) -> int:
-        """Output pixels per input pixel, along one side."""
+        """Output pixels per input pixel of the model itself, as `restore` works."""
         return self.model.scale
 
     @property
     def precision(self) -> str:
-        """What it multiplies in: ``fp32``, ``bf16``, ``fp16`` or ``int8``."""
+        """Number format of products: ``fp32``, ``bf16``, ``fp16`` or ``int8``."""
         names = {dtype: name for name, dtype in DTYPES.items()} | {torch.int8: "int8"}
         return names[self.dtype]
 
     @property
     def margin(self) -> int | None:
-        """What a tile is read with on each side, in input pixels; ``None`` when the model is never tiled."""
+        """Input pixels that a tile is read with on each side; `None` for a model that is never tiled."""
         return self.model.overlap if self.model.halo is None else self.model.halo
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is not exact about the results."""
-        if self.tile == "off" or self.model.halo is not None or self.margin is None:
-            return ()
-        return (
-            f"{self.model.reference}: large images are cut into tiles that overlap by {self.margin} pixels, "
-            f"which is not exactly what the whole image would give; --tile off works on the whole",
-        )
+        """What a user may not expect of the results."""
+        name, notes = self.model.reference, []
+        if self.output_scale != self.scale:
+            notes.append(
+                f"{name}: the model works at {self.scale}x; results are reduced to {self.output_scale:g}x "
+                "with bicubic interpolation"
+            )
+        if self.margin is None and isinstance(self.tile, int):
+            notes.append(f"{name}: the model needs the whole image at once: `tile` is ignored")
+        elif self.margin is not None and self.model.halo is None and self.tile != "off":
+            notes.append(
+                f"{name}: large images are cut into tiles that overlap by {self.margin} pixels, which does "
+                "not give exactly the result of the whole image; `tile='off'` works on the whole image"
+            )
+        return tuple(notes)
 
     def working_memory(self, height: int, width: int) -> int:
-        """Bytes that the network is taken to hold at its fullest while it works on an image of this size."""
+        """Estimated peak memory of the network in bytes for an image of this size."""
         side = self._tile_size(height, width)
         return min(side, height) * min(side, width) * self._bytes_per_pixel
 
     @overload
+    def upscale(self, image: str | Path, progress: Progress | None = None) -> Image.Image: ...
+
+    @overload
     def upscale(self, image: Image.Image, progress: Progress | None = None) -> Image.Image: ...
+
+    @overload
+    def upscale(self, image: bytes, progress: Progress | None = None) -> bytes: ...
+
+    @overload
+    def upscale(self, image: NDArray[Any], progress: Progress | None = None) -> NDArray[Any]: ...
 
     @overload
     def upscale(self, image: Tensor, progress: Progress | None = None) -> Tensor: ...
@@ -118,32 +142,43 @@ class Restorer:
     @overload
     def upscale(self, image: Photo, progress: Progress | None = None) -> Photo: ...
 
-    def upscale(self, image: ImageLike, progress: Progress | None = None) -> ImageLike:
-        """Restore one image.
+    def upscale(self, image: Any, progress: Progress | None = None) -> Any:
+        """Restore one image and return the same kind of image.
 
         Args:
-            image: a PIL image of any mode, a `Photo`, or a tensor ``(3, H, W)`` or ``(B, 3, H, W)``, RGB in
-                [0, 1].
-            progress: called with the share that is done.
+            image: the path of a file (the result is a PIL image), the bytes of a file, a PIL image of any
+                mode, a `Photo`, a NumPy array ``(H, W)`` or ``(H, W, C)``, or a tensor ``(3, H, W)`` or
+                ``(B, 3, H, W)``. Pixels are uint8 or uint16 levels, or floats in [0, 1].
+            progress: called with the fraction that is done.
 
         Returns:
-            The same kind of thing, `scale` times larger, in [0, 1]. Alpha is enlarged as the restorer was
-            told; gray stays gray. A photo stays in the colours of its profile, which the model sees as sRGB.
+            The image enlarged by `output_scale`, with the pixel type of the input. Gray stays gray, alpha and
+            the color profile are kept; the network sees the colors as sRGB.
+
+        Raises:
+            UsageError: it is no image, or its pixels have an unknown range.
+            ImageError: the file cannot be read.
+
+        Example:
+            >>> load("bicubic", scale=2).upscale(torch.zeros(3, 4, 5, dtype=torch.uint8)).shape
+            torch.Size([3, 8, 10])
         """
-        if isinstance(image, Image.Image):
-            return to_pil(self._photo(from_pil(image), progress))
-        if isinstance(image, Photo):
-            return self._photo(image, progress)
-        single = image.ndim == 3
-        restored = self.restore(image[None] if single else image, progress).to(image)
-        return restored[0] if single else restored
+        if isinstance(image, Tensor):
+            return self._upscale_tensor(image, progress)
+        photo, back = as_photo(image)
+        height, width = photo.color.shape[-2:]
+        restored = self._restore_photo(photo, progress)
+        return back(resized(restored, scaled((width, height), self.output_scale)))
 
     def restore(self, image: Tensor, progress: Progress | None = None) -> Tensor:
-        """Tensor contract in, tensor contract out: float32 on the CPU, clamped to [0, 1].
+        """Run the model under the tensor contract.
 
         Args:
-            image: ``(B, 3, H, W)`` in [0, 1].
-            progress: called with the share that is done.
+            image: ``(B, 3, H, W)``, RGB in [0, 1].
+            progress: called with the fraction that is done.
+
+        Returns:
+            ``(B, 3, scale*H, scale*W)``, float32 on the CPU, clamped to [0, 1].
 
         Raises:
             ValueError: the shape is not that of the tensor contract.
@@ -155,7 +190,17 @@ class Restorer:
         self._fill(result, image, progress)
         return result
 
-    def _photo(self, photo: Photo, progress: Progress | None) -> Photo:
+    def _upscale_tensor(self, image: Tensor, progress: Progress | None) -> Tensor:
+        single = image.ndim == 3
+        values = in_unit_range(image[None] if single else image)
+        restored = self.restore(values, progress)
+        width, height = scaled((values.shape[-1], values.shape[-2]), self.output_scale)
+        if restored.shape[-2:] != (height, width):
+            restored = imresize(restored, (height, width)).clamp(0, 1)
+        restored = from_values(restored, image.dtype).to(image.device)
+        return restored[0] if single else restored
+
+    def _restore_photo(self, photo: Photo, progress: Progress | None) -> Photo:
         size = (photo.color.shape[-2] * self.scale, photo.color.shape[-1] * self.scale)
         channels = 1 if photo.gray else 3
         network, notes = self._network_for(photo)
@@ -178,12 +223,12 @@ class Restorer:
         return enlarged
 
     def _network_for(self, photo: Photo) -> tuple[Network | None, tuple[str, ...]]:
-        """The network for the colours of a photo, if it is not the one for sRGB, and what to say of them."""
+        """The network for the colors of a photo where it differs from that for sRGB, and notes about them."""
         if photo.icc_profile is None:
             return None, ()
         conversion = conversion_of(photo.icc_profile)
         if conversion is None:
-            return None, ("its colour profile is not one of a matrix: the model took its colours for sRGB",)
+            return None, ("its color profile is not one of a matrix: the model took its colors for sRGB",)
         return (None if conversion.is_identity else in_srgb(self._network, conversion)), ()
 
     def _fill(
@@ -215,32 +260,49 @@ class Restorer:
 
     @property
     def _bytes_per_pixel(self) -> int:
-        """That the network holds at its fullest, per input pixel."""
-        # An engine holds every layer's whole result.
+        """Estimated peak memory of the network, per input pixel."""
+        # An engine keeps every layer's whole result.
         memory = None if self.engine != "torch" else self.model.spec.memory
         values = memory(self.scale, self.model.options) if memory else _FEATURES * self.scale**2
-        return values * (2 if self.dtype == torch.int8 else self.dtype.itemsize)  # sums are kept in more
+        return values * (2 if self.dtype == torch.int8 else self.dtype.itemsize)  # sums are wider
+
+
+def _checked(scale: float | None, native: int) -> float:
+    """The scale of results.
+
+    Raises:
+        UsageError: the model does not reach it.
+    """
+    if scale is None:
+        return native
+    if not scale >= 1:  # which NaN is not either
+        raise UsageError(f"cannot work at scale {scale:g}", hint="set `scale` to 1 or more")
+    if scale > native:
+        raise UsageError(
+            f"the model works at {native}x, not at {scale:g}x", hint=f"set `scale` to {native} or less"
+        )
+    return scale
 
 
 def _ready(restored: Tensor, dtype: torch.dtype) -> Tensor:
-    """Change `restored` to what can be copied to `dtype`: clamped, or levels rounded half up.
+    """Change `restored` in place to what can be copied to `dtype`: clamped, or levels rounded half up.
 
     Raises:
-        ImageError: a value is NaN or infinite, which a level could not tell.
+        ImageError: a value is NaN or infinite, which a level could not show.
     """
     with torch.inference_mode():  # it was made in there, and may be changed in there only
         restored.clamp_(0, 1)
         if dtype != torch.uint8:
             return restored
         if not restored.sum().isfinite():
-            raise ImageError("some values are NaN or infinite: run the model with --precision fp32")
+            raise ImageError("some values are NaN or infinite", hint="set `precision` to 'fp32'")
         return restored.mul_(255).add_(0.5)  # what a conversion to integers rounds down
 
 
 def load(  # noqa: PLR0913 - every choice that a user has
     reference: str = "enhancenet",
     *,
-    scale: int | None = None,
+    scale: float | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     tile: TileSize = "auto",
@@ -253,18 +315,27 @@ def load(  # noqa: PLR0913 - every choice that a user has
     Args:
         reference: ``NAME[:WEIGHTS]``, such as ``bicubic``, ``enhancenet``, ``enhancenet:e`` or
             ``enhancenet:runs/mine/generator.safetensors``.
-        scale: output pixels per input pixel along one side; ``None`` takes that of the weights, or 4.
+        scale: output pixels per input pixel along one side, also a fraction. Where the model lacks it, the
+            next larger one that it has is reduced. `None` takes that of the weights, or 4.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        precision: ``auto`` is bfloat16 where the hardware has it; ``fp32`` for purists.
+        precision: ``auto`` is bfloat16 where the hardware has it; ``fp32`` is the most exact.
         tile: longest side of a tile in input pixels, ``auto`` or ``off``.
         engine: ``torch``, ``openvino`` or ``onnxruntime``.
-        alpha: what enlarges transparency: ``bicubic`` or ``model``.
-        registry: ``None`` discovers the installed plugins.
+        alpha: how transparency is enlarged: ``bicubic`` or ``model``.
+        registry: `None` discovers the installed plugins.
 
     Raises:
-        UsageError: no such model, weights, scale or device, or an engine that is not installed or cannot run
-            the model.
-        WeightsError: a weights file is missing, damaged, or belongs to another model.
+        UsageError: there is no such model, weights, scale or device, or the engine is not installed or cannot
+            run the model.
+        WeightsError: a weights file is missing or damaged, or belongs to another model.
+
+    Example:
+        >>> import numpy as np
+        >>> load("bicubic", scale=2.5).upscale(np.zeros((4, 8, 3), np.uint8)).shape
+        (10, 20, 3)
     """
-    model = load_model(reference, registry or discover(), scale)
-    return Restorer(model, device=device, precision=precision, tile=tile, engine=engine, alpha=alpha)
+    registry = registry or discover()
+    model = load_model(reference, registry, working_scale(reference, registry, scale))
+    return Restorer(
+        model, scale=scale, device=device, precision=precision, tile=tile, engine=engine, alpha=alpha
+    )

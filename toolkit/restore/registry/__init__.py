@@ -7,6 +7,7 @@ does not affect the others.
 from restore.registry.collecting import DISABLE, OWN, build
 from restore.registry.discovery import GROUP, discover
 from restore.registry.entries import KINDS, Catalog, EntryKind, Plugin, PluginStatus, Registry
+from restore.registry.references import ModelReference
 
 __all__ = [
     "DISABLE",
@@ -15,6 +16,7 @@ __all__ = [
     "OWN",
     "Catalog",
     "EntryKind",
+    "ModelReference",
     "Plugin",
     "PluginStatus",
     "Registry",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from restore.interfaces import DegradationSpec, Degraded, MetricSpec, Options, PublishedTable
-from restore.registry import Registry
+from restore.registry import ModelReference, Registry
 from restore.testing.check import Check, check, expect, sample
 
 __all__ = ["degradation_checks", "metric_checks", "table_checks"]
@@ -41,7 +41,7 @@ def _table_names_exist(spec: PublishedTable, registry: Registry) -> None:
         here = method.degradation in registry.degradations
         expect(here, f"'{method.title}': there is no degradation '{method.degradation}'")
         if method.model is not None:
-            name = method.model.partition(":")[0]
+            name = ModelReference.parse(method.model).name
             expect(name in registry.models, f"'{method.title}': there is no model '{name}'")
             works = registry.models[name].supports(spec.scale)
             expect(works, f"'{method.title}': '{name}' cannot work at scale {spec.scale}")

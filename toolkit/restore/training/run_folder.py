@@ -196,6 +196,6 @@ def _card(session: Session) -> WeightsCard:
         objective=setup.objective.name,
         steps=session.step,
         data=setup.fingerprint,
-        figures=session.metrics,
+        metrics=session.metrics,
         versions=versions("lightning-fabric"),
     )

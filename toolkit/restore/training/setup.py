@@ -33,7 +33,7 @@ from restore.errors import DataError, UsageError
 from restore.evaluation import Dataset, Meter, dataset, meters
 from restore.inference import choose_device, choose_precision
 from restore.interfaces import ModelSpec, ObjectiveSpec, Options, parse
-from restore.registry import Registry
+from restore.registry import ModelReference, Registry
 from restore.training.launch import LaunchEnvironment, find_launch
 from restore.training.memory import check_cache, check_images_of_batch, check_processes
 from restore.training.recipe import recipe
@@ -192,13 +192,13 @@ def _check_batch(config: TrainingConfig, launch: LaunchEnvironment) -> None:
 
 
 def _model(config: TrainingConfig, registry: Registry) -> ModelSpec:
-    name, colon, _ = config.model.partition(":")
-    if colon:
+    reference = ModelReference.parse(config.model)
+    if reference.weights:
         raise UsageError(
             f"`model={config.model}` names weights",
-            hint=f"to start from them, use `model={name}` `init={config.model}`",
+            hint=f"to start from them, use `model={reference.name}` `init={config.model}`",
         )
-    return registry.models[name]
+    return registry.models[reference.name]
 
 
 def _options(spec: ModelSpec, config: TrainingConfig, known: Options | None = None) -> Options:

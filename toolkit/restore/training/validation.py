@@ -51,7 +51,9 @@ class Validation:
             ImageError: a file cannot be read, or the samples cannot be written.
         """
         setup, device = self.setup, session.group.fabric.device
-        model = LoadedModel("average", setup.model, setup.config.scale, setup.options, session.average.module)
+        model = LoadedModel.built(
+            "average", setup.model, setup.config.scale, setup.options, session.average.module
+        )
         restorer = Restorer(model, device=str(device), precision=setup.config.precision)
         self._crops = self._crops or list(crops(setup))  # read once: all steps show the same crops
         write(Photo(strip(self._crops, restorer)), sample_file(self.run, session.step))

@@ -72,9 +72,9 @@ def test_suffix_and_format_name_results(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("naming", "words"),
     [
-        ({"format": "xyz"}, "cannot write the format 'xyz': use one of avif"),
-        ({"suffix": "_x4/large"}, "is no part of a name"),
-        ({"format": "png", "out": Path("a.jpg")}, "name two formats"),
+        ({"format": "xyz"}, "cannot write the format 'xyz'; set `format` to one of avif"),
+        ({"suffix": "_x4/large"}, "is not part of a name"),
+        ({"format": "png", "out": Path("a.jpg")}, "contradict each other"),
     ],
 )
 def test_names_that_cannot_be_are_refused(naming: dict[str, Any], words: str) -> None:
@@ -118,22 +118,67 @@ def test_a_name_with_brackets_is_a_file_before_it_is_a_glob(tmp_path: Path) -> N
     assert jobs(photo) == {photo: tmp_path / "photo [1]_x4.png"}
 
 
-def test_two_inputs_for_one_output_are_refused(tmp_path: Path) -> None:
-    first, second = picture(tmp_path / "a/p.png"), picture(tmp_path / "b/p.png")
-    with pytest.raises(UsageError, match="would both be written to"):
-        jobs(first, second, out=tmp_path / "out")
-    other = picture(tmp_path / "a/p.jpg")
-    with pytest.raises(UsageError, match="would both be written to"):
-        jobs(first, other, form="webp")
+def failures(*inputs: Path, **naming: Any) -> dict[str, str]:
+    """The inputs that fail before anything is done, and why."""
+    found = plan(map(str, inputs), Naming("_x4", **naming))
+    return {outcome.source.name: str(outcome.error) for outcome in found.settled}
 
 
-@pytest.mark.parametrize(("one", "other"), [("a.png", "A.png"), ("caf\u00e9.png", "cafe\u0301.png")])
-def test_names_that_are_one_file_on_some_systems_are_two_inputs_for_one_output(
-    tmp_path: Path, one: str, other: str
-) -> None:
+def test_all_inputs_that_share_a_result_fail_at_once_and_the_others_are_done(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.png", "b.jpg", "b.webp", "b.bmp", "c.png"):
+        picture(tmp_path / "in" / name)
+    found = plan([str(tmp_path / "in")], Naming("_x4", format="png"))
+    assert [job.source.name for job in found.jobs] == ["c.png"]
+    failed = {outcome.source.name: str(outcome.error) for outcome in found.settled}
+    assert sorted(failed) == ["a.jpg", "a.png", "b.bmp", "b.jpg", "b.webp"]
+    assert f"that of '{tmp_path / 'in' / 'a.png'}' would both be written to" in failed["a.jpg"]
+    assert "b.bmp' and '" in failed["b.jpg"]
+    assert "set `keep_suffix=True` to keep both" in failed["a.jpg"]
+
+
+def test_kept_suffixes_tell_results_apart(tmp_path: Path) -> None:
+    jpg, png = picture(tmp_path / "in" / "a.jpg"), picture(tmp_path / "in" / "a.png")
+    found = plan([str(tmp_path / "in")], Naming("_x4", format="png", keep_suffix=True))
+    results = {job.source: job.destination for job in found.jobs}
+    assert results == {jpg: tmp_path / "in_x4" / "a.jpg.png", png: tmp_path / "in_x4" / "a.png"}
+    found = plan([str(jpg), str(png)], Naming("_x4", format="png", keep_suffix=True))
+    assert [job.destination.name for job in found.jobs] == ["a.jpg_x4.png", "a.png_x4.png"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("p.png", "p.png"), ("a.png", "A.png"), ("caf\u00e9.png", "cafe\u0301.png")]
+)
+def test_names_that_are_one_file_on_some_systems_share_a_result(tmp_path: Path, one: str, other: str) -> None:
     first, second = picture(tmp_path / "1" / one), picture(tmp_path / "2" / other)
-    with pytest.raises(UsageError, match="would both be written to"):
-        jobs(first, second, out=tmp_path / "out")
+    failed = failures(first, second, out=tmp_path / "out")
+    assert len(failed) == len({one, other})
+    assert all("would both be written to" in reason for reason in failed.values())
+
+
+def test_subfolders_that_are_not_searched_are_noted(tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "a.png")
+    picture(tmp_path / "in" / "sub" / "b.png")
+    (tmp_path / "in" / ".hidden").mkdir()
+    found = plan([str(tmp_path / "in")], Naming("_x4"))
+    assert found.notes == (
+        f"{tmp_path / 'in'}: 1 subfolder is not searched; set `recursive=True` to include subfolders",
+    )
+    assert plan([str(tmp_path / "in")], Naming("_x4"), recursive=True).notes == ()
+
+
+def test_a_glob_below_a_folder_with_brackets_finds_its_images(tmp_path: Path) -> None:
+    photo = picture(tmp_path / "photos [2024]" / "a*b" / "photo.png")
+    picture(tmp_path / "photos 2" / "a*b" / "other.png")
+    for pattern in ("photos [2024]/a*b/*.png", "photos [2024]/**/*.png", "photos [2024]/*/photo.*"):
+        assert list(jobs(tmp_path / pattern)) == [photo], pattern
+    assert [job.name for job in jobs(tmp_path / "photos [1-3]" / "*" / "*.png")] == ["other.png"]
+
+
+def test_names_with_escape_sequences_are_shown_escaped(tmp_path: Path) -> None:
+    name = "a\x1b[31m\nerror: forged.png"
+    found = plan([str(tmp_path / name)], Naming("_x4"))
+    assert "\x1b" not in str(found.settled[0].error)
+    assert "\n" not in str(found.settled[0].error)
 
 
 def test_the_same_input_twice_is_done_once(tmp_path: Path) -> None:
@@ -157,7 +202,7 @@ def test_an_input_is_never_overwritten(tmp_path: Path) -> None:
 
 def test_one_file_name_for_two_inputs_is_refused(tmp_path: Path) -> None:
     first, second = picture(tmp_path / "a.png"), picture(tmp_path / "b.png")
-    with pytest.raises(UsageError, match="names one image, but there are 2 inputs: name a folder"):
+    with pytest.raises(UsageError, match="names one image, but there are 2 inputs; name a folder"):
         jobs(first, second, out=tmp_path / "y.png")
 
 
@@ -165,7 +210,7 @@ def test_a_name_that_would_be_too_long_fails_alone(tmp_path: Path) -> None:
     long, short = picture(tmp_path / f"{'ä' * 125}.png"), picture(tmp_path / "a.png")
     found = plan([str(long), str(short)], Naming("_x4"))
     assert [job.source for job in found.jobs] == [short]
-    assert "would have 257 bytes, and file systems take 255" in found.settled[0].reason
+    assert "would have 257 bytes, and file systems take 255" in str(found.settled[0].error)
     assert [job.source for job in plan([str(long)], Naming("_x4", tmp_path / "b.png")).jobs] == [long]
 
 

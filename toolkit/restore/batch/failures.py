@@ -1,0 +1,71 @@
+"""Turn anything that is raised for one image into a failed outcome, and free what it held."""
+
+from __future__ import annotations
+
+import gc
+import traceback
+from pathlib import Path
+
+import torch
+
+from restore.batch.jobs import Job, Outcome
+from restore.errors import ImageError, RestoreError, in_one_line
+
+__all__ = ["failed"]
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "bad allocation", "failed to allocate")
+
+
+def failed(job: Job, error: Exception) -> Outcome:
+    """The outcome of a job for which `error` was raised.
+
+    Its traceback becomes text, a note of the outcome's error: the frames themselves hold the image, and the
+    next one needs the memory.
+    """
+    reason = _explained(error, job.source)
+    reason.add_note("".join(traceback.format_exception(error)).rstrip())
+    out_of_memory = _is_memory(error)
+    _drop_frames(error)
+    if out_of_memory:
+        gc.collect()
+        torch.cuda.empty_cache()  # nothing where CUDA was not used
+    return Outcome(job.source, "failed", job.destination, error=reason)
+
+
+def _explained(error: Exception, source: Path) -> RestoreError:
+    """`error` as one that names a file and says what to do."""
+    if isinstance(error, RestoreError):
+        if error.path is None and str(source) not in error.problem:
+            error.path = source
+        return error
+    if _is_memory(error):
+        problem, hint = (
+            "there is not enough memory for it",
+            "close other programs, or reduce `tile` or `scale`",
+        )
+    elif isinstance(error, OSError):
+        problem, hint = error.strerror or in_one_line(error), "make room or choose another place"
+    else:
+        problem = f"unexpected {type(error).__name__}: {in_one_line(error) or 'no message'}"
+        hint = "leave the image out, and report it with its traceback"
+    return ImageError(problem, path=source, hint=hint)
+
+
+def _is_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out, by the type or, of libraries that raise something general, by the message."""
+    while error is not None:
+        text = str(error).lower()
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            return True
+        if isinstance(error, RuntimeError) and any(words in text for words in _OUT_OF_MEMORY):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _drop_frames(error: BaseException | None) -> None:
+    """Forget the tracebacks of an error and of those that led to it."""
+    while error is not None:
+        earlier = error.__cause__ or error.__context__
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        error = earlier

@@ -1,0 +1,158 @@
+"""What `restore upscale` prints: results to stdout; failures, notes, progress and totals to stderr."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import typer
+
+from restore.batch import Job, Listener, Outcome, Plan
+from restore.batch.jobs import Status
+from restore.batch.memory import readable
+from restore.cli import checking, console
+from restore.cli.errors import in_options
+from restore.cli.streams import Streams
+from restore.errors import UsageError, escaped
+from restore.inference.restorer import Progress
+
+__all__ = ["ReportOptions", "Reporter"]
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What a user wants to see."""
+
+    json: bool = False
+    """Print JSON instead of text."""
+    dry_run: bool = False
+    """Outcomes are planned ones."""
+    check: bool = False
+    """Compare each result with its input."""
+    draw: bool = False
+    """Write an image of the differences, too."""
+
+
+class Reporter(Listener):
+    """Reports each outcome once; shows progress while it is entered.
+
+    Raises:
+        UsageError: an image of the differences has no place next to standard output.
+        typer.Exit: on leaving after Ctrl-C, with 130.
+    """
+
+    def __init__(self, plan: Plan, files: Streams, options: ReportOptions) -> None:
+        if options.draw and files.write:
+            raise UsageError(
+                "standard output has no place for the image of the differences", hint="set `out` to a file"
+            )
+        self._plan, self._files, self._options = plan, files, options
+        self._notes: set[str] = set()
+        self._outcomes: list[Outcome] = []
+        self._shown = ExitStack()
+
+    def __enter__(self) -> Reporter:
+        for note in self._plan.notes:
+            console.message(f"note: {note}")
+        for outcome in self._plan.settled:
+            self._print(outcome)
+        count = len(self._plan.jobs)
+        self._bar = self._shown.enter_context(console.progress())
+        self._total = self._bar.add_task("all", total=count, visible=count > 1)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._shown.close()
+        if isinstance(error, KeyboardInterrupt):
+            left = len(self._plan.jobs) + len(self._plan.settled) - len(self._outcomes)
+            console.message(f"interrupted with {left} images left; continue with `existing='skip'`")
+            raise typer.Exit(130) from None
+
+    def restoring(self, job: Job) -> AbstractContextManager[Progress | None]:
+        """A line in the progress display."""
+        return console.task(self._bar, escaped(job.source.name))
+
+    def note(self, job: Job, text: str) -> None:
+        """Print a note at once."""
+        console.message(f"note: {self._files.name(job.source)}: {text}")
+
+    def report(self, outcome: Outcome) -> None:
+        """Print a result to stdout; a failure, and what a user may not expect, to stderr."""
+        self._bar.advance(self._total)
+        self._print(outcome)
+
+    def summarize(self) -> None:
+        """Print totals.
+
+        Raises:
+            typer.Exit: something failed, with 1.
+        """
+        if self._options.dry_run:
+            self._add_up()
+        failed = self._count("failed")
+        if not failed:
+            return
+        if self._plan.several:
+            skipped = f", {self._count('skipped')} skipped" if self._count("skipped") else ""
+            word: Status = "planned" if self._options.dry_run else "done"
+            console.message(f"{self._count(word)} {word}{skipped}, {failed} failed: each is named above")
+        raise typer.Exit(1)
+
+    def _print(self, outcome: Outcome) -> None:
+        row, checked = self._checked(outcome)
+        shown = self._files.named(row)
+        self._outcomes.append(shown)
+        if self._options.json:
+            console.emit(_row(shown) | checked)
+        if shown.error is not None:
+            console.error(shown.error)
+        elif not self._options.json and (self._options.dry_run or self._files.write is None):
+            typer.echo(shown.sentence)
+        for note in shown.notes:
+            if note not in self._notes:  # many are the same for all files of a batch
+                self._notes.add(note)
+                console.message(f"note: {shown.source}: {note}")
+
+    def _checked(self, outcome: Outcome) -> tuple[Outcome, dict[str, Any]]:
+        """The outcome after the comparison with the input, and what that found."""
+        if not self._options.check or outcome.status != "done" or outcome.destination is None:
+            return outcome, {}
+        name = Path(self._files.name(outcome.destination))
+        try:
+            return outcome, checking.check(outcome, name, drawn=self._options.draw)
+        except Exception as error:  # the result is there; that it cannot be compared ends no batch
+            from restore.batch.failures import failed
+
+            return failed(Job(outcome.source, outcome.destination), error), {}
+
+    def _add_up(self) -> None:
+        planned = [outcome for outcome in self._outcomes if outcome.status == "planned"]
+        megapixels = sum(outcome.size[0] * outcome.size[1] for outcome in planned if outcome.size) / 1e6
+        seconds = sum(outcome.seconds for outcome in planned)
+        memory = max((outcome.memory or 0 for outcome in planned), default=0)
+        console.message(
+            f"{len(planned)} to do, {self._count('skipped')} skipped, {self._count('failed')} failed: "
+            f"{megapixels:.1f} megapixels, about {_duration(seconds)}, at most about {readable(memory)}"
+        )
+
+    def _count(self, status: Status) -> int:
+        return sum(outcome.status == status for outcome in self._outcomes)
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    """An outcome for programs, with options in place of parameters."""
+    row = outcome.to_json()
+    return row | {"reason": in_options(row["reason"]), "notes": [in_options(note) for note in row["notes"]]}
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

@@ -1,0 +1,133 @@
+"""The kinds of images that a program may have: arrays, tensors, PIL images, files and their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from restore.errors import UsageError
+from restore.images import Photo, from_pil, read, suffix_of, to_pil, write
+
+__all__ = ["as_photo", "from_values", "in_unit_range"]
+
+_ABOVE = 2.0  # a restored image may overshoot 1 a little; values up to 255 are another range
+
+_FULL = {torch.uint8: 255, torch.uint16: 65535}
+
+
+def as_photo(image: Any) -> tuple[Photo, Callable[[Photo], Any]]:
+    """Any image but a tensor as a photo, and the function that makes the same kind of a result.
+
+    Args:
+        image: a `Photo`, a PIL image, the path of a file, the bytes of a file, or an array ``(H, W)`` or
+            ``(H, W, C)`` of uint8, uint16 or floats in [0, 1], where C is 1 to 4: gray or RGB, each with
+            alpha or without.
+
+    Returns:
+        The result of a path is a PIL image; that of bytes is a file in the same format, or PNG if that
+        cannot be written.
+
+    Raises:
+        UsageError: it is none of these.
+        ImageError: the file cannot be read.
+
+    Example:
+        >>> photo, back = as_photo(np.zeros((4, 6), np.uint8))
+        >>> photo.gray, back(photo).shape
+        (True, (4, 6))
+    """
+    match image:
+        case Photo():
+            return image, lambda photo: photo
+        case Image.Image():
+            return from_pil(image), to_pil
+        case str() | Path():
+            return read(Path(image)), to_pil
+        case bytes() | bytearray() | memoryview():
+            return _from_bytes(bytes(image))
+        case np.ndarray():
+            return _from_array(image)
+    raise UsageError(
+        f"cannot restore a {type(image).__name__}",
+        hint="pass a path, the bytes of a file, a PIL image, a NumPy array or a tensor",
+    )
+
+
+def in_unit_range(image: Tensor) -> Tensor:
+    """Pixels of any numeric kind as floats in [0, 1]: integers are levels, floats are values already.
+
+    Raises:
+        UsageError: the type has no known range, or floats are beyond it.
+
+    Example:
+        >>> in_unit_range(torch.tensor([0, 255], dtype=torch.uint8))
+        tensor([0., 1.])
+    """
+    if image.dtype in _FULL:
+        return image.float() / _FULL[image.dtype]
+    if not image.dtype.is_floating_point:
+        raise UsageError(
+            f"pixels of type {image.dtype} have no known range", hint="pass uint8, uint16 or floats in [0, 1]"
+        )
+    if image.numel() and image.max() > _ABOVE:
+        raise UsageError(
+            f"floats are expected in [0, 1], but one is {image.max():g}",
+            hint="divide by 255, or pass uint8",
+        )
+    return image
+
+
+def from_values(values: Tensor, like: torch.dtype) -> Tensor:
+    """Values in [0, 1] as pixels of another type, rounded half up to levels.
+
+    >>> from_values(torch.tensor([0.0, 0.5, 1.0]), torch.uint8)
+    tensor([  0, 128, 255], dtype=torch.uint8)
+    """
+    return (values * _FULL[like] + 0.5).to(like) if like in _FULL else values.to(like)
+
+
+def _from_bytes(content: bytes) -> tuple[Photo, Callable[[Photo], bytes]]:
+    # Through a file, as the command does: every format and bit depth then works in the same way.
+    with TemporaryDirectory(prefix="restore-") as folder:
+        source = Path(folder) / "image"
+        source.write_bytes(content)
+        photo, suffix = read(source), suffix_of(source)
+
+    def encoded(restored: Photo) -> bytes:
+        with TemporaryDirectory(prefix="restore-") as folder:
+            result = Path(folder) / f"image{suffix}"
+            write(restored, result)
+            return result.read_bytes()
+
+    return photo, encoded
+
+
+def _from_array(array: NDArray[Any]) -> tuple[Photo, Callable[[Photo], NDArray[Any]]]:
+    if array.ndim not in (2, 3) or not array.size or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)):
+        raise UsageError(
+            f"an array of shape {array.shape} is not an image",
+            hint="pass (height, width) or (height, width, channels) with 1 to 4 channels",
+        )
+    pixels = torch.from_numpy(np.ascontiguousarray(np.atleast_3d(array))).permute(2, 0, 1)[None]
+    values = pixels if pixels.dtype == torch.uint8 else in_unit_range(pixels).float()
+    color, alpha = (values[:, :-1], values[:, -1:]) if values.shape[1] % 2 == 0 else (values, None)
+    gray = color.shape[1] == 1
+    color = color.expand(1, 3, *color.shape[-2:])
+    photo = Photo(color, alpha, gray=gray, bits=8 if pixels.dtype == torch.uint8 else 32)
+
+    def back(restored: Photo) -> NDArray[Any]:
+        planes = [restored.color[:, :1] if gray else restored.color]
+        planes += [] if restored.alpha is None else [restored.alpha]
+        result = torch.cat(planes, 1)[0].permute(1, 2, 0)
+        result = result if result.dtype == torch.uint8 else from_values(result, pixels.dtype)
+        return np.ascontiguousarray(result.numpy()).reshape(*result.shape[: array.ndim])
+
+    return photo, back
