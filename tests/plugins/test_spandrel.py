@@ -104,7 +104,7 @@ def test_windows_of_attention_are_overlapped_which_is_said(
     assert (restorer.model.halo, restorer.margin, restorer.scale) == (None, 32, OVERLAPPED[name])
     (note,) = restorer.notes
     assert "tiles that overlap by 32 pixels" in note
-    assert "--tile off" in note
+    assert "`tile='off'` works on the whole image" in note
     image = torch.rand(1, 3, 70, 100, generator=torch.Generator().manual_seed(1))
     tiled = restorer.restore(image)
     restorer.tile = "off"
@@ -140,7 +140,7 @@ def test_the_precision_is_one_that_the_model_can(
     registry: Registry, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = f"spandrel:{files['swinir']}"
-    with pytest.raises(UsageError, match="cannot work in fp16: use --precision fp32 or auto"):
+    with pytest.raises(UsageError, match="cannot work in fp16; set `precision` to fp32 or auto"):
         load(reference, registry=registry, device="cpu", precision="fp16")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
     assert load(reference, registry=registry, device="cpu").dtype == torch.bfloat16
@@ -244,7 +244,7 @@ def _list(folder: Path) -> Path:
         (_wide, "'body.0.weight' claims 27000000000 values, more than the file contains"),
         (_text, "use a file that ends in .safetensors, .pth"),
         (_list, "contains no named tensors"),
-        (lambda folder: folder / "gone.pth", "there is no weights file"),
+        (lambda folder: folder / "gone.pth", "there is no such weights file"),
     ],
 )
 def test_a_file_without_a_model_for_images_is_refused_in_one_sentence(
@@ -263,7 +263,7 @@ def test_without_a_file_the_error_says_what_to_name(registry: Registry) -> None:
 
 
 def test_another_scale_than_that_of_the_file_is_refused(registry: Registry, files: dict[str, Path]) -> None:
-    with pytest.raises(UsageError, match="are for 2x, not for 4x: use --scale 2"):
+    with pytest.raises(UsageError, match="are for 2x, not for 4x; set `scale` to 2"):
         load_model(f"spandrel:{files['compact']}", registry, 4)
 
 

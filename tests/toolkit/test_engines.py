@@ -112,7 +112,7 @@ def test_a_network_that_integers_cannot_hold_is_refused() -> None:
 
 
 def test_integers_are_only_for_openvino_and_fused_networks() -> None:
-    with pytest.raises(UsageError, match="int8 is for --engine openvino"):
+    with pytest.raises(UsageError, match="PyTorch runs no network in int8"):
         Restorer(small(), precision="int8")
     for name, engine in (("enhancenet", "onnxruntime"), ("srcnn", "openvino")):
         with pytest.raises(UsageError, match=f"cannot run '{name}' in int8"):
