@@ -87,7 +87,7 @@ def upscale(
     dry_run: DryRun = False,
     json: options.Json = False,
 ) -> None:
-    """Enlarge photographs.
+    """Enlarge photos.
 
     photo.jpg becomes photo_x4.jpg next to it, and a folder becomes FOLDER_x4/ with the same tree. A file that
     fails is named with its reason, the others are done, and the exit code is 1. Running the command again
