@@ -41,7 +41,7 @@ def paired(
     are drawn with the same images, it does not grow with how much images differ from each other.
 
     Args:
-        first: a figure for each image.
+        first: a value for each image.
         second: of another model, for the same images in the same order.
         level: between 0 and 1.
         resamples: how often images are drawn.
@@ -56,7 +56,7 @@ def paired(
     Source: Efron, Tibshirani, "An introduction to the bootstrap", 1993, chapter 13.
     """
     if len(first) != len(second) or not first:
-        raise ValueError(f"{len(first)} and {len(second)} figures cannot be paired")
+        raise ValueError(f"{len(first)} and {len(second)} values cannot be paired")
     with np.errstate(invalid="ignore"):
         differences = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
     if not np.isfinite(differences).all():

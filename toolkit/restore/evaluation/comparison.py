@@ -95,7 +95,7 @@ def compare(
         target: the original of `source`, `scale` times as large.
         meters: metrics of the results, if there is a target.
         crop: only this part of the image.
-        title: left out: the name of the file.
+        title: by default the name of the file.
         watch: called with the index of a model and the share of its work that is done.
 
     Raises:

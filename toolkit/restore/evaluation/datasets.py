@@ -76,7 +76,7 @@ def dataset(
         targets: folder of target images.
         registry: where to look for the degradation.
         scale: target pixels per input pixel.
-        name: of the data set; left out: the last two names of its path.
+        name: of the data set; by default the last two names of its path.
         degraded: folder of inputs with the names of the targets.
         degradation: makes the inputs where there is no such folder; a name or a chain, see
             `restore.data.find_degradation`.

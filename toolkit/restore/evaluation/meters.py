@@ -119,7 +119,7 @@ def _of_loss(spec: LossSpec, options: Options, targets: Sequence[Path]) -> Meter
         prepare(loss, samples)
         prepared = _measured(loss, len(samples.patches.files) if isinstance(samples, Targets) else 0)
 
-    def measure(restored: Tensor, target: Tensor, *, gray: bool) -> float:  # noqa: ARG001
+    def measure(restored: Tensor, target: Tensor, *, gray: bool) -> float:  # noqa: ARG001 - `Metric` has it
         with torch.inference_mode():
             return float(loss(quantize(restored), target))
 

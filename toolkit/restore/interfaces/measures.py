@@ -29,14 +29,14 @@ class Metric(Protocol):
 
 @dataclass(frozen=True)
 class MetricSpec(Named):
-    """A metric, with the protocol by which its figures may be compared."""
+    """A metric, with the protocol by which its values may be compared."""
 
     name: str
     summary: str
     build: Callable[[int, Any], Metric]
     """``build(scale, options)``."""
     protocol: Callable[[int, Any], str]
-    """``protocol(scale, options)``: everything that changes the figure, in one line. Figures with
+    """``protocol(scale, options)``: everything that changes the value, in one line. Values with
     different protocols are never put into one column."""
     better: Literal["higher", "lower"]
     unit: str = ""
@@ -53,14 +53,14 @@ class Method:
     title: str
     """As the paper calls it."""
     model: str | None = None
-    """``NAME[:WEIGHTS]`` whose figures are put beside; ``None`` where there is no such model."""
+    """``NAME[:WEIGHTS]`` that is measured for the column; ``None`` where there is no such model."""
     degradation: str = "bicubic"
     """Name of the one that made the method's inputs."""
 
 
 @dataclass(frozen=True)
 class PublishedTable(Named):
-    """Figures of a paper, to be printed beside ours by ``restore reproduce``.
+    """Values of a paper, which are printed next to measured ones by ``restore reproduce``.
 
     Tables of one paper are called ``PAPER.TABLE``: ``restore reproduce PAPER`` prints all of them.
     """
@@ -69,9 +69,9 @@ class PublishedTable(Named):
     summary: str
     columns: tuple[Method, ...]
     rows: Mapping[str, Sequence[float | None]]
-    """Data set -> a figure for each of `columns`; ``None`` where the paper gives none."""
+    """Data set -> a value for each of `columns`; ``None`` where the paper gives none."""
     metric: str
-    """Name of the metric that gives such figures."""
+    """Name of the metric of the values."""
     scale: int
     protocol: str
     """How the paper measured, in one line."""
@@ -87,9 +87,9 @@ class PublishedTable(Named):
         titles = [method.title for method in self.columns]
         if len(titles) != len(set(titles)):
             raise EntryError(f"table '{self.name}' has two columns of one title: {', '.join(titles)}")
-        for title, figures in self.rows.items():
-            if len(figures) != len(self.columns):
+        for title, values in self.rows.items():
+            if len(values) != len(self.columns):
                 raise EntryError(
-                    f"table '{self.name}': row '{title}' has {len(figures)} figures for "
+                    f"table '{self.name}': row '{title}' has {len(values)} values for "
                     f"{len(self.columns)} columns"
                 )

@@ -22,18 +22,18 @@ def training_line(line: dict[str, Any]) -> str:
     """A line of the training log as text; nothing for a warning, which is a sentence already."""
     if "steps" in line:
         return _step_line(line)
-    figures = "  ".join(f"{name} {value:.2f} dB" for name, value in line.get("validation", {}).items())
-    return f"step {line['step']}  validation  {figures}" if figures else ""
+    values = "  ".join(f"{name} {value:.2f} dB" for name, value in line.get("validation", {}).items())
+    return f"step {line['step']}  validation  {values}" if values else ""
 
 
 class Progress:
-    """How a run stands: the latest of every figure, and the best of each validation."""
+    """How a run stands: the latest of every value, and the best of each validation."""
 
     def __init__(self) -> None:
         self.latest: dict[str, Any] = {}
         self.validated: dict[str, float] = {}
         self.best: dict[str, tuple[float, int]] = {}
-        """Figure and step, since this began to look."""
+        """Value and step, since this object was created."""
 
     def take(self, line: dict[str, Any]) -> None:
         """Look at a line of the training log."""
@@ -41,10 +41,10 @@ class Progress:
             shares = {name: value for name, value in self.latest.items() if name.startswith(_SHARE)}
             self.latest = shares | line  # they are measured now and then only
             return
-        for name, figure in line.get("validation", {}).items():
-            self.validated[name] = figure
-            if name not in self.best or figure > self.best[name][0]:
-                self.best[name] = (figure, line["step"])
+        for name, value in line.get("validation", {}).items():
+            self.validated[name] = value
+            if name not in self.best or value > self.best[name][0]:
+                self.best[name] = (value, line["step"])
 
     def table(self) -> Table:
         """Some ten rows that fit a terminal of 80 columns."""
@@ -85,16 +85,16 @@ class Progress:
             yield "skipped", f"{now['skipped']}", "steps, whose gradient was not finite"
 
     def _validations(self) -> Iterator[Row]:
-        for name, figure in self.validated.items():
+        for name, value in self.validated.items():
             best, step = self.best[name]
-            yield name, f"{figure:.2f} dB", f"best {best:.2f} dB at step {step}"
+            yield name, f"{value:.2f} dB", f"best {best:.2f} dB at step {step}"
 
 
 def _step_line(line: dict[str, Any]) -> str:
     hidden = (_PACE - {"lr"}) | (set() if line["skipped"] else {"skipped"})
-    figures = "  ".join(f"{name} {value:.4g}" for name, value in line.items() if name not in hidden)
+    values = "  ".join(f"{name} {value:.4g}" for name, value in line.items() if name not in hidden)
     return (
-        f"step {line['step']}/{line['steps']}  {figures}  {line['images_per_second']:.1f} images/s  "
+        f"step {line['step']}/{line['steps']}  {values}  {line['images_per_second']:.1f} images/s  "
         f"{_duration(line['eta'])} left"
     )
 
