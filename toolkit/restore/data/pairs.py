@@ -17,8 +17,6 @@ from restore.interfaces import Parameters
 
 __all__ = ["ImagePair", "find_degraded", "pair", "pairs"]
 
-_SEED = 0  # of every evaluation
-
 
 @dataclass(frozen=True)
 class ImagePair:
@@ -48,17 +46,20 @@ def pairs(folder: Path, degradation: Degradation, degraded: Path | None = None) 
         yield pair(folder, file, degradation, degraded)
 
 
-def pair(folder: Path, file: Path, degradation: Degradation, degraded: Path | None = None) -> ImagePair:
+def pair(
+    folder: Path, file: Path, degradation: Degradation, degraded: Path | None = None, *, seed: int = 0
+) -> ImagePair:
     """A whole image with its degraded version.
 
-    What a random degradation draws depends on the name of the image alone, so that every model sees the
-    same input in every run.
+    What a random degradation draws depends on `seed` and the name of the image alone, so that every model
+    sees the same input in every run.
 
     Args:
         folder: of the targets.
         file: a target below `folder`; it is cropped to a multiple of the scale.
         degradation: makes the input, unless `degraded` is given.
         degraded: a folder of inputs, named after the targets; see `find_degraded`.
+        seed: of the random numbers; every evaluation uses 0.
 
     Raises:
         DataError: the target is smaller than the scale, or has no degraded image, or one of the wrong size.
@@ -72,7 +73,7 @@ def pair(folder: Path, file: Path, degradation: Degradation, degraded: Path | No
         raise DataError(str(error), path=file) from None
     if degraded is None:
         # In float64, so that rounding to 8 bits never depends on the order of a sum.
-        made = degradation(target.double(), generator_of(_SEED, name))
+        made = degradation(target.double(), generator_of(seed, name))
         return ImagePair(name, made.image.float(), target, photo.gray, parameters=made.parameters[0])
     found = find_degraded(degraded, name, degradation.scale)
     return ImagePair(name, _read_degraded(found, target, degradation.scale), target, photo.gray, found)
