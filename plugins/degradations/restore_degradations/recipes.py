@@ -80,11 +80,12 @@ def margin_photo(scale: int, options: PhotoOptions) -> int:
 def build_bsrgan(scale: int, options: Options) -> Degrade:  # noqa: ARG001 - it has none
     """Shuffled blurs, reductions, noise and compression (Zhang et al. 2021, arXiv 2103.14006, section 3).
 
-    Two blurs, isotropic and anisotropic; a reduction in one step, or at random in two; normal noise, of
-    independent, equal or correlated channels (deviations 1 to 25); JPEG of quality 30 to 95 (3 of 4 images);
-    sensor noise (1 of 4), which stands for the paper's processed camera noise; in random order. A last JPEG
-    always comes at the end. The blurs' deviations are those of the paper's Table 1 for scale 4 and half of
-    them for scale 2.
+    Two blurs, isotropic (deviation 0.1 to 2.8) and anisotropic (eigenvalues of the covariance 0.5 to 8; at
+    scale 2 up to 2.4 and 6); a reduction in one step, or at random in two; normal noise of independent or
+    equal channels (deviations 1 to 25); JPEG of quality 30 to 95 (3 of 4 images); sensor noise (1 of 4); in
+    random order. A last JPEG always comes at the end. Two parts differ from the paper: a camera model with
+    shot and read noise takes the place of its learned processing of raw images, and no noise is correlated
+    between channels.
     """
 
     def run(image: Tensor, draws: Draws) -> tuple[Tensor, Drawn]:
@@ -97,7 +98,8 @@ def build_bsrgan(scale: int, options: Options) -> Degrade:  # noqa: ARG001 - it 
             return filtered(image, kernels.gaussian(kernel_side(sigma), sigma))
 
         def anisotropic(image: Tensor) -> Tensor:
-            long, short = (draws.uniform((0.5, 6.0 if scale < 4 else 8.0)) for _ in range(2))
+            # The ranges are of the eigenvalues of the covariance, as in the authors' code.
+            long, short = (math.sqrt(draws.uniform((0.5, 6.0 if scale < 4 else 8.0))) for _ in range(2))
             side, angle = 2 * draws.integer(8) + 7, draws.uniform((0.0, math.pi))
             return filtered(image, kernels.gaussian(side, long, short, angle))
 

@@ -15,7 +15,7 @@ __all__ = ["degrade"]
 
 def degrade(
     *,
-    source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of images, searched recursively.")],
+    source: Annotated[Path, typer.Argument(help="Folder of images, searched recursively.")],
     out: Annotated[Path, options.out("Folder of the results; new, or one to continue.")],
     degradation: Annotated[
         str,
