@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -38,8 +38,9 @@ from restore.inference import choose_device, choose_precision
 from restore.registry import Registry, discover
 from restore.report import plain_table
 from restore.training import Monitor, loop, train
-from restore.training.adversarial import AdversarialTrainer, NoAdversary
+from restore.training.adversarial import AdversarialTrainer, Batch
 from restore.training.loop import train_step
+from restore.training.recipe import shortcuts
 from restore.training.session import Session
 from restore.training.setup import TrainingSetup, set_up
 
@@ -128,7 +129,7 @@ def measure_plain(case: Case, pairs: list[Pair]) -> float:
     """Return the images per second of a minimal training loop with batches in memory."""
     setup, device = case.setup(), case.device
     network = setup.generator().to(device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), lr=case.config.lr, betas=case.config.betas)
+    optimizer = torch.optim.Adam(network.parameters(), lr=case.config.lr, betas=(0.9, 0.999))
     begin_time = time.perf_counter()
     for step in range(case.config.steps):
         if step == case.warmup:
@@ -164,24 +165,24 @@ class Phases:
 class TimedAdversary:
     """The adversarial trainer of a session, with a stopwatch."""
 
-    def __init__(self, adversary: AdversarialTrainer | NoAdversary, phases: Phases) -> None:
+    def __init__(self, adversary: AdversarialTrainer, phases: Phases) -> None:
         self.adversary = adversary
         self.phases = phases
 
-    def term(self, restored: Tensor) -> dict[str, Tensor]:
-        """Call the trainer's method and measure it."""
+    def term(self, batch: Batch, part: int = 0) -> dict[str, Tensor]:
+        """As the trainer's own."""
         self.phases.lap("rest")
-        seen = restored.view_as(restored)
-        # This is the last term, so its gradient comes first; then the backward pass of the losses begins.
+        seen = batch.fake.view_as(batch.fake)
+        # It is the last term, so that its gradient is the first: when it arrives here, the losses begin.
         seen.register_hook(lambda _: self.phases.lap("discriminator"))  # type: ignore[no-untyped-call]
-        terms = self.adversary.term(seen)
+        terms = self.adversary.term(Batch(seen, batch.real, batch.degraded), part)
         self.phases.lap("discriminator")
         return terms
 
-    def train_step(self, restored: Tensor, target: Tensor) -> dict[str, float]:
-        """Call the trainer's method and measure it."""
-        self.phases.lap("generator")  # its gradient and update come before
-        values = self.adversary.train_step(restored, target)
+    def update(self, batch: Batch, step: int) -> dict[str, float]:
+        """As the trainer's own."""
+        self.phases.lap("generator")  # whose gradient and update came before
+        values = self.adversary.update(batch, step)
         self.phases.lap("discriminator")
         return values
 
@@ -193,13 +194,15 @@ def measure_phases(case: Case) -> dict[str, float]:
     """Return milliseconds per step for each phase, without the time between steps; a GPU is synchronized."""
     phases = Phases(case.device)
 
-    def watched(session: Session, *batch: Tensor) -> dict[str, float | Tensor]:
+    def watched(
+        session: Session, degraded: Tensor, target: Tensor, fresh: Sequence[Pair] = ()
+    ) -> dict[str, float | Tensor]:
         if session.step == 0:
             _attach(phases, session)
         if session.step == case.warmup:
             phases.seconds.clear()
         phases.lap("between steps")
-        values = train_step(session, *batch)
+        values = train_step(session, degraded, target, fresh)
         phases.lap("rest")
         return values
 
@@ -225,7 +228,8 @@ def _attach(phases: Phases, session: Session) -> None:
     session.generator.register_forward_hook(generator_done)
     session.objective.register_forward_pre_hook(lambda *_: phases.lap("rest"))
     session.objective.register_forward_hook(lambda *_: phases.lap("losses"))
-    session.adversary = TimedAdversary(session.adversary, phases)  # type: ignore[assignment] # same methods
+    timed = [TimedAdversary(adversary, phases) for adversary in session.adversaries]
+    session.adversaries[:] = timed  # type: ignore[assignment] # same methods
 
 
 def on_device(pair: Pair, device: torch.device) -> Pair:
@@ -357,7 +361,7 @@ def main(
             images = folder or draw(Path(drawn), 2 * batch_size, patch_size)
             registry = discover()
             case = Case(
-                resolve(None, assign or [], flags | {"data": [images]}, registry.losses), registry, warmup
+                resolve(None, assign or [], flags | {"data": [images]}, shortcuts(registry)), registry, warmup
             )
             if only_plain:
                 typer.echo(measure_plain(case, in_memory(case.setup())))

@@ -21,8 +21,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
+import restore_adversarial.plugin
+import restore_augmentations.plugin
 import restore_baselines.plugin
+import restore_degradations.plugin
 import restore_enhancenet.plugin
+import restore_optimization.plugin
 from restore.cli import main
 from restore.config import TrainingConfig
 from restore.registry import Plugin, Registry, build
@@ -127,8 +131,12 @@ def configure(photos: Path) -> Configure:
 def toys() -> Registry:
     """The included plugins, and a toy plugin with a gated discriminator and losses that fail."""
     boxed = [
+        Plugin("adversarial", restore_adversarial.plugin),
+        Plugin("augmentations", restore_augmentations.plugin),
         Plugin("baselines", restore_baselines.plugin),
+        Plugin("degradations", restore_degradations.plugin),
         Plugin("enhancenet", restore_enhancenet.plugin),
+        Plugin("optimization", restore_optimization.plugin),
     ]
     registry = build([*boxed, Plugin("toy", imported(TOY))])
     assert not registry.problems

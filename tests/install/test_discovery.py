@@ -18,7 +18,7 @@ WORKING = """
 from restore.hookspecs import hookimpl
 from restore.interfaces import ModelSpec, lazy
 
-CONTRACT = 1
+CONTRACT = 2
 
 @hookimpl
 def restore_models():

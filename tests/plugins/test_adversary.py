@@ -93,17 +93,16 @@ def test_each_objective_has_the_terms_of_its_row(toys: Registry, name: str) -> N
     losses, adversarial = TABLE_2[name]
     spec = toys.objectives[name]
     assert {term.loss for term in spec.terms} == losses
-    assert (spec.adversary is not None) == adversarial
+    assert len(spec.adversaries) == adversarial
     assert spec.patch_size == 128
-    if spec.adversary:
-        assert spec.adversary.discriminator == "enhancenet"
-        assert isinstance(spec.adversary.gate, PerformanceGate)
+    for adversary in spec.adversaries:
+        assert (adversary.discriminator, adversary.loss) == ("enhancenet", "vanilla")
+        assert isinstance(adversary.gate, PerformanceGate)
 
 
 @pytest.mark.parametrize(("name", "weight"), [("pa", 1), ("pat", 2)])
 def test_the_adversary_has_the_published_weight(toys: Registry, name: str, weight: float) -> None:
-    adversary = toys.objectives[name].adversary
-    assert adversary is not None
+    (adversary,) = toys.objectives[name].adversaries
     assert adversary.weight == weight
 
 

@@ -119,8 +119,8 @@ def test_info_shows_every_kind_that_has_the_name(restore: Restore) -> None:
 
 def test_info_tells_the_recipe_of_an_objective(restore: Restore) -> None:
     (row,) = [row for row in restore("info", "srcnn", "--json").rows if row["kind"] == "objective"]
-    assert row["terms"] == [{"loss": "mse", "weight": 1.0, "options": {"luma": True}}]
-    assert row["adversary"] is None
+    assert row["terms"] == [{"label": "mse", "loss": "mse", "weight": 1.0, "options": {"luma": True}}]
+    assert row["adversaries"] == []
     assert row["patch_size"] == registry.discover().objectives["srcnn"].patch_size
 
 
@@ -128,8 +128,10 @@ def test_info_tells_every_option_that_an_objective_runs_with(restore: Restore) -
     (row,) = restore("info", "pat", "--json").rows
     assert row["terms"][0]["options"] == {"layers": {"pool2": 0.2, "pool5": 0.02}}
     assert row["terms"][1]["options"]["patch"] == 16
-    assert row["adversary"]["gate"] == {"PerformanceGate": {"threshold": 0.9}}
-    assert row["adversary"]["options"] == {"width": 32, "hidden": 1024, "slope": 0.2}
+    (adversary,) = row["adversaries"]
+    assert adversary["gate"] == {"PerformanceGate": {"threshold": 0.9}}
+    assert adversary["options"] == {"width": 32, "hidden": 1024, "slope": 0.2}
+    assert adversary["loss_options"] == {"real_label": 1.0}
 
 
 def test_info_shows_the_source_and_the_metrics_of_weights(

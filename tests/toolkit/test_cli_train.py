@@ -27,9 +27,11 @@ from restore.data import CountedSampler, batches
 from restore.interfaces import Term
 from restore.registry import GROUP, Registry, discover
 from restore.training import train
+from restore.training.adversarial import Batch
 from restore.training.measures import gradient_shares
 from restore.training.networks import build
 from restore.training.processes import ProcessGroup
+from restore.training.recipe import shortcuts
 from restore.training.session import begin
 from restore.training.setup import make_fabric, set_up
 
@@ -197,7 +199,7 @@ def test_two_processes_learn_what_one_learns_with_the_same_batch(
         args = arguments(photos, *run, "--set", "workers=1", *more)
         return stack.enter_context(program(*args, site=site, **how))
 
-    pat = resolve(None, SMALL_PAT[1::2], {"loss": "pat", "data": [photos]}, toys.losses)
+    pat = resolve(None, SMALL_PAT[1::2], {"loss": "pat", "data": [photos]}, shortcuts(toys))
     in_one = {"l1-toy": {"loss": "l1-toy"}, "pat": pat.model_dump(include={"loss", "terms", "adversary"})}
 
     torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "restore")
@@ -237,7 +239,9 @@ def mean_shares(config: TrainingConfig, toys: Registry, ranks: int) -> dict[str,
         sampler = CountedSampler(0, 1, config.batch_size, rank, ranks)
         degraded, target = next(batches(plan.patches, sampler))
         restored = session.generator(degraded)
-        terms = session.objective(restored, target) | session.adversary.term(restored)
+        terms = session.objective(restored, target)
+        for adversary in session.adversaries:
+            terms |= adversary.term(Batch(restored, target, degraded))
         parts.append(gradient_shares(terms, session.generator, session.group.fabric.backward))
     assert abs(parts[0]["l1"] - parts[1]["l1"]) > 1e-3, "equal parts prove nothing"
     return {name: float(sum(part[name] for part in parts)) / ranks for name in parts[0]}

@@ -170,7 +170,7 @@ def test_a_broken_plugin_is_a_problem_with_its_owner() -> None:
     report = examine(registry)
     assert facts(report, "plugins") == {"bad": ("broken", "bad-dist 1.2")}
     assert report.broken
-    assert "CONTRACT = 1" in report.problems[-1].sentence
+    assert "CONTRACT = 2" in report.problems[-1].sentence
 
 
 def test_caches_are_listed_with_their_size(

@@ -31,7 +31,7 @@ def parameter_of(trained: Learner) -> Tensor:
 
 
 def learn(trained: Learner, **terms: Tensor) -> dict[str, Tensor]:
-    for _ in trained.parts(torch.zeros(1)):
+    for _ in trained.divide(torch.zeros(1)):
         trained.backward(terms)
     return trained.update()
 
@@ -39,7 +39,7 @@ def learn(trained: Learner, **terms: Tensor) -> dict[str, Tensor]:
 @pytest.mark.parametrize("parts", [1, 2, 4])
 def test_a_batch_in_parts_gives_the_update_of_the_whole_batch(parts: int) -> None:
     trained, seen = learner(parts=parts), list[int]()
-    for images, targets in trained.parts(torch.arange(1.0, 5)[:, None], torch.ones(4, 1)):
+    for images, targets in trained.divide(torch.arange(1.0, 5)[:, None], torch.ones(4, 1)):
         seen.append(len(images))
         trained.backward({"error": (trained.module(images) - targets).square().mean()})
     values = trained.update()

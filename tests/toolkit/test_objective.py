@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,14 +12,24 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from restore.config import resolve
-from restore.errors import OptionsError, UnknownNameError
-from restore.interfaces import FeatureLoss, Gate, ObjectiveSpec, Scores, Term, prepare
-from restore.registry import Registry
-from restore.training.adversarial import AdversarialTrainer, NoAdversary
+from restore.errors import EntryError, OptionsError, UnknownNameError
+from restore.interfaces import (
+    Adversary,
+    FeatureLoss,
+    Gate,
+    ObjectiveSpec,
+    Options,
+    Scores,
+    Term,
+    prepare,
+)
+from restore.registry import Catalog, Plugin, Registry
+from restore.training.adversarial import AdversarialTrainer, Batch
 from restore.training.learner import Learner
 from restore.training.objective import Objective
 from restore.training.processes import ProcessGroup
-from restore.training.recipe import recipe
+from restore.training.recipe import recipe, shortcuts
+from restore_adversarial.losses import Vanilla
 
 # Recipes ---------------------------------------------------------------------------------------------
 
@@ -26,22 +37,58 @@ from restore.training.recipe import recipe
 def test_a_single_loss_is_an_objective_of_one_term(toys: Registry) -> None:
     spec = recipe("l1", toys, {}, {})
     assert spec.terms == (Term("l1"),)
-    assert spec.adversary is None
+    assert spec.adversaries == ()
 
 
 def test_the_user_changes_weights_and_options_of_terms_and_adversary(toys: Registry) -> None:
     spec = recipe("l1-toy", toys, {"l1": {"weight": 3, "luma": True}}, {"weight": 0})
     assert spec.terms == (Term("l1", 3.0, {"luma": True}), Term("mse", 0.5))
-    assert spec.adversary is not None
-    assert (spec.adversary.discriminator, spec.adversary.weight) == ("toy", 0.0)
-    assert spec.adversary.gate is toys.objectives["l1-toy"].adversary.gate  # type: ignore[union-attr]
+    (adversary,), (before,) = spec.adversaries, toys.objectives["l1-toy"].adversaries
+    assert (adversary.discriminator, adversary.weight) == ("toy", 0.0)
+    assert adversary.gate is before.gate
 
 
 def test_the_gate_is_changed_to_the_leaf(toys: Registry) -> None:
     spec = recipe("pat", toys, {}, {"gate": {"threshold": 0.6}, "width": 8})
-    assert spec.adversary is not None
-    assert spec.adversary.gate == type(spec.adversary.gate)(threshold=0.6)  # type: ignore[call-arg]
-    assert spec.adversary.options == {"width": 8}
+    (adversary,) = spec.adversaries
+    assert isinstance(adversary.gate, Options)
+    assert adversary.gate.model_dump() == {"threshold": 0.6}
+    assert adversary.options == {"width": 8}
+
+
+def test_loss_and_discriminator_are_exchanged_by_name_and_set_to_the_leaf(toys: Registry) -> None:
+    changes = {
+        "loss": {"name": "vanilla", "real_label": 0.9},
+        "discriminator": {"name": "patch", "width": 8},
+        "steps": 2,
+        "r1": 10,
+        "r1_every": 16,
+    }
+    (adversary,) = recipe("pat", toys, {}, changes).adversaries
+    assert (adversary.loss, adversary.loss_options) == ("vanilla", {"real_label": 0.9})
+    assert (adversary.discriminator, adversary.options) == ("patch", {"width": 8})
+    assert (adversary.steps, adversary.r1, adversary.r1_every) == (2, 10, 16)
+    (adversary,) = recipe("pat", toys, {}, {"loss": "hinge"}).adversaries
+    assert adversary.loss == "hinge"
+
+
+def test_several_adversaries_are_changed_by_their_labels(toys: Registry) -> None:
+    spec = ObjectiveSpec(
+        "two", "Two adversaries", adversaries=(Adversary("toy"), Adversary("patch", label="small"))
+    )
+    registry = replace(toys, objectives=Catalog("objective", {"two": (spec, Plugin("test", None))}))
+    first, second = recipe("two", registry, {}, {"small": {"weight": 3}}).adversaries
+    assert (first.weight, second.weight) == (1, 3)
+    with pytest.raises(OptionsError, match=r"no adversary 'smal'\. Did you mean 'small'"):
+        recipe("two", registry, {}, {"smal": {"weight": 3}})
+
+
+def test_one_loss_stands_twice_under_two_labels(toys: Registry) -> None:
+    terms = (Term("l1"), Term("l1", options={"luma": True}, label="l1-luma"))
+    values = Objective(ObjectiveSpec("two", "Twice", terms), toys)(*torch.rand(2, 1, 3, 8, 8))
+    assert values.keys() == {"l1", "l1-luma"}
+    with pytest.raises(EntryError, match="has 'l1' twice"):
+        ObjectiveSpec("two", "Twice", (Term("l1"), Term("l1")))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +119,7 @@ def test_the_gate_is_changed_to_the_leaf(toys: Registry) -> None:
             "l1-toy",
             {},
             {"weight": "much"},
-            "the weight of the adversary has to be a number from 0, but is 'much'",
+            "the weight of the adversary 'adversary' has to be a number from 0, but is 'much'",
         ),
     ],
 )
@@ -86,7 +133,7 @@ def test_a_change_that_means_nothing_is_refused(
 
 def test_an_option_that_is_a_table_is_set_as_a_whole(toys: Registry) -> None:
     with pytest.raises(OptionsError, match=r"'perceptual\.layers\.pool2' is part of an option"):
-        resolve(None, ["perceptual.layers.pool2=0.3"], {"loss": "p", "data": ["x"]}, toys.losses)
+        resolve(None, ["perceptual.layers.pool2=0.3"], {"loss": "p", "data": ["x"]}, shortcuts(toys))
 
 
 def test_an_unknown_name_is_answered_with_the_losses_and_the_objectives(toys: Registry) -> None:
@@ -177,11 +224,6 @@ def test_what_terms_measured_is_kept_in_their_buffers(toys: Registry) -> None:
     assert again(*images) == objective(*images)
 
 
-def test_an_objective_without_an_adversary_adds_no_term() -> None:
-    nobody, image = NoAdversary(), torch.rand(1, 3, 4, 4)
-    assert (nobody.term(image), nobody.train_step(image, image), nobody.state()) == ({}, {}, {})
-
-
 # Adversarial training --------------------------------------------------------------------------------
 
 
@@ -210,11 +252,20 @@ def trainer(gate: Gate, lr: float = 0.1, parts: int = 1) -> AdversarialTrainer:
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=lr)
     fabric = Fabric(accelerator="cpu", devices=1)
     module, wrapped = fabric.setup(discriminator, optimizer)
-    return AdversarialTrainer(0.5, gate, Learner(module, wrapped, ProcessGroup(fabric), parts=parts))
+    trained = Learner(module, wrapped, ProcessGroup(fabric), parts=parts)
+    return AdversarialTrainer(Adversary("toy", 0.5, gate), Vanilla(), trained, discriminator)
+
+
+def batch(restored: Tensor, target: Tensor) -> Batch:
+    return Batch(restored, target, target[..., ::2, ::2])
+
+
+def train(adversary: AdversarialTrainer, restored: Tensor, target: Tensor) -> dict[str, float]:
+    return adversary.update(batch(restored, target), step=0)
 
 
 def weights(adversary: AdversarialTrainer) -> list[Tensor]:
-    return [parameter.detach().clone() for parameter in adversary.discriminator.parameters()]
+    return [parameter.detach().clone() for parameter in adversary.network.parameters()]
 
 
 def changed(adversary: AdversarialTrainer, before: list[Tensor]) -> bool:
@@ -226,20 +277,20 @@ RESTORED, TARGET = torch.full((4, 3, 8, 8), 0.2), torch.full((4, 3, 8, 8), 0.8)
 
 def test_the_adversarial_term_is_the_negative_log_probability_of_being_real() -> None:
     adversary = trainer(Script())
-    term = adversary.term(RESTORED)["adversarial"]
-    probability = adversary.discriminator(RESTORED).sigmoid()
+    term = adversary.term(batch(RESTORED, TARGET))["adversarial"]
+    probability = adversary.network(RESTORED).sigmoid()
     assert term.item() == pytest.approx(-0.5 * probability.log().mean().item(), rel=1e-5)
 
 
 def test_the_generators_gradient_passes_through_the_discriminator_and_leaves_none_in_it() -> None:
     adversary = trainer(Script())
-    first, *rest = adversary.discriminator.parameters()
+    first, *rest = adversary.network.parameters()
     first.requires_grad = False
     restored = RESTORED.clone().requires_grad_()
-    torch.autograd.backward(adversary.term(restored)["adversarial"])
+    torch.autograd.backward(adversary.term(batch(restored, TARGET))["adversarial"])
     assert restored.grad is not None
     assert restored.grad.abs().sum() > 0
-    assert all(parameter.grad is None for parameter in adversary.discriminator.parameters())
+    assert all(parameter.grad is None for parameter in adversary.network.parameters())
     assert not first.requires_grad, "what a discriminator keeps fixed stays fixed"
     assert all(parameter.requires_grad for parameter in rest)
 
@@ -248,7 +299,7 @@ def test_the_discriminator_is_trained_only_while_the_gate_is_open() -> None:
     adversary = trainer(Script(True, False, True))
     for expected in (True, False, True):
         before = weights(adversary)
-        values = adversary.train_step(RESTORED, TARGET)
+        values = train(adversary, RESTORED, TARGET)
         assert changed(adversary, before) == expected
         assert values["gate"] == expected
 
@@ -256,7 +307,7 @@ def test_the_discriminator_is_trained_only_while_the_gate_is_open() -> None:
 def test_the_gate_is_asked_once_a_step_with_the_scores_of_the_step_before() -> None:
     gate = Script(True, False, False)
     adversary = trainer(gate)
-    values = [adversary.train_step(RESTORED, TARGET) for _ in range(3)]
+    values = [train(adversary, RESTORED, TARGET) for _ in range(3)]
     known = [Scores(each["d_real"], each["d_generated"]) for each in values[:2]]
     assert gate.asked == [None, *known]
 
@@ -264,17 +315,17 @@ def test_the_gate_is_asked_once_a_step_with_the_scores_of_the_step_before() -> N
 def test_scores_are_the_mean_probability_of_the_right_answer_before_learning() -> None:
     adversary = trainer(Script(True))
     with torch.no_grad():
-        real = adversary.discriminator(TARGET).sigmoid().mean().item()
-        generated = (1 - adversary.discriminator(RESTORED).sigmoid()).mean().item()
-    values = adversary.train_step(RESTORED, TARGET)
+        real = adversary.network(TARGET).sigmoid().mean().item()
+        generated = (1 - adversary.network(RESTORED).sigmoid()).mean().item()
+    values = train(adversary, RESTORED, TARGET)
     assert values["d_real"] == pytest.approx(real, rel=1e-5)
     assert values["d_generated"] == pytest.approx(generated, rel=1e-5)
 
 
 def test_the_discriminator_minimizes_equation_9_of_the_paper() -> None:
     adversary = trainer(Script(True), lr=1e-12)
-    adversary.train_step(RESTORED, TARGET)
-    network = adversary.discriminator
+    train(adversary, RESTORED, TARGET)
+    network = adversary.network
     found = [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
     network.zero_grad()
     real, generated = network(TARGET).sigmoid(), network(RESTORED).sigmoid()
@@ -286,17 +337,17 @@ def test_the_discriminator_minimizes_equation_9_of_the_paper() -> None:
 
 def test_a_gate_closes_when_the_discriminator_wins_and_opens_when_it_is_fooled() -> None:
     adversary = trainer(Threshold())
-    gates = [adversary.train_step(RESTORED, TARGET)["gate"] for _ in range(30)]
+    gates = [train(adversary, RESTORED, TARGET)["gate"] for _ in range(30)]
     assert gates[0] == 1
     assert gates[-1] == 0
-    adversary.train_step(TARGET, TARGET)
-    assert adversary.train_step(TARGET, TARGET)["gate"] == 1
+    train(adversary, TARGET, TARGET)
+    assert train(adversary, TARGET, TARGET)["gate"] == 1
 
 
 def test_a_gradient_that_is_not_finite_does_not_reach_the_discriminator() -> None:
     adversary = trainer(Script(True))
     before = weights(adversary)
-    adversary.train_step(RESTORED * math.nan, TARGET)
+    train(adversary, RESTORED * math.nan, TARGET)
     assert not changed(adversary, before)
     assert (adversary.learner.skipped, adversary.learner.problem) == (1, "the term 'discriminator'")
 
@@ -305,8 +356,8 @@ def test_a_batch_in_parts_gives_one_update_equal_to_that_of_the_whole_batch() ->
     restored, target = torch.rand(4, 3, 8, 8), torch.rand(4, 3, 8, 8)
     gate = Script(True)
     whole, parted = trainer(Script(True)), trainer(gate, parts=2)
-    expected = whole.train_step(restored, target)
-    assert parted.train_step(restored, target) == pytest.approx(expected, rel=1e-5)
+    expected = train(whole, restored, target)
+    assert train(parted, restored, target) == pytest.approx(expected, rel=1e-5)
     assert gate.asked == [None]
     for left, right in zip(weights(whole), weights(parted), strict=True):
         assert torch.allclose(left, right, atol=1e-5)
@@ -316,7 +367,7 @@ def test_a_trainer_restores_its_scores() -> None:
     adversary, other = trainer(Script(True)), trainer(Script())
     other.restore(adversary.state())
     assert other.scores is None
-    adversary.train_step(RESTORED, TARGET)
+    train(adversary, RESTORED, TARGET)
     other.restore(adversary.state())
     assert other.scores == adversary.scores
     assert other.scores is not None

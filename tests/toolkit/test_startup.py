@@ -23,7 +23,16 @@ with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     main()
 sys.stdout.write("\\n".join(sorted(set(sys.modules) - set(before))))
 """
-OURS = ("restore", "restore_baselines", "restore_enhancenet", "restore_spandrel")
+OURS = (
+    "restore",
+    "restore_adversarial",
+    "restore_augmentations",
+    "restore_baselines",
+    "restore_degradations",
+    "restore_enhancenet",
+    "restore_optimization",
+    "restore_spandrel",
+)
 
 
 def imported(*arguments: str) -> set[str]:

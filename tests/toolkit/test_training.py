@@ -24,12 +24,15 @@ from torch import Tensor, nn
 from restore.checkpoint import latest_checkpoint, read_card
 from restore.config import TrainingConfig, resolve
 from restore.errors import DataError, ImageError, OptionsError, RestoreError, TrainingError, UsageError
+from restore.interfaces import Schedule
 from restore.registry import Registry
 from restore.training import Monitor, TrainingResult, compiler, run_folder, train
 from restore.training.interruption import Interruption
 from restore.training.log import forget_after
 from restore.training.optimization import averaged, learning_rate, update_average
 from restore.training.setup import set_up
+from restore_optimization.options import CosineOptions
+from restore_optimization.schedules import build_cosine
 
 Configure = Callable[..., TrainingConfig]
 Damage = Callable[[Path], None]
@@ -356,7 +359,7 @@ def test_a_run_that_is_done_can_be_made_longer(toys: Registry, configure: Config
     assert sum("extending the run from 6 to 9 steps" in sentence for sentence in said) == 1
     assert resolve(run / "config.toml", [], {}) == longer
     assert [line["step"] for line in log(run)] == [1, 2, 3, 4, 5, 6, 9]
-    rate = learning_rate(8, peak=1e-3, final=0.01, warmup=2, steps=9)
+    rate = learning_rate(8, peak=1e-3, warmup=2, steps=9, schedule=cosine(0.01))
     assert log(run)[-1]["lr"] == pytest.approx(rate)
     assert read_card(run / "generator.safetensors").steps == 9
 
@@ -459,7 +462,11 @@ def test_the_log_forgets_what_comes_again(tmp_path: Path) -> None:
             UsageError,
             "evenly among 1 devices in 3 parts; use `batch_size=6`",
         ),
-        ({"init": "enhancenet:nowhere.safetensors"}, RestoreError, "no weights file 'nowhere.safetensors'"),
+        (
+            {"init": "enhancenet:nowhere.safetensors"},
+            RestoreError,
+            "nowhere.safetensors: there is no such weights file",
+        ),
     ],
 )
 def test_a_run_that_cannot_begin_says_why_and_leaves_no_folder(
@@ -711,9 +718,13 @@ def test_a_run_works_outside_the_main_thread(toys: Registry, configure: Configur
 # How it learns ---------------------------------------------------------------------------------------
 
 
+def cosine(final: float) -> Schedule:
+    return build_cosine(CosineOptions(final=final))
+
+
 def test_the_learning_rate_rises_from_zero_to_its_peak_and_falls_to_its_end() -> None:
     def rate(step: int) -> float:
-        return learning_rate(step, peak=2.0, final=0.1, warmup=10, steps=110)
+        return learning_rate(step, peak=2.0, warmup=10, steps=110, schedule=cosine(0.1))
 
     assert rate(0) == pytest.approx(0.2)
     assert [rate(step + 1) - rate(step) for step in range(9)] == pytest.approx([0.2] * 9)
@@ -724,9 +735,9 @@ def test_the_learning_rate_rises_from_zero_to_its_peak_and_falls_to_its_end() ->
 
 
 def test_a_schedule_without_warm_up_begins_at_its_peak_and_one_of_only_warm_up_never_falls() -> None:
-    assert learning_rate(0, peak=2.0, final=0, warmup=0, steps=10) == 2.0
-    assert learning_rate(10, peak=2.0, final=0, warmup=0, steps=10) == pytest.approx(0)
-    rates = [learning_rate(step, peak=2.0, final=0, warmup=10, steps=10) for step in range(10)]
+    assert learning_rate(0, peak=2.0, warmup=0, steps=10, schedule=cosine(0)) == 2.0
+    assert learning_rate(10, peak=2.0, warmup=0, steps=10, schedule=cosine(0)) == pytest.approx(0)
+    rates = [learning_rate(step, peak=2.0, warmup=10, steps=10, schedule=cosine(0)) for step in range(10)]
     assert rates == pytest.approx([0.2 * (step + 1) for step in range(10)])
 
 

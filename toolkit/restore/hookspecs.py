@@ -6,7 +6,7 @@ this contract and implements any of the hooks::
     from restore.hookspecs import hookimpl
     from restore.interfaces import ModelSpec
 
-    CONTRACT = 1
+    CONTRACT = 2
 
     @hookimpl
     def restore_models() -> list[ModelSpec]:
@@ -23,21 +23,33 @@ from collections.abc import Mapping, Sequence
 import pluggy
 
 from restore.interfaces import (
+    AdversarialLossSpec,
+    AugmentationSpec,
     DegradationSpec,
     DiscriminatorSpec,
     LossSpec,
     MetricSpec,
     ModelSpec,
     ObjectiveSpec,
+    OptimizerSpec,
     PublishedTable,
+    ScheduleSpec,
 )
 
 __all__ = ["CHANGES", "CONTRACT", "hookimpl"]
 
-CONTRACT = 1
+CONTRACT = 2
 """Version of the hooks and entries. It is raised when plugins have to be changed."""
 
-CHANGES: Mapping[int, str] = {}
+CHANGES: Mapping[int, str] = {
+    2: (
+        "an objective takes adversaries=(Adversary(...),) in place of adversary=Adversary(...); a "
+        "degradation returns Degraded(image, parameters), and states by margin how much surrounding it needs "
+        "and by resizes whether it divides the size; parameters of a loss that require a gradient are "
+        "trained, so freeze those of a fixed network; Weights has license and metrics in place of licence "
+        "and figures"
+    )
+}
 """Version -> what to change in a plugin for the version before, for each version from 2 to `CONTRACT`."""
 
 PROJECT = "restore"
@@ -65,6 +77,26 @@ def restore_objectives() -> Sequence[ObjectiveSpec]:
 @hookspec
 def restore_discriminators() -> Sequence[DiscriminatorSpec]:
     """Discriminators: networks that distinguish restored images from real ones."""
+
+
+@hookspec
+def restore_adversarial_losses() -> Sequence[AdversarialLossSpec]:
+    """Adversarial losses: how a discriminator's logits become the losses of both networks."""
+
+
+@hookspec
+def restore_optimizers() -> Sequence[OptimizerSpec]:
+    """Optimizers: how gradients become updates of the weights."""
+
+
+@hookspec
+def restore_schedules() -> Sequence[ScheduleSpec]:
+    """Schedules: how the learning rate changes over a run, after the warm-up."""
+
+
+@hookspec
+def restore_augmentations() -> Sequence[AugmentationSpec]:
+    """Augmentations: random changes to training pairs that add variety."""
 
 
 @hookspec

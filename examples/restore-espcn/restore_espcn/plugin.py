@@ -6,7 +6,7 @@ from restore.hookspecs import hookimpl
 from restore.interfaces import LossSpec, ModelSpec, ObjectiveSpec, Term, lazy
 from restore_espcn.options import CharbonnierOptions, EspcnOptions
 
-CONTRACT = 1  # the version of the plugin contract
+CONTRACT = 2  # the version of the plugin contract
 
 _SHI = "Shi et al.: Real-time single image and video super-resolution (ESPCN), CVPR 2016, arXiv 1609.05158"
 _CHARBONNIER = "Charbonnier et al.: Two deterministic half-quadratic regularization algorithms, ICIP 1994"

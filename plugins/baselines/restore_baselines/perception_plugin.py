@@ -6,7 +6,7 @@ from restore.hookspecs import hookimpl
 from restore.interfaces import Extra, MetricSpec, lazy
 from restore_baselines.options import LpipsOptions
 
-CONTRACT = 1
+CONTRACT = 2
 
 EXTRAS = (Extra("torchmetrics", "pip install 'restorekit[metrics]'"),)
 

@@ -17,7 +17,7 @@ from restore.interfaces import (
 )
 from restore_baselines.options import BicubicDegradationOptions, PixelOptions, SrcnnOptions
 
-CONTRACT = 1
+CONTRACT = 2
 
 _DONG = "Dong, Loy, He, Tang: Image super-resolution using deep convolutional networks, TPAMI 2015"
 _KEYS = "Keys: Cubic convolution interpolation for digital image processing, 1981"

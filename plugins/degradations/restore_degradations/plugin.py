@@ -17,7 +17,7 @@ from restore_degradations.options import (
     WebpOptions,
 )
 
-CONTRACT = 1
+CONTRACT = 2
 
 
 @hookimpl

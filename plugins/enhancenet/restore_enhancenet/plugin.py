@@ -25,7 +25,7 @@ from restore_enhancenet.options import (
 )
 from restore_enhancenet.tables import tables
 
-CONTRACT = 1
+CONTRACT = 2
 
 _PAPER = "Sajjadi, Schölkopf, Hirsch: EnhanceNet, ICCV 2017, arXiv 1612.07919"
 
@@ -134,7 +134,8 @@ def restore_objectives() -> list[ObjectiveSpec]:
     """Table 2 of the paper, with the weights of its supplement; those of EA and EAT are this project's."""
 
     def row(name: str, summary: str, terms: tuple[Term, ...], adversary: Adversary | None) -> ObjectiveSpec:
-        return ObjectiveSpec(name, summary, terms, adversary, patch_size=128, reference=_PAPER)
+        adversaries = () if adversary is None else (adversary,)
+        return ObjectiveSpec(name, summary, terms, adversaries, patch_size=128, reference=_PAPER)
 
     return [
         row("e", "MSE: the highest PSNR", (_MSE,), None),

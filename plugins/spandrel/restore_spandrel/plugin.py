@@ -5,7 +5,7 @@ from __future__ import annotations
 from restore.hookspecs import hookimpl
 from restore.interfaces import Extra, ModelSpec, lazy
 
-CONTRACT = 1
+CONTRACT = 2
 
 EXTRAS = (Extra("spandrel", "pip install 'restorekit[spandrel]'"),)
 

@@ -21,7 +21,7 @@ from restore.interfaces import (
     Term,
 )
 
-CONTRACT = 1
+CONTRACT = 2
 
 
 class NotANumber(nn.Module):
@@ -119,6 +119,6 @@ def restore_objectives() -> list[ObjectiveSpec]:
     gated = Adversary("toy", 0.1, WhileReal())
     untrainable = Adversary("untrainable", 0.1, Always())
     return [
-        ObjectiveSpec("l1-toy", "A gated adversary", (Term("l1"), Term("mse", 0.5)), gated),
-        ObjectiveSpec("l1-broken", "An adversary that cannot be trained", (Term("l1"),), untrainable),
+        ObjectiveSpec("l1-toy", "A gated adversary", (Term("l1"), Term("mse", 0.5)), (gated,)),
+        ObjectiveSpec("l1-broken", "An adversary that cannot be trained", (Term("l1"),), (untrainable,)),
     ]

@@ -24,7 +24,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "restore.cli.reproduce:reproduce",
         "Print the tables of a paper with measured values.",
     ),
-    "compare": ("restore.cli.compare:compare", "Show the results of several models on one image."),
+    "compare": (
+        "restore.cli.compare:compare",
+        "Show the results of several models on one image.",
+    ),
     "blend": ("restore.cli.blend:blend", "Average weights of one network."),
     "export": ("restore.cli.export:export", "Export a model as a graph for other programs."),
     "list": ("restore.cli.show:list_entries", "List models, losses, metrics and all other entries."),

@@ -38,7 +38,7 @@ def compare(
     precision: options.Precision = "auto",
     device: options.Device = "auto",
 ) -> None:
-    """Restore one image with several models and show the results side by side.
+    """Show the results of several models on one image.
 
     The page is one file that loads nothing: two results under a slider, the same detail of all, the places
     where they differ most, their times, and metrics if there is a target. A model that fails is reported,

@@ -153,24 +153,33 @@ def _options(schema: type[Options]) -> dict[str, Any]:
 
 
 def _recipe(registry: Registry, entry: ObjectiveSpec) -> dict[str, Any]:
-    """The terms and the adversary of an objective, with all of their options."""
-    adversary = entry.adversary
+    """The terms and the adversaries of an objective, with all of their options."""
     return {
         "terms": [
             {
+                "label": term.label,
                 "loss": term.loss,
                 "weight": term.weight,
                 "options": _resolved(registry.losses, term.loss, term.options),
             }
             for term in entry.terms
         ],
-        "adversary": adversary
-        and {
-            "discriminator": adversary.discriminator,
-            "weight": adversary.weight,
-            "gate": {type(adversary.gate).__name__: _gate(adversary.gate)},
-            "options": _resolved(registry.discriminators, adversary.discriminator, adversary.options),
-        },
+        "adversaries": [
+            {
+                "label": each.label,
+                "weight": each.weight,
+                "loss": each.loss,
+                "loss_options": _resolved(registry.adversarial_losses, each.loss, each.loss_options),
+                "discriminator": each.discriminator,
+                "options": _resolved(registry.discriminators, each.discriminator, each.options),
+                "gate": {type(each.gate).__name__: _gate(each.gate)},
+                "steps": each.steps,
+                "fresh": each.fresh,
+                "r1": each.r1,
+                "r1_every": each.r1_every,
+            }
+            for each in entry.adversaries
+        ],
         "patch_size": entry.patch_size,
     }
 

@@ -93,7 +93,7 @@ def train(
         if not training.is_other_rank():
             console.tell_problems(registry)
         fields = {name: None if value == [] else value for name, value in fields.items()}
-        given = (config, assign or [], fields, registry.losses)
+        given = (config, assign or [], fields, training.shortcuts(registry))
         if not resume:
             settings = resolve(*given)
         elif run is not None:

@@ -25,31 +25,39 @@ _FREE = {"log_every", "shares_every", "validate_every", "checkpoint_every", "wor
 _PLACES = {"data", "val"}
 """Folders may have moved: whether the images are the same is decided by their fingerprint."""
 
-_FORMER = {"recolor": "channel_shuffle"}
-"""Names of fields in version 0.1, which the files of its runs have."""
+_FORMER: Mapping[str, tuple[str, ...]] = {
+    "recolor": ("channel_shuffle",),
+    "betas": ("optimizer_options", "betas"),
+    "lr_final": ("schedule_options", "final"),
+}
+"""Fields of version 0.1, which the files of its runs have -> where they are now."""
 
 
 def resolve(
-    file: Path | None, assigned: Iterable[str], given: Mapping[str, Any], losses: Iterable[str] = ()
+    file: Path | None,
+    assigned: Iterable[str],
+    given: Mapping[str, Any],
+    shortcuts: Mapping[str, tuple[str, ...]] | None = None,
 ) -> TrainingConfig:
     """Merge a file, assignments and parameters into one configuration.
 
     Args:
         file: a TOML file, or ``None``.
         assigned: ``key=value`` with dots for nested keys; values are read as TOML, and as plain text where
-            they are not TOML. A key that starts with the name of a loss means that term: ``mse.luma=true``
-            is ``terms.mse.luma=true``.
+            they are not TOML.
         given: parameters; ``None`` means not given.
-        losses: names of losses, for that short form.
+        shortcuts: first part of a key -> what it stands for: with ``{"mse": ("terms", "mse")}``
+            ``mse.luma=true`` is ``terms.mse.luma=true``.
 
     Raises:
         OptionsError: a key is unknown, a value wrong, or a key both given and assigned.
 
-        >>> config = resolve(None, ["ema=0", "mse.luma=true"], {"loss": "e", "data": ["photos"]}, ["mse"])
+        >>> given = {"loss": "e", "data": ["photos"]}
+        >>> config = resolve(None, ["ema=0", "mse.luma=true"], given, {"mse": ("terms", "mse")})
         >>> config.ema, config.terms
         (0.0, {'mse': {'luma': True}})
     """
-    return _resolve({}, file, assigned, given, losses)
+    return _resolve({}, file, assigned, given, shortcuts or {})
 
 
 def resolve_again(
@@ -57,7 +65,7 @@ def resolve_again(
     file: Path | None,
     assigned: Iterable[str],
     given: Mapping[str, Any],
-    losses: Iterable[str] = (),
+    shortcuts: Mapping[str, tuple[str, ...]] | None = None,
 ) -> TrainingConfig:
     """The configuration with which `run` is resumed: its own, with which anything given again has to agree.
 
@@ -69,7 +77,7 @@ def resolve_again(
         file: see `resolve`, as the rest.
         assigned: ``key=value``.
         given: parameters.
-        losses: names of losses.
+        shortcuts: see `resolve`.
 
     Raises:
         OptionsError: as for `resolve`.
@@ -82,7 +90,7 @@ def resolve_again(
             f"there is no run to resume here: {CONFIG_FILE} is missing", path=run, hint="check `run`"
         )
     started = resolve(own, [], {})
-    wanted = _resolve(started.model_dump(mode="json"), file, assigned, given, losses)
+    wanted = _resolve(started.model_dump(mode="json"), file, assigned, given, shortcuts or {})
     before, after = started.model_dump(mode="json"), wanted.model_dump(mode="json")
     if wanted.steps < started.steps:
         raise UsageError(
@@ -144,21 +152,18 @@ def _resolve(
     file: Path | None,
     assigned: Iterable[str],
     given: Mapping[str, Any],
-    losses: Iterable[str],
+    shortcuts: Mapping[str, tuple[str, ...]],
 ) -> TrainingConfig:
     """`values`, which are changed in place, overridden by everything else."""
     if file:
         _merge(values, _renamed(read_toml(file)))
     given = {key: value for key, value in given.items() if value is not None}
-    names = set(losses) - set(TrainingConfig.model_fields)
+    known = {name: path for name, path in shortcuts.items() if name not in TrainingConfig.model_fields}
     for key, value in assignments(assigned):
-        path = key.split(".")
-        path[0] = _FORMER.get(path[0], path[0])
-        if path[0] in given:
-            raise OptionsError(
-                f"'{path[0]}' is given twice: by `{path[0]}` and by `set` {key}", hint="omit one"
-            )
-        path = ["terms", *path] if path[0] in names else path
+        first, *rest = key.split(".")
+        if first in given:
+            raise OptionsError(f"'{first}' is given twice: by `{first}` and by `set` {key}", hint="omit one")
+        path = [*_expanded(first, known), *rest]
         if path[0] == "terms" and len(path) > 3:
             raise OptionsError(
                 f"'{key}' is part of an option that can only be set as a whole",
@@ -166,8 +171,19 @@ def _resolve(
             )
         _assign(values, path, value)
     values.update(given)
-    _check_keys(values, sorted(names))
+    _check_keys(values, sorted(known))
     return parse(TrainingConfig, values, "the training configuration")
+
+
+def _expanded(name: str, shortcuts: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The path that the first part of a key stands for; ``jpeg#2`` is the second ``jpeg`` of a chain."""
+    if name in _FORMER:
+        return _FORMER[name]
+    plain, number, _ = name.partition("#")
+    if plain not in shortcuts:
+        return (name,)
+    path = shortcuts[plain]
+    return (*path[:-1], name) if number else path
 
 
 def _check_keys(values: Mapping[str, Any], losses: list[str]) -> None:
@@ -185,7 +201,10 @@ def _check_keys(values: Mapping[str, Any], losses: list[str]) -> None:
 
 
 def _renamed(values: dict[str, Any]) -> dict[str, Any]:
-    return {_FORMER.get(key, key): value for key, value in values.items()}
+    renamed: dict[str, Any] = {}
+    for key, value in values.items():
+        _assign(renamed, list(_FORMER.get(key, (key,))), value)
+    return renamed
 
 
 def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:

@@ -40,23 +40,26 @@ class TrainingConfig(BaseModel):
     patch_size: int | None = Field(
         None, ge=1, description="side of the square target in pixels; none: what the objective asks for"
     )
-    optimizer: Literal["adam", "soap"] = Field(
-        "adam",
-        description="optimizer; 'soap' is Adam in the eigenbasis of each layer's gradients: fewer but "
-        "costlier steps",
-    )
+    optimizer: str = Field("adam", description="name of the optimizer of all networks")
+    schedule: str = Field("cosine", description="name of the schedule of the learning rate after the warm-up")
     lr: float = Field(1e-4, gt=0, description="peak learning rate")
     lr_discriminator: float | None = Field(
         None, gt=0, description="peak learning rate of the discriminator; none: `lr`"
     )
-    lr_final: float = Field(0.01, ge=0, le=1, description="learning rate at the end, as a fraction of `lr`")
+    rates: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        {},
+        description="pattern of names of the generator's parameters, such as 'tail.*' -> factor of their "
+        "learning rate; 0 freezes them",
+    )
     warmup: int = Field(
         default_factory=lambda given: min(100, given["steps"] // 10),
         ge=0,
         description="steps over which the learning rate rises from zero; by default 100, at most a tenth of "
         "`steps`",
     )
-    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the optimizer's two averages")
+    warmup_discriminator: int | None = Field(
+        None, ge=0, description="the same for discriminators; none: `warmup`"
+    )
     ema: Decay = Field(0.999, description="decay of the generator's moving average; 0: none")
     clip: float = Field(1.0, ge=0, description="largest gradient norm of each network; 0: no limit")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of initialization, crops and augmentation")
@@ -67,11 +70,13 @@ class TrainingConfig(BaseModel):
 
     model_options: dict[str, Any] = Field({}, description="options of the model")
     degradation_options: dict[str, Any] = Field({}, description="options of the degradation")
+    optimizer_options: dict[str, Any] = Field({}, description="options of the optimizer")
+    schedule_options: dict[str, Any] = Field({}, description="options of the schedule")
     terms: dict[str, dict[str, Any]] = Field(
-        {}, description="changes to the objective's terms: loss -> weight and options"
+        {}, description="changes to the objective's terms: label -> weight and options"
     )
     adversary: dict[str, Any] = Field(
-        {}, description="changes to the objective's adversary: weight and options of the discriminator"
+        {}, description="changes to the objective's adversary, or to each of several by its label"
     )
 
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(

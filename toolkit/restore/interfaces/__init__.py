@@ -11,36 +11,42 @@ function. Nothing here imports torch, so that a plugin can be listed without it:
 that does.
 """
 
+from restore.interfaces.adversarial import (
+    AdversarialLoss,
+    AdversarialLossSpec,
+    DiscriminatorSpec,
+    GradientPenalty,
+    Logits,
+)
+from restore.interfaces.augmentation import Augment, AugmentationOptions, AugmentationSpec, Pair
 from restore.interfaces.degradations import DegradationSpec, Degrade, Degraded, Parameters
 from restore.interfaces.entry import Extra
-from restore.interfaces.measures import (
-    Method,
-    Metric,
-    MetricSpec,
-    PublishedTable,
-)
-from restore.interfaces.models import ModelSpec, OpenedModel, Weights
-from restore.interfaces.objectives import (
-    Adversary,
-    AlwaysOpen,
+from restore.interfaces.losses import (
     Checkable,
-    DiscriminatorSpec,
     FeatureLoss,
     FeatureNetwork,
-    Gate,
+    GeneratorFeatures,
+    LossInput,
     LossSpec,
-    ObjectiveSpec,
     Preparable,
-    Scores,
-    Term,
     check_preparation,
     prepare,
 )
+from restore.interfaces.measures import Method, Metric, MetricSpec, PublishedTable
+from restore.interfaces.models import ModelSpec, OpenedModel, Weights
+from restore.interfaces.objectives import Adversary, AlwaysOpen, Gate, ObjectiveSpec, Scores, Term
+from restore.interfaces.optimization import AveragesWeights, OptimizerSpec, Schedule, ScheduleSpec
 from restore.interfaces.options import Options, lazy, parse
 
 __all__ = [
+    "AdversarialLoss",
+    "AdversarialLossSpec",
     "Adversary",
     "AlwaysOpen",
+    "Augment",
+    "AugmentationOptions",
+    "AugmentationSpec",
+    "AveragesWeights",
     "Checkable",
     "DegradationSpec",
     "Degrade",
@@ -50,6 +56,10 @@ __all__ = [
     "FeatureLoss",
     "FeatureNetwork",
     "Gate",
+    "GeneratorFeatures",
+    "GradientPenalty",
+    "Logits",
+    "LossInput",
     "LossSpec",
     "Method",
     "Metric",
@@ -57,10 +67,14 @@ __all__ = [
     "ModelSpec",
     "ObjectiveSpec",
     "OpenedModel",
+    "OptimizerSpec",
     "Options",
+    "Pair",
     "Parameters",
     "Preparable",
     "PublishedTable",
+    "Schedule",
+    "ScheduleSpec",
     "Scores",
     "Term",
     "Weights",

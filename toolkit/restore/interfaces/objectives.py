@@ -1,146 +1,16 @@
-"""What a generator learns from: losses, a discriminator behind its gate, and recipes of both."""
+"""Objectives: what a generator is trained to minimize, as a recipe of named losses and discriminators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from restore.errors import EntryError
 from restore.interfaces.entry import Named
 from restore.interfaces.options import Options
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-__all__ = [
-    "Adversary",
-    "AlwaysOpen",
-    "Checkable",
-    "DiscriminatorSpec",
-    "FeatureLoss",
-    "FeatureNetwork",
-    "Gate",
-    "LossSpec",
-    "ObjectiveSpec",
-    "Preparable",
-    "Scores",
-    "Term",
-    "check_preparation",
-    "prepare",
-]
-
-
-@dataclass(frozen=True)
-class LossSpec(Named):
-    """One term of an objective.
-
-    ``build(options)`` gives a module that is called with ``(restored, target)``, both by the tensor
-    contract and of equal shape, and returns **one scalar** to be minimised. Building downloads nothing and
-    reads nothing: see `Preparable`. A module that compares features of a network can share its pass
-    through it with other losses: see `FeatureLoss`.
-    """
-
-    name: str
-    summary: str
-    build: Callable[[Any], nn.Module]
-    options: type[Options] = Options
-    reference: str = ""
-
-
-@runtime_checkable
-class Preparable(Protocol):
-    """A loss's module that needs more than its options: weights to be fetched, statistics of images.
-
-    What it measures it keeps in persistent buffers, so that the checkpoints of a run carry it. Weights
-    that can be fetched again belong into buffers that are not persistent.
-    """
-
-    def prepare(self, samples: Sequence[Tensor]) -> None:
-        """Become ready to be called. Done once before the first step, and again after a run is resumed.
-
-        Args:
-            samples: targets ``(3, H, W)`` of the data, read when they are asked for. What the persistent
-                buffers hold already is not measured again.
-
-        Raises:
-            RestoreError: something cannot be fetched, or does not fit.
-        """
-        ...
-
-
-def prepare(module: nn.Module, samples: Sequence[Tensor]) -> None:
-    """Prepare all parts of `module` that have to be.
-
-    Args:
-        module: a loss, or anything that holds losses.
-        samples: see `Preparable`.
-
-    Raises:
-        RestoreError: what a part raised.
-    """
-    for part in module.modules():
-        if isinstance(part, Preparable):
-            part.prepare(samples)
-
-
-@runtime_checkable
-class Checkable(Protocol):
-    """A loss's module that can tell in advance whether `Preparable.prepare` would fail.
-
-    A run calls it before it starts processes, so that a missing or incomplete file is reported at once.
-    """
-
-    def check_preparation(self) -> None:
-        """Look at what `prepare` will need, without fetching or measuring anything.
-
-        Raises:
-            RestoreError: something is missing or does not fit.
-        """
-        ...
-
-
-def check_preparation(module: nn.Module) -> None:
-    """Check all parts of `module` that are `Checkable`.
-
-    Args:
-        module: a loss, or a module that contains losses.
-
-    Raises:
-        RestoreError: a part raised it.
-    """
-    for part in module.modules():
-        if isinstance(part, Checkable):
-            part.check_preparation()
-
-
-class FeatureNetwork(Protocol):
-    """A frozen network that losses look at images with."""
-
-    key: Hashable
-    """Networks with equal keys give equal features: an objective keeps one of them."""
-
-    def __call__(self, images: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
-        """``(B, 3, H, W)`` to the features at each of `layers`, in one pass."""
-        ...
-
-
-@runtime_checkable
-class FeatureLoss(Protocol):
-    """What a loss's module has besides when it compares features instead of pixels.
-
-    Losses with networks of one key share a single pass through it for each image, and the target's
-    features carry no gradient. Called with images, as any loss, the module gives the same figure.
-    """
-
-    network: FeatureNetwork
-    """An objective replaces it by an equal one that it shares."""
-    layers: Collection[str]
-    """What it asks the network for."""
-
-    def compare(self, restored: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
-        """One scalar from the features at its `layers`; others may be there."""
-        ...
+__all__ = ["Adversary", "AlwaysOpen", "Gate", "ObjectiveSpec", "Scores", "Term"]
 
 
 @dataclass(frozen=True)
@@ -154,7 +24,7 @@ class Scores:
 
 
 class Gate(Protocol):
-    """One question, answered from the last scores: may the discriminator learn in this step?
+    """Decides from the last scores whether the discriminator is updated in this step.
 
     A gate that is a subclass of `Options` can be changed by the user: ``--set adversary.gate.FIELD=VALUE``.
     """
@@ -165,72 +35,85 @@ class Gate(Protocol):
 
 
 class AlwaysOpen(Options):
-    """The gate of an ordinary adversarial objective: the discriminator learns in every step."""
+    """The gate of an ordinary adversarial objective: the discriminator is updated in every step."""
 
-    def is_open(self, scores: Scores | None) -> bool:  # noqa: ARG002
+    def is_open(self, scores: Scores | None) -> bool:  # noqa: ARG002 - the protocol's
         """Always true."""
         return True
 
 
 @dataclass(frozen=True)
 class Term:
-    """A loss with its weight and options, by name: any plugin's loss can be named."""
+    """A loss by name, any plugin's, with its weight and options."""
 
     loss: str
     weight: float = 1.0
     options: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+    """Under which the user changes it and the log shows it. Left out: the name of the loss. With labels an
+    objective can use one loss several times."""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", self.loss)
 
 
 @dataclass(frozen=True)
 class Adversary:
-    """The adversarial term of an objective, by the name of its discriminator."""
+    """An adversarial term of an objective: a discriminator and an adversarial loss by name.
+
+    In each step the generator is updated first, then the discriminator `steps` times.
+    """
 
     discriminator: str
     weight: float = 1.0
+    """Of the generator's adversarial term."""
     gate: Gate = field(default_factory=AlwaysOpen)
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Of the discriminator. Among the user's changes ``weight`` and ``gate`` mean the fields above, so a
-    discriminator cannot have options of these names."""
+    """Options of the discriminator."""
+    loss: str = "vanilla"
+    """Name of an adversarial loss."""
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 1
+    """Updates of the discriminator for each of the generator."""
+    fresh: bool = False
+    """Whether each update of the discriminator sees new images; else all see those of the generator."""
+    r1: float = 0.0
+    """Weight of the R1 penalty, gamma in Mescheder et al. 2018, Eq. 9; 0: none."""
+    r1_every: int = 1
+    """Updates of the discriminator between two penalties, whose weight grows by this factor (Karras et al.
+    2020, section 3.1)."""
+    label: str = "adversary"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "r1_every"):
+            if getattr(self, name) < 1:
+                raise EntryError(f"the {name} of an adversary start at 1, but got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
 class ObjectiveSpec(Named):
-    """A named recipe: terms with weights, and at most one adversary."""
+    """A named recipe: terms with weights, and adversaries.
+
+    Raises:
+        EntryError: the recipe is empty, has a label twice or a patch size below 1.
+    """
 
     name: str
     summary: str
-    terms: tuple[Term, ...]
-    adversary: Adversary | None = None
+    terms: tuple[Term, ...] = ()
+    adversaries: tuple[Adversary, ...] = ()
     patch_size: int = 128
     """Side of the square training target in pixels, unless the user asks for another."""
     reference: str = ""
 
     def __post_init__(self) -> None:
-        """Check the recipe.
-
-        Raises:
-            EntryError: the recipe is empty, names a loss twice or has a patch size below 1.
-        """
         super().__post_init__()
-        losses = [term.loss for term in self.terms]
-        if not losses and self.adversary is None:
+        labels = [term.label for term in self.terms] + [each.label for each in self.adversaries]
+        if not labels:
             raise EntryError(f"objective '{self.name}' has neither a term nor an adversary")
-        if len(losses) != len(set(losses)):
-            raise EntryError(f"objective '{self.name}' names a loss twice: {', '.join(losses)}")
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice is not None:
+            raise EntryError(f"objective '{self.name}' has '{twice}' twice: give one a label of its own")
         if self.patch_size < 1:
             raise EntryError(f"objective '{self.name}' declares a patch size of {self.patch_size} pixels")
-
-
-@dataclass(frozen=True)
-class DiscriminatorSpec(Named):
-    """A discriminator.
-
-    ``build(target_size, options)`` gives a module that maps images ``(B, 3, target_size,
-    target_size)`` to **logits** ``(B, 1)`` or ``(B, 1, h, w)``: the larger, the more real.
-    """
-
-    name: str
-    summary: str
-    build: Callable[[int, Any], nn.Module]
-    options: type[Options] = Options
-    reference: str = ""

@@ -9,13 +9,17 @@ from typing import Any, Generic, Literal, TypeVar
 
 from restore.errors import PluginError, UnknownNameError, escaped, nearest
 from restore.interfaces import (
+    AdversarialLossSpec,
+    AugmentationSpec,
     DegradationSpec,
     DiscriminatorSpec,
     LossSpec,
     MetricSpec,
     ModelSpec,
     ObjectiveSpec,
+    OptimizerSpec,
     PublishedTable,
+    ScheduleSpec,
 )
 
 __all__ = ["KINDS", "Catalog", "EntryKind", "Plugin", "PluginStatus", "Registry"]
@@ -42,6 +46,10 @@ KINDS = (
     EntryKind("loss", "restore_losses", LossSpec),
     EntryKind("objective", "restore_objectives", ObjectiveSpec),
     EntryKind("discriminator", "restore_discriminators", DiscriminatorSpec),
+    EntryKind("adversarial loss", "restore_adversarial_losses", AdversarialLossSpec),
+    EntryKind("optimizer", "restore_optimizers", OptimizerSpec),
+    EntryKind("schedule", "restore_schedules", ScheduleSpec),
+    EntryKind("augmentation", "restore_augmentations", AugmentationSpec),
     EntryKind("metric", "restore_metrics", MetricSpec),
     EntryKind("degradation", "restore_degradations", DegradationSpec),
     EntryKind("table", "restore_tables", PublishedTable),
@@ -138,6 +146,10 @@ class Registry:
     losses: Catalog[LossSpec]
     objectives: Catalog[ObjectiveSpec]
     discriminators: Catalog[DiscriminatorSpec]
+    adversarial_losses: Catalog[AdversarialLossSpec]
+    optimizers: Catalog[OptimizerSpec]
+    schedules: Catalog[ScheduleSpec]
+    augmentations: Catalog[AugmentationSpec]
     metrics: Catalog[MetricSpec]
     degradations: Catalog[DegradationSpec]
     tables: Catalog[PublishedTable]

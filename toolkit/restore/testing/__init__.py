@@ -20,11 +20,19 @@ from restore.testing.measures import degradation_checks, metric_checks, table_ch
 from restore.testing.models import measured_halo, model_checks, opened_checks
 from restore.testing.objectives import discriminator_checks, loss_checks, objective_checks
 from restore.testing.plugins import plugin_checks
+from restore.testing.training import (
+    adversarial_loss_checks,
+    augmentation_checks,
+    optimizer_checks,
+    schedule_checks,
+)
 
 __all__ = [
     "Check",
     "ContractError",
     "Finding",
+    "adversarial_loss_checks",
+    "augmentation_checks",
     "degradation_checks",
     "discriminator_checks",
     "examine",
@@ -34,8 +42,10 @@ __all__ = [
     "model_checks",
     "objective_checks",
     "opened_checks",
+    "optimizer_checks",
     "options_checks",
     "plugin_checks",
+    "schedule_checks",
     "table_checks",
     "weights_checks",
 ]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from restore.interfaces import (
     DiscriminatorSpec,
     FeatureLoss,
+    Logits,
     LossSpec,
     ObjectiveSpec,
     Options,
@@ -109,25 +110,38 @@ def _samples(size: int, first: int = 0) -> list[Tensor]:
 
 
 def _gives_logits(spec: DiscriminatorSpec, options: Options, target_size: int) -> None:
-    logits = spec.build(target_size, options)(sample(target_size, target_size, batch=2))
-    shape = tuple(logits.shape)
-    expect(
-        shape == (2, 1) or (len(shape) == 4 and shape[:2] == (2, 1)),
-        f"two images became {shape}, expected logits (2, 1) or (2, 1, h, w)",
-    )
+    logits = _answer(spec, options, sample(target_size, target_size, batch=2))
+    for scale in [logits] if isinstance(logits, Tensor) else logits:
+        shape = tuple(scale.shape)
+        expect(
+            shape == (2, 1) or (len(shape) == 4 and shape[:2] == (2, 1)),
+            f"two images became {shape}, expected logits (2, 1) or (2, 1, h, w), or a list of these",
+        )
 
 
 def _discriminator_passes_gradients(spec: DiscriminatorSpec, options: Options, target_size: int) -> None:
     image = sample(target_size, target_size, batch=2).requires_grad_()
-    spec.build(target_size, options)(image).sum().backward()
-    expect(image.grad is not None and image.grad.abs().sum() > 0, "no gradient reaches the image")
+    logits = _answer(spec, options, image)
+    for scale in [logits] if isinstance(logits, Tensor) else logits:
+        (gradient,) = torch.autograd.grad(scale.sum(), image, retain_graph=True, allow_unused=True)
+        expect(gradient is not None and gradient.abs().sum() > 0, "no gradient reaches the image")
+
+
+def _answer(spec: DiscriminatorSpec, options: Options, images: Tensor) -> Logits:
+    network = spec.build(images.shape[-1], options)
+    height, width = images.shape[-2:]
+    given = (images, sample(height, width, batch=2)) if spec.conditional else (images,)
+    logits: Logits = network(*given)
+    return logits
 
 
 def _names_exist(spec: ObjectiveSpec, registry: Registry) -> None:
     for term in spec.terms:
         expect(term.loss in registry.losses, f"there is no loss '{term.loss}'")
         parse(registry.losses[term.loss].options, term.options, f"loss '{term.loss}'")
-    if spec.adversary is not None:
-        name = spec.adversary.discriminator
+    for adversary in spec.adversaries:
+        name, loss = adversary.discriminator, adversary.loss
         expect(name in registry.discriminators, f"there is no discriminator '{name}'")
-        parse(registry.discriminators[name].options, spec.adversary.options, f"discriminator '{name}'")
+        parse(registry.discriminators[name].options, adversary.options, f"discriminator '{name}'")
+        expect(loss in registry.adversarial_losses, f"there is no adversarial loss '{loss}'")
+        parse(registry.adversarial_losses[loss].options, adversary.loss_options, f"loss '{loss}'")

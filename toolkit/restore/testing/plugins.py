@@ -16,8 +16,32 @@ from restore.testing.entries import options_checks, weights_checks
 from restore.testing.measures import degradation_checks, metric_checks, table_checks
 from restore.testing.models import model_checks
 from restore.testing.objectives import discriminator_checks, loss_checks, objective_checks
+from restore.testing.training import (
+    adversarial_loss_checks,
+    augmentation_checks,
+    optimizer_checks,
+    schedule_checks,
+)
 
 __all__ = ["plugin_checks"]
+
+_OF_ENTRY: dict[str, Callable[[Any], list[Check]]] = {
+    "loss": loss_checks,
+    "discriminator": discriminator_checks,
+    "adversarial loss": adversarial_loss_checks,
+    "optimizer": optimizer_checks,
+    "schedule": schedule_checks,
+}
+_WITH_REGISTRY: dict[str, Callable[[Any, Registry], list[Check]]] = {
+    "objective": objective_checks,
+    "table": table_checks,
+}
+_AT_SCALES: dict[str, tuple[Callable[..., list[Check]], tuple[int, ...]]] = {
+    "metric": (metric_checks, (4,)),
+    "degradation": (degradation_checks, (1, 2, 3, 4)),
+    "augmentation": (augmentation_checks, (1, 4)),
+}
+"""Kinds whose entries are checked at several scales, and at which unless one is given."""
 
 _WITH_TORCH = 77
 """An exit code that Python does not use itself."""
@@ -101,23 +125,17 @@ def _imports_no_torch(name: str, registry: Registry) -> None:
 
 
 def _of_entry(kind: str, spec: Any, registry: Registry, scale: int | None) -> Iterator[Check]:
-    match kind:
-        case "model":
-            yield from _of_model(spec, scale)
-            yield from weights_checks(spec, registry)
-        case "loss":
-            yield from loss_checks(spec)
-        case "objective":
-            yield from objective_checks(spec, registry)
-        case "discriminator":
-            yield from discriminator_checks(spec)
-        case "metric":
-            yield from metric_checks(spec, scale=scale or 4)
-        case "degradation":
-            for factor in (1, 2, 3, 4) if scale is None else (scale,):
-                yield from degradation_checks(spec, scale=factor)
-        case "table":
-            yield from table_checks(spec, registry)
+    if kind == "model":
+        yield from _of_model(spec, scale)
+        yield from weights_checks(spec, registry)
+    elif kind in _WITH_REGISTRY:
+        yield from _WITH_REGISTRY[kind](spec, registry)
+    elif kind in _AT_SCALES:
+        checks, scales = _AT_SCALES[kind]
+        for factor in scales if scale is None else (scale,):
+            yield from checks(spec, scale=factor)
+    else:
+        yield from _OF_ENTRY[kind](spec)
 
 
 def _of_model(spec: ModelSpec, scale: int | None) -> Iterator[Check]:

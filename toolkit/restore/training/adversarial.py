@@ -1,119 +1,267 @@
-"""Adversarial training: the discriminator's steps, and the term that it adds to the generator's loss."""
+"""Adversarial training: the discriminators' terms for the generator, and their own updates."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.interfaces import Gate, Scores
+from restore.interfaces import AdversarialLoss, Adversary, GradientPenalty, Logits, Scores
+from restore.resizing import imresize
 from restore.training.learner import Learner
 
-__all__ = ["AdversarialTrainer", "NoAdversary"]
+__all__ = ["AdversarialTrainer", "Batch", "r1_penalty"]
+
+
+class Batch:
+    """The images that a discriminator compares: restored ones, their targets, and the inputs.
+
+    Args:
+        fake: restored images ``(B, 3, H, W)``.
+        real: targets, of the same shape.
+        degraded: ``(B, 3, h, w)``.
+    """
+
+    def __init__(self, fake: Tensor, real: Tensor, degraded: Tensor) -> None:
+        self.fake = fake
+        self.real = real
+        self.degraded = degraded
+
+    def condition(self) -> Tensor:
+        """The degraded images, enlarged to the size of the targets."""
+        return imresize(self.degraded, (self.real.shape[-2], self.real.shape[-1])).to(self.real)
 
 
 class AdversarialTrainer:
-    """Trains a discriminator in the steps in which its gate is open.
+    """A discriminator with its adversarial loss, gate and optimizer.
 
-    The losses are Eq. 8 and 9 of EnhanceNet (Sajjadi et al., ICCV 2017), on logits: ``-log D(restored)`` for
-    the generator, ``-log D(target) - log(1 - D(restored))`` for the discriminator.
+    How often a network is run in one step, for a batch in one part and one process:
+
+    - the generator's term runs the discriminator once on the restored images, and once more on the targets
+      if the loss needs their logits. Those cannot serve the discriminator's update, which needs their graph,
+      and the discriminator of this pass is frozen;
+    - each update of the discriminator runs it once, on targets and restored images together;
+    - a gradient penalty runs it once more.
+
+    A loss of whole batches whose batch is divided, into parts or among processes, is computed from the
+    logits of all; with several parts these come from one more pass without gradients.
 
     Args:
-        weight: weight of the generator's adversarial term.
-        gate: decides in each step whether the discriminator is trained.
-        learner: the discriminator, images ``(B, 3, H, W)`` -> logits.
+        adversary: the recipe.
+        loss: what `adversary.loss` names.
+        learner: the discriminator, as it is trained.
+        network: the discriminator without the wrappers of the engine, for penalties in float32.
+        conditional: whether it also takes the enlarged inputs.
+        seed: of the penalties' random points.
     """
 
-    def __init__(self, weight: float, gate: Gate, learner: Learner) -> None:
-        self.weight = weight
-        self.gate = gate
+    def __init__(
+        self,
+        adversary: Adversary,
+        loss: AdversarialLoss,
+        learner: Learner,
+        network: nn.Module,
+        *,
+        conditional: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.adversary = adversary
+        self.loss = loss
         self.learner = learner
-        self.discriminator = learner.module
+        self.network = network
+        self.conditional = conditional
+        self.seed = seed
         self.scores: Scores | None = None
+        self.updates = 0
+        """Updates of the discriminator for which the gate was asked."""
+        self._whole: tuple[Logits, Logits] | None = None
 
-    def term(self, restored: Tensor) -> dict[str, Tensor]:
-        """The generator's loss: ``weight * -log D(restored)``, by name.
+    @property
+    def name(self) -> str:
+        """Of the discriminator in checkpoints and messages."""
+        label = self.adversary.label
+        return "discriminator" if label == "adversary" else f"discriminator-{label}"
+
+    @property
+    def term_name(self) -> str:
+        """Of the generator's term in the log."""
+        label = self.adversary.label
+        return "adversarial" if label == "adversary" else label
+
+    @property
+    def needs_all_logits(self) -> bool:
+        """Whether `look_ahead` has to be called before the parts of a step."""
+        return self.loss.whole_batch and self.learner.parts > 1
+
+    def look_ahead(self, batches: Sequence[Batch]) -> None:
+        """Compute the logits of all parts of this step, without gradients.
 
         Args:
-            restored: ``(B, 3, H, W)``; its graph leads to the generator.
+            batches: the parts of the batch, in their order.
         """
-        with _frozen(self.discriminator):
-            logits = self.discriminator(restored)
-        return {"adversarial": self.weight * F.softplus(-logits.float()).mean()}
+        with torch.no_grad():
+            passes = [self._both(batch) for batch in batches]
+        fakes, reals = zip(*passes, strict=True)
+        self._whole = _joined(fakes), _joined(reals)
 
-    def train_step(self, restored: Tensor, target: Tensor) -> dict[str, float]:
-        """Train the discriminator on one batch if the gate is open, and score it.
+    def term(self, batch: Batch, part: int = 0) -> dict[str, Tensor]:
+        """The generator's weighted adversarial loss, whose gradient reaches `batch.fake`.
 
         Args:
-            restored: ``(B, 3, H, W)``.
-            target: of the same shape.
+            batch: one part of the step's images.
+            part: its number.
+        """
+        with frozen(self.network):
+            fake = self._logits(self.learner.module, batch.fake, batch)
+            real = None
+            if self.loss.needs_real:
+                with torch.no_grad():
+                    real = self._logits(self.learner.module, batch.real, batch)
+        if not self.loss.whole_batch:
+            return {self.term_name: self.adversary.weight * self.loss.generator(fake, real)}
+        value = self._over_whole_batch(self.loss.generator, fake, real, part)
+        return {self.term_name: self.adversary.weight * value}
+
+    def update(self, batch: Batch, step: int) -> dict[str, float]:
+        """Update the discriminator once if the gate is open.
+
+        Args:
+            batch: restored images without gradient, targets and inputs.
+            step: updates of the generator done so far.
 
         Returns:
-            ``d_real`` and ``d_generated``, the mean probabilities of the right answer in [0, 1] over all
-            processes, and ``gate``, 1 if it was open.
+            The scores on this batch and whether the gate was open.
         """
-        is_open = self.gate.is_open(self.scores)
+        learner, is_open = self.learner, self.adversary.gate.is_open(self.scores)
+        if self.needs_all_logits and is_open:
+            chunks = (each.chunk(learner.parts) for each in (batch.fake, batch.real, batch.degraded))
+            self.look_ahead([Batch(*each) for each in zip(*chunks, strict=True)])
         scores = []
-        for fake, true in self.learner.parts(restored.detach(), target):
+        parts = learner.divide(batch.fake.detach(), batch.real, batch.degraded)
+        for number, tensors in enumerate(parts):
+            part = Batch(*tensors)
             with torch.set_grad_enabled(is_open):
-                # One pass over both, because DDP allows one forward pass per backward pass.
-                real, generated = self.discriminator(torch.cat([true, fake])).float().chunk(2)
+                fake, real = self._both(part)
             if is_open:
-                loss = F.softplus(-real).mean() + F.softplus(generated).mean()
-                self.learner.backward({"discriminator": loss})
-            scores.append(
-                torch.stack([real.detach().sigmoid().mean(), (-generated.detach()).sigmoid().mean()])
-            )
+                learner.backward(self._losses(fake, real, part, number, step))
+            scores.append(_scores(fake, real))
+        self.updates += 1
+        self._whole = None
         if is_open:
-            self.learner.update()
-        # Averaged over all ranks, so that every gate takes the same decision.
-        score_real, score_generated = self.learner.group.mean(torch.stack(scores).mean(0)).tolist()
-        self.scores = Scores(score_real, score_generated)
-        return {"d_real": score_real, "d_generated": score_generated, "gate": float(is_open)}
-
-    def learners(self) -> dict[str, Learner]:
-        """The discriminator, by name."""
-        return {"discriminator": self.learner}
+            learner.update()
+        # The mean over the processes, so that all take the same decision.
+        real_score, fake_score = learner.group.mean(torch.stack(scores).mean(0)).tolist()
+        self.scores = Scores(real_score, fake_score)
+        suffix = "" if self.adversary.label == "adversary" else f"_{self.adversary.label}"
+        return {
+            f"d_real{suffix}": real_score,
+            f"d_generated{suffix}": fake_score,
+            f"gate{suffix}": float(is_open),
+        }
 
     def state(self) -> dict[str, Any]:
-        """The last scores, for a checkpoint."""
-        return {"scores": [self.scores.real, self.scores.generated] if self.scores else None}
+        """What a checkpoint holds besides the network and its optimizer, as JSON."""
+        scores = [self.scores.real, self.scores.generated] if self.scores else None
+        return {"scores": scores, "updates": self.updates}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore what `state` returned."""
+        """Take over what `state` returned."""
         self.scores = Scores(*state["scores"]) if state["scores"] else None
+        self.updates = state.get("updates", 0)
+
+    def _losses(self, fake: Logits, real: Logits, batch: Batch, part: int, step: int) -> dict[str, Tensor]:
+        """The discriminator's loss and its penalties on one part."""
+        if self.loss.whole_batch:
+            loss = self._over_whole_batch(self.loss.discriminator, fake, real, part)
+        else:
+            loss = self.loss.discriminator(fake, real)
+        losses = {"discriminator": loss}
+        if isinstance(self.loss, GradientPenalty):
+            generator = self._generator(step, part)
+            losses["penalty"] = self.loss.penalty(
+                self._in_float32(batch), batch.real.float(), batch.fake.float(), generator
+            )
+        every = self.adversary.r1_every
+        if self.adversary.r1 and self.updates % every == 0:
+            penalty = r1_penalty(self._in_float32(batch), batch.real.float())
+            losses["r1"] = self.adversary.r1 * every * penalty
+        return losses
+
+    def _generator(self, step: int, part: int) -> torch.Generator:
+        """Random numbers that follow from seed, step, update, process and part alone."""
+        count = (self.seed, step, self.updates, self.learner.group.fabric.global_rank, part)
+        seed = int(np.random.SeedSequence(count).generate_state(1, np.uint64)[0])
+        return torch.Generator().manual_seed(seed)
+
+    def _in_float32(self, batch: Batch) -> Callable[[Tensor], Logits]:
+        """The discriminator outside of autocast. Its gradients are exchanged with those of the main pass."""
+
+        def run(images: Tensor) -> Logits:
+            return self._logits(self.network, images, batch)
+
+        return run
+
+    def _both(self, batch: Batch) -> tuple[Logits, Logits]:
+        """Logits of the restored images and of the targets, in one pass."""
+        images = torch.cat([batch.real, batch.fake])
+        if self.conditional:
+            condition = batch.condition()
+            logits = self.learner.module(images, torch.cat([condition, condition]))
+        else:
+            logits = self.learner.module(images)
+        halves = [scale.float().chunk(2) for scale in _scales(logits)]
+        real, fake = ([half[number] for half in halves] for number in (0, 1))
+        return (fake[0], real[0]) if isinstance(logits, Tensor) else (fake, real)
+
+    def _logits(self, network: nn.Module, images: Tensor, batch: Batch) -> Logits:
+        logits = network(images, batch.condition()) if self.conditional else network(images)
+        return logits.float() if isinstance(logits, Tensor) else [scale.float() for scale in logits]
+
+    def _over_whole_batch(
+        self, formula: Callable[..., Tensor], fake: Logits, real: Logits | None, part: int
+    ) -> Tensor:
+        """`formula` of the logits of all parts and processes, with the gradient by those of this part.
+
+        The engine takes the mean of the gradients over parts and processes, so the gradient here is as many
+        times larger.
+        """
+        group, parts = self.learner.group, self.learner.parts
+        whole: list[Logits | None] = []
+        for index, own in enumerate((fake, real)):
+            if own is None:
+                whole.append(None)
+                continue
+            joined = own if self._whole is None else _replaced(self._whole[index], own, part, parts)
+            whole.append([group.gather(scale) for scale in _scales(joined)])
+        value = formula(*whole)
+        return value.detach() + parts * group.size * (value - value.detach())
 
 
-class NoAdversary:
-    """The trainer of an objective without an adversary: every method does nothing."""
+def r1_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor) -> Tensor:
+    """``||grad D(x)||^2 / 2`` on targets, the mean over the batch (Mescheder et al. 2018, Eq. 9).
 
-    def term(self, restored: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
-        """No term."""
-        return {}
+    Args:
+        discriminator: images to logits, differentiable twice.
+        real: ``(B, 3, H, W)``.
 
-    def train_step(self, restored: Tensor, target: Tensor) -> dict[str, float]:  # noqa: ARG002
-        """No scores."""
-        return {}
-
-    def learners(self) -> dict[str, Learner]:
-        """No discriminator."""
-        return {}
-
-    def state(self) -> dict[str, Any]:
-        """No state."""
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Do nothing."""
+    Example:
+        >>> half = lambda images: images.square().flatten(1).sum(1, keepdim=True) / 2  # its gradient is x
+        >>> float(r1_penalty(half, torch.ones(2, 3, 1, 1)))
+        1.5
+    """
+    images = real.detach().requires_grad_()
+    scales = [scale.flatten(1).mean(1).sum() for scale in _scales(discriminator(images))]
+    (gradient,) = torch.autograd.grad(torch.stack(scales).mean(), images, create_graph=True)
+    return gradient.square().flatten(1).sum(1).mean() / 2
 
 
 @contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """Let gradients pass through `module` without accumulating in its parameters."""
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Let gradients pass through `module` while none is computed for its parameters."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad = False
@@ -122,3 +270,29 @@ def _frozen(module: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trained:
             parameter.requires_grad = True
+
+
+def _scales(logits: Logits) -> list[Tensor]:
+    return [logits] if isinstance(logits, Tensor) else list(logits)
+
+
+def _joined(passes: Sequence[Logits]) -> list[Tensor]:
+    """The logits of several parts, scale by scale."""
+    return [torch.cat(scale) for scale in zip(*(_scales(each) for each in passes), strict=True)]
+
+
+def _replaced(whole: Logits, own: Logits, part: int, parts: int) -> list[Tensor]:
+    """`whole` with one part exchanged for `own`, which has a graph."""
+    result = []
+    for scale, exchanged in zip(_scales(whole), _scales(own), strict=True):
+        chunks = list(scale.chunk(parts))
+        chunks[part] = exchanged
+        result.append(torch.cat(chunks))
+    return result
+
+
+def _scores(fake: Logits, real: Logits) -> Tensor:
+    """Mean probability of the right answer on targets and on restored images, scales counting equally."""
+    of_real = [scale.detach().sigmoid().mean() for scale in _scales(real)]
+    of_fake = [(-scale.detach()).sigmoid().mean() for scale in _scales(fake)]
+    return torch.stack([torch.stack(of_real).mean(), torch.stack(of_fake).mean()])

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from restore.interfaces import AveragesWeights
 from restore.training.optimization import set_learning_rate
 from restore.training.processes import ProcessGroup
 
 __all__ = ["Learner"]
 
-_LEAST_SCALE = (
-    1.0  # of float16 gradients: if they overflow even at this scale, the gradient itself is too large
-)
+# Of float16 gradients: if they overflow even at this scale, the gradient itself is too large.
+_LEAST_SCALE = 1.0
 
 
 class Learner:
@@ -56,11 +56,16 @@ class Learner:
         self.scaler = torch.amp.GradScaler(group.fabric.device.type, enabled=scaled)
         self.skipped = 0
         """Updates skipped so far."""
+        self.averages: AveragesWeights | None = None
+        """The optimizer itself if it averages the weights, else none."""
+        raw = getattr(optimizer, "optimizer", optimizer)  # of Fabric's wrapper
+        if isinstance(raw, AveragesWeights):
+            self.averages = raw
         self.in_a_row = 0
         """How many of the latest steps were skipped; those that only lowered float16's scale do not count."""
         self.problem = ""
         """What was not finite in this step; empty if nothing."""
-        self._parts = parts
+        self.parts = parts
         self._terms: dict[str, Tensor] = {}
 
     def begin(self, rate: float) -> None:
@@ -68,7 +73,7 @@ class Learner:
         set_learning_rate(self.optimizer, rate)
         self.problem = ""
 
-    def parts(self, *batch: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    def divide(self, *batch: Tensor) -> Iterator[tuple[Tensor, ...]]:
         """Split `batch` into parts, whose gradients add up to that of the whole batch.
 
         Args:
@@ -76,9 +81,9 @@ class Learner:
         """
         self.optimizer.zero_grad(set_to_none=True)
         self._terms = {}
-        for number, part in enumerate(zip(*(tensor.chunk(self._parts) for tensor in batch), strict=True), 1):
+        for number, part in enumerate(zip(*(tensor.chunk(self.parts) for tensor in batch), strict=True), 1):
             # The ranks exchange the sum once, after the last part.
-            accumulating = number < self._parts
+            accumulating = number < self.parts
             # Its annotation wants Fabric's own wrapper, which `setup` returned as a plain module.
             with self.group.fabric.no_backward_sync(self.module, enabled=accumulating):  # type: ignore[arg-type]
                 yield part
@@ -89,10 +94,18 @@ class Learner:
         Args:
             terms: name -> scalar, a mean over the images of the part; the loss is their sum.
         """
-        loss = torch.stack(list(terms.values())).sum() / self._parts
+        loss = torch.stack(list(terms.values())).sum() / self.parts
         self.group.fabric.backward(self.scaler.scale(loss))
+        self.record(terms)
+
+    def record(self, terms: Mapping[str, Tensor]) -> None:
+        """Take the terms of one part for the report of `update`, without a gradient.
+
+        Args:
+            terms: name -> scalar, a mean over the images of the part.
+        """
         for name, term in terms.items():
-            self._terms[name] = self._terms.get(name, torch.zeros(())) + term.detach() / self._parts
+            self._terms[name] = self._terms.get(name, torch.zeros(())) + term.detach() / self.parts
 
     def update(self) -> dict[str, Tensor]:
         """Update the weights by the accumulated gradient if everything is finite.

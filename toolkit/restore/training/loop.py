@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +15,12 @@ from restore.config import TrainingConfig
 from restore.data import CountedSampler, Pair, batches
 from restore.errors import TrainingError, escaped
 from restore.registry import Registry
+from restore.training.adversarial import Batch
 from restore.training.interruption import Interruption
 from restore.training.log import Monitor, RunLog
 from restore.training.measures import observe
 from restore.training.networks import build
+from restore.training.objective import captured
 from restore.training.optimization import learning_rate, seed_all, update_average
 from restore.training.processes import connect, exit_other_ranks
 from restore.training.run_folder import (
@@ -142,8 +144,11 @@ def _train_steps(
         return session.step % every == 0 or session.step == config.steps
 
     while session.step < config.steps and not group.any(interruption.requested):
-        degraded, target = _on_device(group.on_all_ranks(lambda: next(data)), group.fabric.device)
-        values = train_step(session, degraded, target)
+        (degraded, target), *fresh = [
+            _on_device(group.on_all_ranks(lambda: next(data)), group.fabric.device)
+            for _ in range(_batches_per_step(session.setup))
+        ]
+        values = train_step(session, degraded, target, fresh)
         log.add(session.step, values, session.problem)
         _check_patience(session)
         if is_due(config.log_every):
@@ -164,43 +169,94 @@ def _train_steps(
         group.on_rank_zero(lambda: save(session, run))
 
 
-def train_step(session: Session, degraded: Tensor, target: Tensor) -> dict[str, float | Tensor]:
-    """One step: the generator, then the discriminator.
+def train_step(
+    session: Session, degraded: Tensor, target: Tensor, fresh: Sequence[Pair] = ()
+) -> dict[str, float | Tensor]:
+    """One step: the generator, then the discriminators.
 
     Args:
         session: changed in place.
         degraded: ``(B, 3, h, w)``.
         target: ``(B, 3, scale*h, scale*w)``.
+        fresh: more batches, for the updates of the adversaries that ask for them.
 
     Returns:
         Name -> value, for the log; empty when something was not finite and the step was skipped.
     """
-    generator, fabric = session.learner, session.group.fabric
-    for learner in session.learners.values():
-        learner.begin(_rate(session, session.step, learner.peak))
-    seed_all(session.setup.config.seed, session.step, fabric.global_rank)
+    generator, fabric, step = session.learner, session.group.fabric, session.step
+    for name, learner in session.learners.items():
+        learner.begin(_rate(session, step, learner.peak, discriminator=name.startswith("discriminator")))
+    seed_all(session.setup.config.seed, step, fabric.global_rank)
     session.metrics = {}
+    _look_ahead(session, degraded, target)
     images, seen = [], []
-    for small, large in generator.parts(degraded, target):
-        restored = generator.module(small)  # (B/parts, 3, scale*h, scale*w)
+    for part, (small, large) in enumerate(_parts(session, degraded, target)):
+        with captured(session.network, session.objective.generator_layers) as features:
+            restored = generator.module(small)  # (B/parts, 3, scale*h, scale*w)
         with fabric.autocast():
-            terms = session.objective(restored, large)
-        terms |= session.adversary.term(restored)
+            terms = session.terms(restored, large, degraded=small, step=step, features=features)
+        for adversary in session.adversaries:
+            terms |= adversary.term(Batch(restored, large, small), part)
         seen.append(observe(session, terms, restored, large))
         generator.backward(terms)
+        if session.losses is not None:
+            session.losses.record(terms)
         images.append(restored.detach())
     session.step += 1
     values = generator.update()
     if not values:
         return {}
-    update_average(session.average, generator.module, session.step)
+    if session.losses is not None:
+        session.losses.update()
+    update_average(session.average, generator.module, session.step, generator.averages)
     observed = {name: torch.stack([part[name] for part in seen]).mean(0) for name in seen[0]}
-    return values | observed | session.adversary.train_step(torch.cat(images), target)
+    batch = Batch(torch.cat(images), target, degraded)
+    return values | observed | _train_discriminators(session, batch, iter(fresh), step)
 
 
-def _rate(session: Session, step: int, peak: float) -> float:
+def _parts(session: Session, degraded: Tensor, target: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The parts of a batch, for the generator and the losses that are trained with it."""
+    parts = session.learner.divide(degraded, target)
+    if session.losses is None:
+        yield from parts
+        return
+    for part, _ in zip(parts, session.losses.divide(degraded), strict=True):
+        yield part
+
+
+def _look_ahead(session: Session, degraded: Tensor, target: Tensor) -> None:
+    """Give the adversaries whose losses are of whole batches the logits of all parts of this one."""
+    waiting = [adversary for adversary in session.adversaries if adversary.needs_all_logits]
+    if not waiting:
+        return
+    chunks = zip(*(images.chunk(session.learner.parts) for images in (degraded, target)), strict=True)
+    with torch.no_grad():
+        parts = [Batch(session.learner.module(small), large, small) for small, large in chunks]
+    for adversary in waiting:
+        adversary.look_ahead(parts)
+
+
+def _train_discriminators(
+    session: Session, batch: Batch, fresh: Iterator[Pair], step: int
+) -> dict[str, float | Tensor]:
+    values: dict[str, float | Tensor] = {}
+    for trainer in session.adversaries:
+        for _ in range(trainer.adversary.steps):
+            images = batch
+            if trainer.adversary.fresh:
+                degraded, target = next(fresh)
+                with torch.no_grad():
+                    images = Batch(session.learner.module(degraded), target, degraded)
+            values |= trainer.update(images, step)
+    return values
+
+
+def _rate(session: Session, step: int, peak: float, *, discriminator: bool = False) -> float:
     config = session.setup.config
-    return learning_rate(step, peak=peak, final=config.lr_final, warmup=config.warmup, steps=config.steps)
+    warmup = config.warmup
+    if discriminator and config.warmup_discriminator is not None:
+        warmup = config.warmup_discriminator
+    return learning_rate(step, peak=peak, warmup=warmup, steps=config.steps, schedule=session.setup.schedule)
 
 
 def _check_patience(session: Session) -> None:
@@ -219,9 +275,14 @@ def _check_patience(session: Session) -> None:
 
 def _batches(setup: TrainingSetup, start: int) -> Generator[Pair]:
     """This rank's share of the batches from step `start` on."""
-    config, launch = setup.config, setup.launch
-    sampler = CountedSampler(start, config.steps, config.batch_size, launch.rank, launch.size)
+    config, launch, each = setup.config, setup.launch, _batches_per_step(setup)
+    sampler = CountedSampler(start * each, config.steps * each, config.batch_size, launch.rank, launch.size)
     return batches(setup.patches, sampler, config.workers)
+
+
+def _batches_per_step(setup: TrainingSetup) -> int:
+    """One, and one more for each update of a discriminator that asks for fresh images."""
+    return 1 + sum(each.steps for each in setup.objective.adversaries if each.fresh)
 
 
 def _on_device(pair: Pair, device: torch.device) -> Pair:

@@ -13,7 +13,7 @@ from restore.interfaces import Adversary, check_preparation, parse
 from restore.registry import Registry
 from restore.training.compiler import check_compiler
 from restore.training.memory import BYTES_PER_PARAMETER, check_step, total_memory
-from restore.training.objective import Objective
+from restore.training.objective import Objective, check_layers
 from restore.training.optimization import seed_all
 from restore.training.setup import TrainingSetup
 
@@ -26,7 +26,8 @@ class Networks:
 
     generator: nn.Module
     objective: Objective
-    discriminator: nn.Module | None
+    discriminators: list[nn.Module]
+    """One for each adversary of the objective."""
 
 
 def build(setup: TrainingSetup, registry: Registry, device: torch.device) -> Networks:
@@ -52,12 +53,14 @@ def build(setup: TrainingSetup, registry: Registry, device: torch.device) -> Net
     generator = setup.generator()
     if not any(parameter.requires_grad for parameter in generator.parameters()):
         raise UsageError(f"model '{config.model}' has no parameters to train", hint="choose another `model`")
-    objective = Objective(setup.objective, registry).eval().requires_grad_(requires_grad=False)
+    objective = Objective(setup.objective, registry)
     check_preparation(objective)
-    adversary = setup.objective.adversary
-    discriminator = None if adversary is None else _discriminator(adversary, registry, patch, device)
+    check_layers(generator, objective.generator_layers)
+    discriminators = [
+        _discriminator(adversary, registry, patch, device) for adversary in setup.objective.adversaries
+    ]
     check_step(generator, config, patch, device, setup.launch.size)
-    return Networks(generator, objective, discriminator)
+    return Networks(generator, objective, discriminators)
 
 
 def _discriminator(adversary: Adversary, registry: Registry, patch: int, device: torch.device) -> nn.Module:
@@ -65,4 +68,7 @@ def _discriminator(adversary: Adversary, registry: Registry, patch: int, device:
     options = parse(spec.options, adversary.options, f"discriminator '{spec.name}'")
     limit = total_memory(device) // BYTES_PER_PARAMETER
     build_within(lambda: spec.build(patch, options), limit, f"discriminator '{spec.name}' with these options")
-    return spec.build(patch, options)
+    try:
+        return spec.build(patch, options)
+    except ValueError as error:
+        raise UsageError(f"discriminator '{spec.name}': {error}", hint="change `patch_size`") from error

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from restore.interfaces import FeatureLoss, FeatureNetwork, ObjectiveSpec, Term, parse
+from restore.errors import UsageError, nearest
+from restore.interfaces import FeatureLoss, FeatureNetwork, GeneratorFeatures, ObjectiveSpec, Term, parse
 from restore.registry import Registry
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "captured", "check_layers"]
 
 
 class Objective(nn.Module):
-    """The weighted terms that compare a restored image with its target.
+    """The weighted terms of an objective without its adversaries.
 
-    Terms that compare features of the same network share a single pass through it.
+    Terms that compare features of one network share a single pass through it for each image.
 
     Args:
-        spec: names the losses.
-        registry: all entries.
+        spec: the recipe.
+        registry: where to look for its losses.
 
     Raises:
         UnknownNameError: no such loss.
@@ -30,7 +33,11 @@ class Objective(nn.Module):
     def __init__(self, spec: ObjectiveSpec, registry: Registry) -> None:
         super().__init__()
         self.terms = spec.terms
+        self._inputs = [registry.losses[term.loss].inputs for term in spec.terms]
         self.losses = nn.ModuleList(_built(term, registry) for term in spec.terms)
+        self.eval()
+        for loss in self.losses:
+            loss.train(_is_trained(loss))
         self._networks: dict[Hashable, FeatureNetwork] = {}
         self._layers: dict[Hashable, set[str]] = {}
         for loss in self.losses:
@@ -38,30 +45,110 @@ class Objective(nn.Module):
                 loss.network = self._networks.setdefault(loss.network.key, loss.network)
                 self._layers.setdefault(loss.network.key, set()).update(loss.layers)
 
-    def forward(self, restored: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """The weighted terms.
+    @property
+    def is_trained(self) -> bool:
+        """Whether a loss has parameters that are trained with the generator."""
+        return any(map(_is_trained, self.losses))
+
+    @property
+    def generator_layers(self) -> set[str]:
+        """The submodules of the generator whose outputs a term asks for.
+
+        Raises:
+            UsageError: a loss asks for features and does not say of which layers.
+        """
+        layers: set[str] = set()
+        for term, inputs, loss in zip(self.terms, self._inputs, self.losses, strict=True):
+            if "features" not in inputs:
+                continue
+            if not isinstance(loss, GeneratorFeatures):
+                raise UsageError(f"the loss '{term.loss}' asks for features and has no `generator_layers`")
+            layers.update(loss.generator_layers)
+        return layers
+
+    def forward(
+        self,
+        restored: Tensor,
+        target: Tensor,
+        *,
+        degraded: Tensor | None = None,
+        step: int = 0,
+        features: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Each term's label and its weighted scalar.
 
         Args:
-            restored: ``(B, 3, H, W)``.
+            restored: ``(B, 3, scale*h, scale*w)``.
             target: of the same shape.
-
-        Returns:
-            Loss -> its weighted scalar.
+            degraded: ``(B, 3, h, w)``, for the terms that ask for it.
+            step: updates done so far.
+            features: the outputs of `generator_layers`.
         """
         with torch.no_grad():
             of_target = self._features(target)
         of_restored = self._features(restored)
+        given: dict[str, Any] = {"degraded": degraded, "step": step, "features": features}
         values = {}
-        for term, loss in zip(self.terms, self.losses, strict=True):
+        for term, inputs, loss in zip(self.terms, self._inputs, self.losses, strict=True):
+            others = {name: given[name] for name in inputs if name in given}
             if isinstance(loss, FeatureLoss):
-                value = loss.compare(of_restored[loss.network.key], of_target[loss.network.key])
+                key = loss.network.key
+                value = loss.compare(of_restored[key], of_target[key], **others)
+            elif "target" in inputs:
+                value = loss(restored, target, **others)
             else:
-                value = loss(restored, target)
-            values[term.loss] = term.weight * value
+                value = loss(restored, **others)
+            values[term.label] = term.weight * value
         return values
 
     def _features(self, images: Tensor) -> dict[Hashable, dict[str, Tensor]]:
         return {key: network(images, self._layers[key]) for key, network in self._networks.items()}
+
+
+@contextmanager
+def captured(generator: nn.Module, layers: set[str]) -> Iterator[dict[str, Tensor]]:
+    """Collect the outputs of submodules of `generator` while the block runs.
+
+    Args:
+        generator: the network.
+        layers: names as in ``generator.named_modules()``.
+
+    Example:
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+        >>> with captured(network, {"0"}) as features:
+        ...     _ = network(torch.zeros(1, 3, 8, 8))
+        >>> features["0"].shape
+        torch.Size([1, 8, 6, 6])
+    """
+    features: dict[str, Tensor] = {}
+    with ExitStack() as stack:
+        modules = dict(generator.named_modules()) if layers else {}
+        for layer in sorted(layers):
+
+            def keep(_module: nn.Module, _inputs: Any, output: Tensor, layer: str = layer) -> None:
+                features[layer] = output
+
+            stack.callback(modules[layer].register_forward_hook(keep).remove)
+        yield features
+
+
+def check_layers(generator: nn.Module, layers: set[str]) -> None:
+    """Refuse layers that the generator does not have.
+
+    Raises:
+        UsageError: names the layer, and the nearest one.
+    """
+    known = [name for name, _ in generator.named_modules() if name]
+    for layer in sorted(layers):
+        if layer not in known:
+            raise UsageError(
+                f"a loss asks for features of the layer '{layer}', which the generator does not "
+                f"have.{nearest(layer, known)}"
+            )
+
+
+def _is_trained(loss: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in loss.parameters())
 
 
 def _built(term: Term, registry: Registry) -> nn.Module:

@@ -2,40 +2,89 @@
 
 from __future__ import annotations
 
-import math
+import fnmatch
 import random
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-__all__ = ["averaged", "learning_rate", "seed_all", "set_learning_rate", "update_average"]
+from restore.errors import UsageError
+from restore.interfaces import AveragesWeights, Schedule
+
+__all__ = [
+    "averaged",
+    "learning_rate",
+    "parameter_groups",
+    "seed_all",
+    "set_learning_rate",
+    "update_average",
+]
 
 
-def learning_rate(step: int, *, peak: float, final: float, warmup: int, steps: int) -> float:
-    """Linear warm-up, then a half cosine.
+def learning_rate(step: int, *, peak: float, warmup: int, steps: int, schedule: Schedule) -> float:
+    """Linear warm-up, then a schedule.
 
     Args:
         step: updates done so far.
         peak: highest rate.
-        final: rate after the last step, as a fraction of `peak`.
         warmup: steps over which the rate rises from zero.
         steps: all steps.
+        schedule: of the steps after the warm-up.
 
-        >>> [round(learning_rate(step, peak=1, final=0, warmup=2, steps=6), 3) for step in range(7)]
-        [0.5, 1.0, 1.0, 0.854, 0.5, 0.146, 0.0]
+        >>> falling = lambda step, steps: 1 - step / steps
+        >>> [learning_rate(step, peak=1, warmup=2, steps=6, schedule=falling) for step in range(7)]
+        [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
     """
     if step < warmup:
         return peak * (step + 1) / warmup
-    progress = (step - warmup) / max(steps - warmup, 1)
-    return peak * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(progress, 1))))
+    return peak * schedule(step - warmup, max(steps - warmup, 1))
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of all parameter groups."""
+    """Set the rate of all parameter groups, times the factor that a group may have."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("factor", 1.0)
+
+
+def parameter_groups(
+    network: nn.Module, rate: float, factors: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """The parameters of `network` that require a gradient, in groups of equal factors of the rate.
+
+    Args:
+        network: what is trained. Parameters with a factor of 0 are frozen.
+        rate: peak learning rate.
+        factors: pattern of parameter names -> factor of their rate. The last pattern that matches counts.
+
+    Raises:
+        UsageError: a pattern matches no parameter.
+
+        >>> network = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+        >>> [group["factor"] for group in parameter_groups(network, 1e-3, {"1.*": 0.1})]
+        [1.0, 0.1]
+    """
+    factor_of = {name: 1.0 for name, each in network.named_parameters() if each.requires_grad}
+    for pattern, factor in (factors or {}).items():
+        matching = fnmatch.filter(factor_of, pattern)
+        if not matching:
+            some = ", ".join(list(factor_of)[:5])
+            raise UsageError(
+                f"the pattern '{pattern}' of `rates` matches no parameter", hint=f"they are called {some} ..."
+            )
+        factor_of |= dict.fromkeys(matching, factor)
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if factor_of.get(name) == 0:
+            parameter.requires_grad = False
+        elif name in factor_of:
+            groups.setdefault(factor_of[name], []).append(parameter)
+    return [
+        {"params": parameters, "lr": rate * factor, "factor": factor} for factor, parameters in groups.items()
+    ]
 
 
 def seed_all(*count: int) -> None:
@@ -69,8 +118,24 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
     return average.eval().requires_grad_(requires_grad=False)
 
 
-def update_average(average: AveragedModel, network: nn.Module, step: int) -> None:
-    """Move the average towards `network` after update number `step`, counted from 1."""
+def update_average(
+    average: AveragedModel, network: nn.Module, step: int, weights: AveragesWeights | None = None
+) -> None:
+    """Move the average towards `network` after update number `step`, counted from 1.
+
+    Args:
+        average: from `averaged`.
+        network: what is trained.
+        step: number of the update.
+        weights: the optimizer, if it averages the weights itself: then the average is its own.
+    """
     # Taken from the run's own count, so that a checkpoint needs no second one.
     average.n_averaged.fill_(step)
-    average.update_parameters(network)
+    if weights is None:
+        average.update_parameters(network)
+        return
+    with torch.no_grad():
+        for kept, trained in zip(average.module.parameters(), network.parameters(), strict=True):
+            kept.copy_(weights.averaged(trained))
+        for buffer, own in zip(average.module.buffers(), network.buffers(), strict=True):
+            buffer.copy_(own)

@@ -44,6 +44,24 @@ class ProcessGroup:
         """The mean of `tensor` over all ranks."""
         return torch.as_tensor(self.fabric.all_reduce(tensor, reduce_op="mean"))
 
+    @property
+    def size(self) -> int:
+        """Number of processes."""
+        return self.fabric.world_size
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """The tensors of all processes, joined along the first dimension; gradients reach this one's alone.
+
+        Args:
+            tensor: of equal shape in every process.
+        """
+        if self.size == 1:
+            return tensor
+        gathered = [torch.empty_like(tensor) for _ in range(self.size)]
+        torch.distributed.all_gather(gathered, tensor.detach().contiguous())
+        gathered[self.fabric.global_rank] = tensor
+        return torch.cat(gathered)
+
     def broadcast(self, content: Result) -> Result:
         """Rank 0's `content`, on every rank."""
         received: Result = self.fabric.broadcast(content)

@@ -7,11 +7,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pydantic import Field
+
 from restore.errors import OptionsError, nearest
 from restore.interfaces import Adversary, Gate, LossSpec, ObjectiveSpec, Options, Term, parse
 from restore.registry import Catalog, Registry
 
-__all__ = ["recipe"]
+__all__ = ["recipe", "shortcuts"]
+
+
+class _Numbers(Options):
+    """The numbers of an adversary that can be changed."""
+
+    steps: int = Field(1, ge=1)
+    fresh: bool = False
+    r1: float = Field(0.0, ge=0, allow_inf_nan=False)
+    r1_every: int = Field(1, ge=1)
+
+
+_NUMBERS = tuple(_Numbers.model_fields)
 
 
 def recipe(
@@ -22,26 +36,58 @@ def recipe(
     Args:
         name: an objective, or a loss, which becomes an objective with that one term.
         registry: all entries.
-        terms: loss -> its weight and options, which replace those of the recipe.
-        adversary: weight, options of the gate and of the discriminator, which replace those of the recipe.
+        terms: label of a term -> its weight and options, which replace those of the recipe.
+        adversary: changes to the adversary: ``weight``, ``steps``, ``fresh``, ``r1``, ``r1_every``, and
+            options of the ``gate``, the ``loss`` and the ``discriminator``. The last two are tables in
+            which ``name`` chooses another entry, or that name alone. Other keys are options of the
+            discriminator, as in version 0.1. For several adversaries: label -> such a table.
 
     Raises:
         UnknownNameError: neither an objective nor a loss has this name.
         OptionsError: a change is for a term or an adversary that the objective does not have.
     """
     spec = _find(name, registry)
-    own = [term.loss for term in spec.terms]
-    for loss in terms:
-        if loss not in own:
+    own = [term.label for term in spec.terms]
+    for label in terms:
+        if label not in own:
             raise OptionsError(
-                f"objective '{name}' has no term '{loss}'.{nearest(loss, own)} Its terms: {', '.join(own)}"
+                f"objective '{name}' has no term '{label}'.{nearest(label, own)} Its terms: {', '.join(own)}"
             )
-    if adversary and spec.adversary is None:
+    if adversary and not spec.adversaries:
         raise OptionsError(f"objective '{name}' has no adversary to set options of")
+    changes = _by_label(spec, adversary)
     return replace(
         spec,
-        terms=tuple(_changed_term(term, terms.get(term.loss, {})) for term in spec.terms),
-        adversary=_changed_adversary(spec.adversary, adversary) if spec.adversary else None,
+        terms=tuple(_changed_term(term, terms.get(term.label, {})) for term in spec.terms),
+        adversaries=tuple(_changed_adversary(each, changes.get(each.label, {})) for each in spec.adversaries),
+    )
+
+
+def shortcuts(registry: Registry) -> dict[str, tuple[str, ...]]:
+    """Names that may start a key of the configuration -> where their options are in it.
+
+    >>> from restore.registry import discover
+    >>> shortcuts(discover())["mse"]
+    ('terms', 'mse')
+    """
+    return {
+        **dict.fromkeys(registry.optimizers, ("optimizer_options",)),
+        **dict.fromkeys(registry.schedules, ("schedule_options",)),
+        **{name: ("degradation_options", name) for name in registry.degradations},
+        **{name: ("terms", name) for name in registry.losses},
+    }
+
+
+def _by_label(spec: ObjectiveSpec, changes: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    labels = [adversary.label for adversary in spec.adversaries]
+    if all(key in labels and isinstance(value, Mapping) for key, value in changes.items()):
+        return dict(changes)
+    if len(labels) == 1:
+        return {labels[0]: changes}
+    unknown = next(key for key in changes if key not in labels)
+    raise OptionsError(
+        f"objective '{spec.name}' has no adversary '{unknown}'.{nearest(unknown, labels)} It has: "
+        f"{', '.join(labels)}"
     )
 
 
@@ -62,10 +108,32 @@ def _changed_term(term: Term, changes: Mapping[str, Any]) -> Term:
 
 
 def _changed_adversary(adversary: Adversary, changes: Mapping[str, Any]) -> Adversary:
-    options = {**adversary.options, **changes}
-    weight = _weight(options.pop("weight", adversary.weight), "the adversary")
-    gate = _changed_gate(adversary.gate, options.pop("gate", {}))
-    return replace(adversary, weight=weight, gate=gate, options=options)
+    left = dict(changes)
+    weight = _weight(left.pop("weight", adversary.weight), f"the adversary '{adversary.label}'")
+    gate = _changed_gate(adversary.gate, left.pop("gate", {}))
+    loss, loss_options = _changed_entry(adversary.loss, adversary.loss_options, left.pop("loss", {}))
+    numbers = {name: left.pop(name) for name in _NUMBERS if name in left}
+    name, options = _changed_entry(adversary.discriminator, adversary.options, left.pop("discriminator", {}))
+    checked = parse(_Numbers, numbers, f"the adversary '{adversary.label}'")
+    return replace(
+        adversary,
+        discriminator=name,
+        weight=weight,
+        gate=gate,
+        options={**options, **left},
+        loss=loss,
+        loss_options=loss_options,
+        **checked.model_dump(exclude_unset=True),
+    )
+
+
+def _changed_entry(name: str, options: Mapping[str, Any], changes: Any) -> tuple[str, Mapping[str, Any]]:
+    """Name and options of an entry; those of the recipe do not fit another entry."""
+    if isinstance(changes, str):
+        changes = {"name": changes}
+    left = dict(changes)
+    chosen = left.pop("name", name)
+    return chosen, {**options, **left} if chosen == name else left
 
 
 def _changed_gate(gate: Gate, changes: Any) -> Gate:

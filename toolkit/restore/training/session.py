@@ -14,15 +14,14 @@ from restore.checkpoint import Checkpoint, channels_last
 from restore.errors import TrainingError
 from restore.inference import choose_precision
 from restore.interfaces import prepare
-from restore.training.adversarial import AdversarialTrainer, NoAdversary
+from restore.training.adversarial import AdversarialTrainer
 from restore.training.compiler import compiled
 from restore.training.learner import Learner
 from restore.training.networks import Networks
 from restore.training.objective import Objective
-from restore.training.optimization import averaged
+from restore.training.optimization import averaged, parameter_groups
 from restore.training.processes import ProcessGroup
 from restore.training.setup import TrainingSetup
-from restore.training.soap import Soap
 
 __all__ = ["Session", "begin", "from_checkpoint", "prepare_losses", "to_checkpoint"]
 
@@ -37,7 +36,11 @@ class Session:
     """The generator with its optimizer."""
     average: AveragedModel
     objective: Objective
-    adversary: AdversarialTrainer | NoAdversary
+    network: nn.Module
+    """The generator without the wrappers of Fabric."""
+    adversaries: list[AdversarialTrainer] = field(default_factory=list)
+    losses: Learner | None = None
+    """The losses that have parameters of their own, with their optimizer."""
     step: int = 0
     """Steps done."""
     metrics: dict[str, float] = field(default_factory=dict)
@@ -49,9 +52,17 @@ class Session:
         return self.learner.module
 
     @property
+    def terms(self) -> nn.Module:
+        """The objective, as Fabric wrapped it if it has parameters of its own."""
+        return self.objective if self.losses is None else self.losses.module
+
+    @property
     def learners(self) -> dict[str, Learner]:
         """All networks with an optimizer, by name."""
-        return {"generator": self.learner} | self.adversary.learners()
+        learners = {"generator": self.learner}
+        if self.losses is not None:
+            learners["objective"] = self.losses
+        return learners | {each.name: each.learner for each in self.adversaries}
 
     @property
     def skipped(self) -> int:
@@ -69,8 +80,8 @@ class Session:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """All modules that a checkpoint saves, by name."""
-        own = {"average": self.average.module, "objective": self.objective}
-        return own | {name: learner.module for name, learner in self.learners.items()}
+        learned = {name: learner.module for name, learner in self.learners.items()}
+        return learned | {"average": self.average.module, "objective": self.objective}
 
 
 def begin(setup: TrainingSetup, networks: Networks, group: ProcessGroup) -> Session:
@@ -78,14 +89,27 @@ def begin(setup: TrainingSetup, networks: Networks, group: ProcessGroup) -> Sess
     config, device = setup.config, group.fabric.device
     generator = channels_last(networks.generator)
     average = averaged(generator, config.ema).to(device)
-    learner = _learner(generator, setup, group, config.lr)
-    adversary: AdversarialTrainer | NoAdversary = NoAdversary()
-    if networks.discriminator is not None and setup.objective.adversary is not None:
-        peak = config.lr_discriminator or config.lr
-        discriminator = _learner(channels_last(networks.discriminator), setup, group, peak)
-        spec = setup.objective.adversary
-        adversary = AdversarialTrainer(spec.weight, spec.gate, discriminator)
-    return Session(setup, group, learner, average, networks.objective.to(device), adversary)
+    learner = _learner(generator, setup, group, config.lr, rates=config.rates)
+    objective = networks.objective.to(device)
+    session = Session(setup, group, learner, average, objective, generator)
+    if objective.is_trained:
+        session.losses = _learner(objective, setup, group, config.lr)
+    for number, (adversary, network) in enumerate(
+        zip(setup.objective.adversaries, networks.discriminators, strict=True)
+    ):
+        discriminator = channels_last(network)
+        trained = _learner(discriminator, setup, group, config.lr_discriminator or config.lr)
+        session.adversaries.append(
+            AdversarialTrainer(
+                adversary,
+                setup.adversarial_losses[number],
+                trained,
+                discriminator,
+                conditional=setup.conditional[number],
+                seed=config.seed,
+            )
+        )
+    return session
 
 
 def prepare_losses(session: Session) -> None:
@@ -112,7 +136,7 @@ def to_checkpoint(session: Session) -> Checkpoint:
         "images": session.setup.fingerprint,
         "optimizers": groups,
         "learners": {name: learner.state() for name, learner in session.learners.items()},
-        "adversary": session.adversary.state(),
+        "adversaries": {each.adversary.label: each.state() for each in session.adversaries},
         "metrics": session.metrics,
     }
     return Checkpoint(session.step, tensors, state)
@@ -132,8 +156,8 @@ def from_checkpoint(session: Session, checkpoint: Checkpoint) -> None:
             tensors, groups = checkpoint.tensors[f"optimizer-{name}"], state["optimizers"][name]
             learner.optimizer.load_state_dict(_unflatten(tensors, groups))
             learner.restore(state["learners"][name])
-        # Checkpoints of version 0.1 have the second of each pair of names.
-        session.adversary.restore(_either(state, "adversary", "opponent"))
+        for each in session.adversaries:
+            each.restore(_adversary_state(state, each.adversary.label))
         session.metrics = _either(state, "metrics", "figures")
     except (KeyError, RuntimeError, ValueError) as error:
         raise TrainingError(
@@ -143,17 +167,28 @@ def from_checkpoint(session: Session, checkpoint: Checkpoint) -> None:
     session.step = checkpoint.step
 
 
-def _learner(network: nn.Module, setup: TrainingSetup, group: ProcessGroup, peak: float) -> Learner:
+def _learner(
+    network: nn.Module,
+    setup: TrainingSetup,
+    group: ProcessGroup,
+    peak: float,
+    rates: Mapping[str, float] | None = None,
+) -> Learner:
     """`network` on its device, compiled on request, with its optimizer."""
     config, device = setup.config, group.fabric.device
-    kind = {"adam": torch.optim.Adam, "soap": Soap}[config.optimizer]
-    optimizer = kind(network.parameters(), lr=peak, betas=config.betas)
+    optimizer = setup.make_optimizer(parameter_groups(network, peak, rates))
     # Fabric compiles what it wraps, and keeps the names that the network has without it.
     module, wrapped = group.fabric.setup(compiled(network) if config.compile else network, optimizer)
     scaled = choose_precision(config.precision, device) == torch.float16
     return Learner(
         module, wrapped, group, peak=peak, parts=config.accumulate, clip=config.clip, scaled=scaled
     )
+
+
+def _adversary_state(state: Mapping[str, Any], label: str) -> Mapping[str, Any]:
+    """Version 0.1 had at most one adversary, under another name."""
+    found: Mapping[str, Any] = state["adversaries"][label] if "adversaries" in state else state["opponent"]
+    return found
 
 
 def _either(state: Mapping[str, Any], name: str, former: str) -> Any:

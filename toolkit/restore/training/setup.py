@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,16 @@ from restore.data import (
 from restore.errors import DataError, UsageError
 from restore.evaluation import Dataset, Meter, dataset, meters
 from restore.inference import choose_device, choose_precision
-from restore.interfaces import ModelSpec, ObjectiveSpec, Options, parse
+from restore.interfaces import (
+    AdversarialLoss,
+    Adversary,
+    GradientPenalty,
+    ModelSpec,
+    ObjectiveSpec,
+    Options,
+    Schedule,
+    parse,
+)
 from restore.registry import ModelReference, Registry
 from restore.training.launch import LaunchEnvironment, find_launch
 from restore.training.memory import check_cache, check_images_of_batch, check_processes
@@ -60,6 +69,13 @@ class TrainingSetup:
     """Hash of the training images."""
     initial: LoadedModel | None
     """The weights that `config.init` names."""
+    make_optimizer: Callable[[Sequence[dict[str, Any]]], torch.optim.Optimizer]
+    """Parameter groups -> the optimizer of any network."""
+    schedule: Schedule
+    adversarial_losses: list[AdversarialLoss]
+    """One for each adversary of the objective."""
+    conditional: list[bool]
+    """Whether the discriminator of each adversary takes the degraded images, too."""
 
     @property
     def own_settings(self) -> dict[str, Any]:
@@ -107,8 +123,8 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
     """
     spec = _model(config, registry)
     spec.check_scale(config.scale)
-    objective = recipe(config.loss, registry, config.terms, config.adversary)
-    _check_options(objective, registry)
+    objective = _objective(config, registry)
+    adversaries = objective.adversaries
     launch = find_launch(config.devices, config.nodes)
     config = config.model_copy(update={"devices": launch.devices, "nodes": launch.nodes})
     _check_batch(config, launch)
@@ -116,10 +132,10 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
     check_processes(config, launch.devices)
     check_cache(config)
     check_images_of_batch(config, patch, launch)
+    degradation = find_degradation(config.degradation, registry, config.scale, config.degradation_options)
     initial = None if resume or config.init is None else _initial(config.init, config, registry)
     options = initial.options if initial else _options(spec, config)
     resolved = options.model_dump(mode="json", exclude_none=True)
-    degradation = find_degradation(config.degradation, registry, config.scale, config.degradation_options)
     patches, skipped = _patches(config, launch, patch, degradation)
     return TrainingSetup(
         config=config.model_copy(update={"model_options": resolved}),
@@ -133,6 +149,10 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
         meters=meters(["psnr"], registry, config.scale) if config.val else [],
         fingerprint=fingerprint(patches.files),
         initial=initial,
+        make_optimizer=_optimizer(config, registry),
+        schedule=_schedule(config, registry),
+        adversarial_losses=[_adversarial_loss(each, registry) for each in adversaries],
+        conditional=[registry.discriminators[each.discriminator].conditional for each in adversaries],
     )
 
 
@@ -173,12 +193,57 @@ def _precision(dtype: torch.dtype, device: torch.device) -> Precision:
     return MixedPrecision("16-mixed", device.type, torch.amp.GradScaler(device.type, enabled=False))
 
 
+def _objective(config: TrainingConfig, registry: Registry) -> ObjectiveSpec:
+    """What `loss` means with the requested changes, checked to the leaf."""
+    objective = recipe(config.loss, registry, config.terms, config.adversary)
+    _check_options(objective, registry)
+    _check_compile(config, objective, registry)
+    return objective
+
+
 def _check_options(objective: ObjectiveSpec, registry: Registry) -> None:
     for term in objective.terms:
         parse(registry.losses[term.loss].options, term.options, f"loss '{term.loss}'")
-    if adversary := objective.adversary:
+    for adversary in objective.adversaries:
         spec = registry.discriminators[adversary.discriminator]
         parse(spec.options, adversary.options, f"discriminator '{spec.name}'")
+        _adversarial_loss(adversary, registry)
+
+
+def _adversarial_loss(adversary: Adversary, registry: Registry) -> AdversarialLoss:
+    spec = registry.adversarial_losses[adversary.loss]
+    return spec.build(parse(spec.options, adversary.loss_options, f"adversarial loss '{spec.name}'"))
+
+
+def _check_compile(config: TrainingConfig, objective: ObjectiveSpec, registry: Registry) -> None:
+    """Refuse what compiled networks cannot do."""
+    if not config.compile:
+        return
+    for adversary in objective.adversaries:
+        if adversary.r1 or isinstance(_adversarial_loss(adversary, registry), GradientPenalty):
+            raise UsageError(
+                f"the adversary '{adversary.label}' penalizes gradients, which a compiled network cannot",
+                hint="omit `compile`",
+            )
+    for term in objective.terms:
+        if "features" in registry.losses[term.loss].inputs:
+            raise UsageError(
+                f"the loss '{term.loss}' asks for features, which a compiled network does not show",
+                hint="omit `compile`",
+            )
+
+
+def _optimizer(
+    config: TrainingConfig, registry: Registry
+) -> Callable[[Sequence[dict[str, Any]]], torch.optim.Optimizer]:
+    spec = registry.optimizers[config.optimizer]
+    options = parse(spec.options, config.optimizer_options, f"optimizer '{spec.name}'")
+    return lambda groups: spec.build(groups, options)
+
+
+def _schedule(config: TrainingConfig, registry: Registry) -> Schedule:
+    spec = registry.schedules[config.schedule]
+    return spec.build(parse(spec.options, config.schedule_options, f"schedule '{spec.name}'"))
 
 
 def _check_batch(config: TrainingConfig, launch: LaunchEnvironment) -> None:

@@ -6,7 +6,7 @@ from restore.hookspecs import hookimpl
 from restore.interfaces import Adversary, DiscriminatorSpec, LossSpec, ModelSpec, ObjectiveSpec, Term, lazy
 from restore_my_method.options import DiscriminatorOptions, LossOptions, NetworkOptions
 
-CONTRACT = 1  # the version of the plugin contract
+CONTRACT = 2  # the version of the plugin contract
 
 
 @hookimpl
@@ -57,7 +57,7 @@ def restore_objectives() -> list[ObjectiveSpec]:
             "my-method",
             "my-method-loss, and an adversarial loss with weight 0.01",
             terms=(Term("my-method-loss"),),
-            adversary=Adversary("my-method", weight=0.01),
+            adversaries=(Adversary("my-method", weight=0.01),),
             patch_size=64,  # target pixels
         )
     ]

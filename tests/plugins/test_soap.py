@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from restore.training.soap import Soap
+from restore_optimization.soap import Soap
 
 Slope = Callable[[Tensor], Tensor]
 

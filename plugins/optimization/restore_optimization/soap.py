@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Soap"]
+from restore_optimization.options import SoapOptions
+
+__all__ = ["Soap", "build"]
 
 _REFRESH = 10
 """Steps between two updates of a basis."""
@@ -45,7 +47,10 @@ class Soap(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], lr: float, betas: tuple[float, float] = (0.9, 0.999)
+        self,
+        parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        lr: float = 3e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
         super().__init__(parameters, {"lr": lr, "betas": betas})
 
@@ -84,6 +89,11 @@ class Soap(torch.optim.Optimizer):
         _track(gradient, state)
         if count % _REFRESH == 0:
             _correct(state)
+
+
+def build(groups: Sequence[dict[str, Any]], options: SoapOptions) -> torch.optim.Optimizer:
+    """SOAP."""
+    return Soap(groups, betas=options.betas)
 
 
 def _bases(gradient: Tensor) -> dict[str, Tensor]:

@@ -1,0 +1,1 @@
+"""Adversarial losses and discriminators that any objective can name."""

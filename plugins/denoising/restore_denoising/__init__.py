@@ -1,0 +1,1 @@
+"""Denoising and removal of compression artifacts: FFDNet and DnCNN."""

@@ -1,0 +1,62 @@
+"""Augmentations: changes to a training pair that add variety."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from pydantic import Field
+
+from restore.interfaces.entry import Named
+from restore.interfaces.options import Options
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["Augment", "AugmentationOptions", "AugmentationSpec", "Pair"]
+
+
+class Pair(NamedTuple):
+    """A degraded patch ``(3, h, w)`` and its target ``(3, scale*h, scale*w)``, or batches of them."""
+
+    degraded: Tensor
+    target: Tensor
+
+
+class Augment(Protocol):
+    """Changes a pair. It draws from `generator` alone, so that a sample can be repeated."""
+
+    def __call__(self, pair: Pair, generator: torch.Generator, partner: Pair | None) -> Pair:
+        """A new pair of the same shapes.
+
+        Args:
+            pair: as the degradation and the augmentations before left it; not changed.
+            generator: on the CPU; the only source of random numbers.
+            partner: another pair of the data, if the entry asks for one. Which one is drawn by the toolkit.
+        """
+        ...
+
+
+class AugmentationOptions(Options):
+    """What every augmentation has: subclass it to add options."""
+
+    probability: float = Field(1.0, ge=0, le=1, description="share of the samples that are changed")
+
+
+@dataclass(frozen=True)
+class AugmentationSpec(Named):
+    """An augmentation of training pairs; ``build(options)`` gives an `Augment`.
+
+    The toolkit decides by `AugmentationOptions.probability` whether a sample is changed; what is built
+    always changes it.
+    """
+
+    name: str
+    summary: str
+    build: Callable[[Any], Augment]
+    options: type[AugmentationOptions] = AugmentationOptions
+    needs_partner: bool = False
+    """Whether it mixes a pair with another one."""
+    reference: str = ""

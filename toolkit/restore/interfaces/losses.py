@@ -1,0 +1,173 @@
+"""Losses: single terms of what a generator minimizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
+
+from restore.errors import EntryError
+from restore.interfaces.entry import Named
+from restore.interfaces.options import Options
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = [
+    "Checkable",
+    "FeatureLoss",
+    "FeatureNetwork",
+    "GeneratorFeatures",
+    "LossInput",
+    "LossSpec",
+    "Preparable",
+    "check_preparation",
+    "prepare",
+]
+
+LossInput = Literal["restored", "target", "degraded", "step", "features"]
+"""What a loss may ask for: the restored images, their targets, the inputs that they were restored from, the
+number of updates done so far, and intermediate features of the generator."""
+
+
+@dataclass(frozen=True)
+class LossSpec(Named):
+    """One term of an objective.
+
+    ``build(options)`` gives a module that returns **one scalar** to be minimized. It is called with the
+    restored images and, if it asks for them, the targets as positional arguments, and with everything else
+    in `inputs` by keyword. Images follow the tensor contract; restored images and targets have equal shapes.
+
+    Building downloads nothing and reads nothing: see `Preparable`. A module that compares features of a
+    network can share its pass through it with other losses: see `FeatureLoss`. One that asks for
+    ``features`` is a `GeneratorFeatures`. Parameters that require a gradient are trained with the generator,
+    by an optimizer of their own; freeze those of a fixed network.
+
+    Raises:
+        EntryError: an input is unknown or named twice, or the restored images are not the first.
+    """
+
+    name: str
+    summary: str
+    build: Callable[[Any], nn.Module]
+    options: type[Options] = Options
+    reference: str = ""
+    inputs: tuple[LossInput, ...] = ("restored", "target")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = get_args(LossInput)
+        for each in self.inputs:
+            if each not in known:
+                raise EntryError(f"loss '{self.name}' asks for '{each}'; it can ask for {', '.join(known)}")
+        if self.inputs[:1] != ("restored",) or len(set(self.inputs)) != len(self.inputs):
+            raise EntryError(
+                f"loss '{self.name}' asks for {self.inputs}: name each input once, 'restored' first"
+            )
+
+
+@runtime_checkable
+class GeneratorFeatures(Protocol):
+    """What a loss's module has if it asks for intermediate features of the generator."""
+
+    generator_layers: Collection[str]
+    """Names of submodules of the generator, as in ``named_modules()``. Their outputs are what it gets:
+    ``features={name: output}``."""
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A loss's module that needs more than its options: weights to be fetched, statistics of images.
+
+    What it measures it keeps in persistent buffers, so that the checkpoints of a run carry it. Weights
+    that can be fetched again belong into buffers that are not persistent.
+    """
+
+    def prepare(self, samples: Sequence[Tensor]) -> None:
+        """Become ready to be called. Called before the first step, and again after a run is resumed.
+
+        Args:
+            samples: targets ``(3, H, W)`` of the data, read when they are indexed. What the persistent
+                buffers hold already is not measured again.
+
+        Raises:
+            RestoreError: something cannot be fetched, or does not fit.
+        """
+        ...
+
+
+def prepare(module: nn.Module, samples: Sequence[Tensor]) -> None:
+    """Call `Preparable.prepare` of all parts of `module` that have it.
+
+    Args:
+        module: a loss, or anything that holds losses.
+        samples: see `Preparable`.
+
+    Raises:
+        RestoreError: what a part raised.
+    """
+    for part in module.modules():
+        if isinstance(part, Preparable):
+            part.prepare(samples)
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """A loss's module that can tell in advance whether `Preparable.prepare` would fail.
+
+    A run calls it before it starts processes, so that a missing or incomplete file is reported at once.
+    """
+
+    def check_preparation(self) -> None:
+        """Look at what `prepare` will need, without fetching or measuring anything.
+
+        Raises:
+            RestoreError: something is missing or does not fit.
+        """
+        ...
+
+
+def check_preparation(module: nn.Module) -> None:
+    """Check all parts of `module` that are `Checkable`.
+
+    Args:
+        module: a loss, or a module that contains losses.
+
+    Raises:
+        RestoreError: a part raised it.
+    """
+    for part in module.modules():
+        if isinstance(part, Checkable):
+            part.check_preparation()
+
+
+class FeatureNetwork(Protocol):
+    """A frozen network whose features losses compare."""
+
+    key: Hashable
+    """Networks with equal keys give equal features: an objective keeps one of them."""
+
+    def __call__(self, images: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+        """``(B, 3, H, W)`` to the features at each of `layers`, in one pass."""
+        ...
+
+
+@runtime_checkable
+class FeatureLoss(Protocol):
+    """What a loss's module has besides if it compares features instead of pixels.
+
+    Losses with networks of one key share a single pass through it for each image, and the target's
+    features carry no gradient. Called with images, as any loss, the module gives the same value.
+    """
+
+    network: FeatureNetwork
+    """An objective replaces it by an equal one that it shares."""
+    layers: Collection[str]
+    """The layers of the network that it compares."""
+
+    def compare(self, restored: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+        """One scalar from the features at its `layers`; others may be there.
+
+        What the loss asks for besides the images is passed by keyword, as to the module itself.
+        """
+        ...

@@ -1,0 +1,70 @@
+"""Optimizers and learning-rate schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from restore.interfaces.entry import Named
+from restore.interfaces.options import Options
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+__all__ = ["AveragesWeights", "OptimizerSpec", "Schedule", "ScheduleSpec"]
+
+
+@runtime_checkable
+class AveragesWeights(Protocol):
+    """What an optimizer has besides if the weights to use are not those that it trains.
+
+    Training never changes to them: what is validated and saved is a copy of the network with the averaged
+    weights, so that how often one looks changes nothing.
+    """
+
+    def averaged(self, parameter: nn.Parameter) -> Tensor:
+        """The weights to use in place of `parameter`, of its shape; a new tensor."""
+        ...
+
+
+@dataclass(frozen=True)
+class OptimizerSpec(Named):
+    """An optimizer.
+
+    ``build(groups, options)`` gives a ``torch.optim.Optimizer`` of `groups`, each a dictionary with
+    ``params`` (a list of parameters) and ``lr`` (its learning rate at its peak). It may split groups and add
+    keys of its own, and leaves other keys where they are. The learning rate of each group is set before each
+    step. All that it remembers is in its ``state_dict``, as tensors and numbers.
+    """
+
+    name: str
+    summary: str
+    build: Callable[[Sequence[dict[str, Any]], Any], torch.optim.Optimizer]
+    options: type[Options] = Options
+    reference: str = ""
+
+
+class Schedule(Protocol):
+    """The learning rate over a run."""
+
+    def __call__(self, step: int, steps: int) -> float:
+        """The share of the peak rate, in [0, 1], of the next update.
+
+        Args:
+            step: updates done since the end of the warm-up.
+            steps: updates in all after the warm-up, at least 1.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ScheduleSpec(Named):
+    """A learning-rate schedule; ``build(options)`` gives a `Schedule`. The warm-up comes before it."""
+
+    name: str
+    summary: str
+    build: Callable[[Any], Schedule]
+    options: type[Options] = Options
+    reference: str = ""
