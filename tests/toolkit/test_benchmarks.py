@@ -120,3 +120,12 @@ def test_the_folder_benchmark_refuses_a_folder_without_images(tmp_path: Path) ->
     refused = call(tmp_path, *FOLDER, program="folder")
     assert refused.returncode == 2
     assert "no images in this folder" in refused.stderr
+
+
+def test_the_startup_benchmark_prints_a_ratio_for_each_command() -> None:
+    done = call("--repeats", 3, "--json", program="startup")
+    assert done.returncode in (0, 1), done.stderr  # 1: slower than its limit, which a busy machine can cause
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["program"] for row in rows] == ["import typer, rich", "--help", "list"]
+    assert rows[0]["ratio"] == 1
+    assert all(row["seconds"] > 0 for row in rows)

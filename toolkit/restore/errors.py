@@ -24,11 +24,11 @@ concerned, if any) and `hint` (what to do next). ``str(error)`` joins them into 
 Core and plugins do not know the command line. They name a parameter of the Python interface in backticks,
 as in ``hint="set `existing` to 'overwrite'"``, and the command line shows the option of that name.
 
-    >>> error = ImageError("not an image", path="holiday/notes.txt", hint="leave it out")
+    >>> error = ImageError("not an image", path="holiday/notes.txt", hint="omit it")
     >>> str(error)
-    'holiday/notes.txt: not an image; leave it out'
+    'holiday/notes.txt: not an image; omit it'
     >>> error.problem, error.hint
-    ('not an image', 'leave it out')
+    ('not an image', 'omit it')
 """
 
 from __future__ import annotations
