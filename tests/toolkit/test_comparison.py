@@ -341,4 +341,8 @@ def test_a_loss_is_a_metric_of_a_comparison(run: Run, photo: Path, target: Path)
     arguments = ["--target", target.name, "--metric", "l1", "--set", "l1.luma=true", "-o", "p.html"]
     code, _, words = run(photo.name, "--model", "bicubic", *arguments)
     assert code == 0, words
-    assert '"name":"l1"' in Path("p.html").read_text(encoding="utf-8")
+    data = re.search(r'id="data">(.*?)</script>', Path("p.html").read_text(encoding="utf-8"))
+    assert data
+    (result,) = [one for one in json.loads(data[1])["pictures"] if one["role"] == "result"]
+    assert result["best"] == ["l1"]
+    assert float(result["texts"]["l1"]) == pytest.approx(result["values"]["l1"], rel=1e-3)

@@ -68,11 +68,20 @@ def svgs(page: str) -> list[ElementTree.Element]:
 def test_the_table_shows_values_differences_and_the_best() -> None:
     page = evaluation_page(result())
     assert '<td class="best" data-value="31.25">31.25<small>+3.25 (+3.25 to +3.25)</small></td>' in page
-    assert '<td class="best" data-value="0.09">0.09<small>-0.15 (-0.15 to -0.15)</small></td>' in page
+    assert (
+        '<td class="best" data-value="0.09">0.09000<small>-0.1500 (-0.1500 to -0.1500)</small></td>' in page
+    )
     assert page.count('class="best"') == 2
     assert "Set&lt;2&gt;" in page
     assert "Set<2>" not in page
     assert "MATLAB bicubic 1/4" in page
+
+
+def test_images_that_a_model_failed_to_restore_are_named() -> None:
+    first, *others = ROWS
+    assert "Left out" not in evaluation_page(result())
+    failed = replace(first, failures={"<d>.png": "damaged"})
+    assert "not every model restored them: &lt;d&gt;.png." in evaluation_page(result(failed, *others))
 
 
 def test_rows_of_different_protocols_share_no_table() -> None:
@@ -118,6 +127,12 @@ def test_a_distribution_has_a_dot_for_each_image_and_leaves_out_what_is_not_fini
 )
 def test_marks_are_round_and_enclose_the_values(values: list[float], expected: list[float]) -> None:
     assert ticks(values) == pytest.approx(expected)
+
+
+def test_marks_are_labeled_with_equally_many_decimals() -> None:
+    (drawn,) = svgs(scatter({"one": (0.021, 1.0), "two": (0.034, 1.0)}, "x", "y"))
+    labels = [text.text for text in drawn.iter("text") if text.get("class") == "mark"]
+    assert {"0.020", "0.025", "0.030", "0.035"} <= set(labels)
 
 
 @pytest.mark.parametrize("values", [[], [5.0], [0.0, 0.0], [1e-9, 2e-9], [-1e12, 1e12]])

@@ -42,8 +42,15 @@ class Meter:
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
     def text(self, value: float, sign: str = "") -> str:
-        """`value` with as many digits as are worth printing; `sign` is ``+`` to show it above zero, too."""
-        return f"{value:{sign}.4g}" if self.digits is None else f"{value:{sign}.{self.digits}f}"
+        """`value` with as many digits as are worth printing; `sign` is ``+`` to show it above zero, too.
+
+        >>> meter = Meter("l1", lambda restored, target, *, gray: 0.0, "RGB", digits=None)
+        >>> meter.text(0.0239), meter.text(0.5, "+")
+        ('0.02390', '+0.5000')
+        """
+        if self.digits is None:
+            return f"{value:{sign}#.4g}".removesuffix(".")
+        return f"{value:{sign}.{self.digits}f}"
 
     def best(self, values: Iterable[float]) -> float | None:
         """The best of the values that are not NaN."""

@@ -142,6 +142,12 @@ class Result:
         restored = [{image.name for image in other.images} for other in self._alike[_data(row)]]
         return sorted(set.intersection(*restored))
 
+    def left_out(self, row: Row) -> list[str]:
+        """Names of the images that not every model restored, on the data set of `row`."""
+        rows = self._alike[_data(row)]
+        tried = {name for one in rows for name in (*one.failures, *(image.name for image in one.images))}
+        return sorted(tried.difference(self.common(row)))
+
     def means(self, row: Row) -> dict[str, float]:
         """Metric -> mean over the `common` images."""
         return row.means_over(self.common(row))

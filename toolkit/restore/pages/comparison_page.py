@@ -6,6 +6,7 @@ import base64
 import json
 from importlib.metadata import version
 from io import BytesIO
+from math import isinf
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from restore.errors import escaped
-from restore.evaluation import Comparison, Picture
+from restore.evaluation import Comparison, Meter, Picture
 from restore.files import atomic_file, finite
 from restore.images import to_pil
 from restore.pages.templating import render
@@ -88,6 +89,7 @@ def _base64(content: bytes) -> str:
 
 def _described(comparison: Comparison) -> dict[str, Any]:
     """Everything but the pixels."""
+    best = {meter.name: meter.best(_values(comparison, meter)) for meter in comparison.meters}
     return {
         "version": version("restorekit"),
         "scale": comparison.scale,
@@ -101,14 +103,16 @@ def _described(comparison: Comparison) -> dict[str, Any]:
                 "size": picture.size,
                 "seconds": picture.seconds,
                 "values": dict(picture.values or {}),
+                "texts": {meter.name: _text(picture, meter) for meter in comparison.meters},
+                "best": [name for name, value in (picture.values or {}).items() if value == best[name]],
             }
             for picture in comparison.pictures
         ],
         "metrics": [
             {
                 "name": meter.name,
+                "title": meter.title,
                 "unit": meter.unit,
-                "digits": meter.digits,
                 "better": meter.better,
                 "protocol": escaped(meter.protocol),
             }
@@ -120,3 +124,15 @@ def _described(comparison: Comparison) -> dict[str, Any]:
             for region in comparison.regions
         ],
     }
+
+
+def _values(comparison: Comparison, meter: Meter) -> list[float]:
+    return [result.values[meter.name] for result in comparison.results if result.values]
+
+
+def _text(picture: Picture, meter: Meter) -> str:
+    """The value as the table shows it; a result of infinite PSNR is equal to the target."""
+    value = (picture.values or {}).get(meter.name)
+    if value is None:
+        return ""
+    return "equal" if isinf(value) and meter.better == "higher" else meter.text(value)

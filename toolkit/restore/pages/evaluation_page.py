@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
 from pathlib import Path
@@ -62,7 +62,7 @@ class Section:
     title: str
     columns: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell | None]]]
-    note: str
+    notes: Sequence[str]
     protocol: Sequence[tuple[str, str]]
     tradeoffs: Sequence[Markup]
     distributions: Sequence[Markup]
@@ -113,7 +113,7 @@ def _section(result: Result, rows: Sequence[Row], thumbnails: Sequence[Thumbnail
         title=f"{escaped(data)}, {rows[0].scale}x",
         columns=["model", *(meter.title for meter in meters), "seconds", "megapixels/s"],
         rows=table,
-        note=_note(result, rows),
+        notes=list(_notes(result, rows)),
         protocol=[(name, escaped(text)) for name, text in rows[0].protocol.items()],
         tradeoffs=_tradeoffs(meters, means),
         distributions=_distributions(meters, rows),
@@ -121,14 +121,17 @@ def _section(result: Result, rows: Sequence[Row], thumbnails: Sequence[Thumbnail
     )
 
 
-def _note(result: Result, rows: Sequence[Row]) -> str:
+def _notes(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     means = "Means over the images that every model restored"
-    if not any(result.differences(row) for row in rows):
-        return f"{means}."
-    return (
-        f"{means}; below them the mean difference from {escaped(result.against)} with its 95% confidence "
-        f"interval (paired bootstrap)."
-    )
+    if any(result.differences(row) for row in rows):
+        means += (
+            f"; below them the mean difference from {escaped(result.against)} with its 95% confidence "
+            f"interval (paired bootstrap)"
+        )
+    yield f"{means}."
+    if missing := result.left_out(rows[0]):
+        names = ", ".join(map(escaped, missing))
+        yield f"Left out, because not every model restored them: {names}."
 
 
 def _value(result: Result, row: Row, meter: Meter, value: float, best: float | None) -> Cell | None:

@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 __all__ = ["distribution", "scatter", "ticks"]
 
-_WIDTH = 640
+_WIDTH = 440  # about that of a phone, so that text of 12 px can be read on it
 _RIGHT = 16
-_LABEL = 150
+_LABEL = 145
 _ROW = 36
 _AXIS = 44
 _COLORS = 6
@@ -57,20 +57,24 @@ def scatter(points: Mapping[str, tuple[float, float]], x_title: str, y_title: st
     """
     kept = {name: point for name, point in points.items() if all(map(math.isfinite, point))}
     across, up = ticks([x for x, _ in kept.values()]), ticks([y for _, y in kept.values()])
-    height = 380
+    height = 300
     place_x = _scale(across, 70, _WIDTH - _RIGHT)
     place_y = _scale(up, height - _AXIS, 34)
     parts = _horizontal_axis(across, place_x, height, x_title, top=34)
-    for mark in up:
+    for mark, text in zip(up, _labels(up), strict=True):
         y = place_y(mark)
         parts.append(f'<path class="grid" d="M70 {y:.1f}H{_WIDTH - _RIGHT}"/>')
-        parts.append(_text(60, y + 4, f"{mark:g}", "end"))
+        parts.append(_text(60, y + 4, text, "end"))
     parts.append(_text(0, 14, y_title, "start"))
     for index, (name, (x, y)) in enumerate(kept.items()):
         left, top = place_x(x), place_y(y)
-        end = left > _WIDTH * 0.65
+        end = left > _WIDTH * 0.6
         parts.append(f'<g class="s{index % _COLORS}"><circle cx="{left:.1f}" cy="{top:.1f}" r="6"/></g>')
-        parts.append(_text(left - 11 if end else left + 11, top + 4, name, "end" if end else "start", "name"))
+        parts.append(
+            _text(
+                left - 11 if end else left + 11, top + 4, _shortened(name), "end" if end else "start", "name"
+            )
+        )
     return _svg(height, f"{y_title} against {x_title}, by model", parts)
 
 
@@ -84,6 +88,19 @@ def ticks(values: Sequence[float], count: int = 5) -> list[float]:
     step = next(factor * unit for factor in (1, 2, 2.5, 5, 10) if factor * unit >= raw * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def _labels(marks: Sequence[float]) -> list[str]:
+    """The marks as text, with equally many decimals unless they are very large or small.
+
+    >>> _labels([0.025, 0.03])
+    ['0.025', '0.030']
+    """
+    short = [f"{mark:g}" for mark in marks]
+    if any("e" in text for text in short):
+        return short
+    decimals = max(len(text.partition(".")[2]) for text in short)
+    return [f"{mark:.{decimals}f}" for mark in marks]
 
 
 class _scale:  # noqa: N801  # a function with two numbers
@@ -100,10 +117,10 @@ def _horizontal_axis(
     marks: Sequence[float], place: _scale, height: float, title: str, top: float = 0
 ) -> list[str]:
     parts = []
-    for mark in marks:
+    for mark, text in zip(marks, _labels(marks), strict=True):
         x = place(mark)
         parts.append(f'<path class="grid" d="M{x:.1f} {top}V{height - _AXIS}"/>')
-        parts.append(_text(x, height - _AXIS + 17, f"{mark:g}"))
+        parts.append(_text(x, height - _AXIS + 17, text))
     parts.append(_text(_WIDTH - _RIGHT, height - 6, title, "end"))
     return parts
 

@@ -38,7 +38,7 @@ def sheet(comparison: Comparison) -> Image.Image:
     whole = _whole(comparison, drawn, regions)
     left = _MARGIN + whole.width + 2 * _GAP
     top = _MARGIN + 2 * _LINE + _GAP  # below the title
-    crops = top + (2 + bool(comparison.meters)) * _LINE
+    crops = top + (2 + len(comparison.meters)) * _LINE
     width = left + len(drawn) * (_TILE + _GAP) - _GAP + _MARGIN
     height = max(crops + len(regions) * (_TILE + _GAP) - _GAP, crops + whole.height) + _MARGIN
     canvas = Image.new("RGB", (width, height), _GROUND)
@@ -89,15 +89,14 @@ def _label(
     x, y = place
     pen.text((x, y), _shortened(escaped(picture.name)), _INK, _font(16))
     values = picture.values or {}
-    shown = [
-        f"{meter.text(values[meter.name])} {meter.unit}".rstrip()
+    lines = [
+        f"{meter.name} {meter.text(values[meter.name])} {meter.unit}"
         for meter in comparison.meters
         if meter.name in values
     ]
-    lines = [", ".join(shown)] if comparison.meters else []
     if picture.seconds is not None:
-        lines.append(f"{picture.seconds:.2f} s")
-    for number, line in enumerate(filter(None, lines), start=1):
+        lines.append(f"{picture.seconds:.3f} s")
+    for number, line in enumerate(lines, start=1):
         pen.text((x, y + number * _LINE), line, _QUIET, _font(13))
 
 

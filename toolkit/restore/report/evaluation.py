@@ -180,11 +180,9 @@ def _run(result: Result, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _left_out(result: Result, rows: Sequence[Row]) -> Iterator[str]:
-    for data in dict.fromkeys(row.data for row in rows):
-        alike = [row for row in rows if row.data == data]
-        tried = {name for row in alike for name in (*row.failures, *(image.name for image in row.images))}
-        if missing := sorted(tried.difference(result.common(alike[0]))):
-            names = ", ".join(escaped(name) for name in missing)
+    for data, row in {row.data: row for row in rows}.items():
+        if missing := result.left_out(row):
+            names = ", ".join(map(escaped, missing))
             yield f"left out of {escaped(data)}, because not every model restored them: {names}"
 
 

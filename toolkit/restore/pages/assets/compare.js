@@ -250,20 +250,15 @@
 
   function buildValues() {
     const results = data.pictures.filter(({ role }) => role === "result");
-    const columns = data.metrics.map(({ name, unit, digits, better }) => {
-      const values = results.map((result) => result.values[name] ?? Infinity);
-      const best = better === "higher" ? Math.max(...values) : Math.min(...values);
-      return { title: unit ? `${name} (${unit})` : name, digits, values, best };
-    });
-    columns.push({ title: "seconds", digits: 2, values: results.map(({ seconds }) => seconds), best: NaN });
-    const head = made("tr", {}, made("th", { textContent: "model" }), ...columns.map(({ title }) => made("th", { textContent: title })));
-    head.childNodes.forEach((cell) => { cell.scope = "col"; });
-    const rows = results.map(({ name }, row) => made("tr", {},
+    const titles = ["model", ...data.metrics.map(({ title }) => title), "seconds"];
+    const head = made("tr", {}, ...titles.map((title) => made("th", { textContent: title, scope: "col" })));
+    const rows = results.map(({ name, texts, best, seconds }) => made("tr", {},
       made("th", { textContent: name, scope: "row" }),
-      ...columns.map(({ values, digits, best }) => made("td", {
-        textContent: values[row] === Infinity ? "equal" : values[row].toFixed(digits),
-        className: values[row] === best ? "best" : "",
-      }))));
+      ...data.metrics.map((metric) => made("td", {
+        textContent: texts[metric.name],
+        className: best.includes(metric.name) ? "best" : "",
+      })),
+      made("td", { textContent: seconds.toFixed(3) })));
     $("values").append(made("thead", {}, head), made("tbody", {}, ...rows));
     data.metrics.forEach(({ name, protocol }) => $("notes").append(made("p", { textContent: `${name}: ${protocol}.` })));
     data.failures.forEach(([name, reason]) => $("notes").append(made("p", { textContent: `${name}: ${reason}.` })));
