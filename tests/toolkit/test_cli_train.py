@@ -200,7 +200,11 @@ def test_two_processes_learn_what_one_learns_with_the_same_batch(
         return stack.enter_context(program(*args, site=site, **how))
 
     pat = resolve(None, SMALL_PAT[1::2], {"loss": "pat", "data": [photos]}, shortcuts(toys))
-    in_one = {"l1-toy": {"loss": "l1-toy"}, "pat": pat.model_dump(include={"loss", "terms", "adversary"})}
+    in_one: dict[str, Any] = {
+        "l1-toy": {"loss": "l1-toy"},
+        "in-one": {"loss": "kinds"},
+        "pat": pat.model_dump(include={"loss", "terms", "adversary"}),
+    }
 
     torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "restore")
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
@@ -208,6 +212,7 @@ def test_two_processes_learn_what_one_learns_with_the_same_batch(
         leaders = {
             "devices": start("devices", "--devices", "2"),
             "nodes": start("nodes", "--nodes", "2", environment={"NODE_RANK": 0, **meeting}),
+            "kinds": start("kinds", "--devices", "2", "--accumulate", "2", loss="kinds"),
             "torchrun": start("torchrun", "--accumulate", "2", *SMALL_PAT, loss="pat", module=torchrun),
         }
         second = start("nodes", "--nodes", "2", environment={"NODE_RANK": 1, **meeting})
@@ -219,7 +224,8 @@ def test_two_processes_learn_what_one_learns_with_the_same_batch(
             assert stdout == ""
             assert_only_ours(stderr)
             assert stderr.count("done:") == stderr.count("objective") == stderr.count("step 6/6") == 1
-            assert_equal_to_rounding(tmp_path / name, tmp_path / ("pat" if name == "torchrun" else "l1-toy"))
+            alone = {"torchrun": "pat", "kinds": "in-one"}.get(name, "l1-toy")
+            assert_equal_to_rounding(tmp_path / name, tmp_path / alone)
             assert len(list((tmp_path / name).glob("events.*"))) == 1, "only the leader writes"
         assert (*second.communicate(timeout=PATIENCE), second.returncode) == ("", "", 0)
     config = resolve(tmp_path / "torchrun" / "config.toml", [], {})

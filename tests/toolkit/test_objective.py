@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from restore.config import resolve
 from restore.errors import EntryError, OptionsError, UnknownNameError
 from restore.interfaces import (
+    AdversarialLoss,
     Adversary,
     FeatureLoss,
     Gate,
@@ -24,12 +25,12 @@ from restore.interfaces import (
     prepare,
 )
 from restore.registry import Catalog, Plugin, Registry
-from restore.training.adversarial import AdversarialTrainer, Batch
+from restore.training.adversarial import AdversarialTrainer, Batch, r1_penalty
 from restore.training.learner import Learner
 from restore.training.objective import Objective
 from restore.training.processes import ProcessGroup
 from restore.training.recipe import recipe, shortcuts
-from restore_adversarial.losses import Vanilla
+from restore_adversarial.losses import RelativisticAverage, Vanilla, WassersteinWithPenalty
 
 # Recipes ---------------------------------------------------------------------------------------------
 
@@ -141,7 +142,7 @@ def test_an_unknown_name_is_answered_with_the_losses_and_the_objectives(toys: Re
         recipe("l1-toi", toys, {}, {})
     message = str(caught.value)
     assert "there is no objective or loss 'l1-toi'. Did you mean 'l1-toy'?" in message
-    assert "Known: e, ea, eat, elsewhere, keys, l1, l1-broken, l1-toy, mse" in message
+    assert "Known: e, ea, eat, elsewhere, keys, kinds, l1, l1-broken, l1-toy" in message
 
 
 # Terms -----------------------------------------------------------------------------------------------
@@ -371,3 +372,56 @@ def test_a_trainer_restores_its_scores() -> None:
     other.restore(adversary.state())
     assert other.scores == adversary.scores
     assert other.scores is not None
+
+
+class Passes(nn.Module):
+    """A discriminator that counts the images of each pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 3)
+        self.seen: list[int] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen.append(len(images))
+        logits: Tensor = self.conv(images)
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("loss", "r1", "of_term", "of_update"),
+    [
+        (Vanilla(), 0.0, [4], [8]),
+        (RelativisticAverage(), 0.0, [4, 4], [8]),
+        (WassersteinWithPenalty(), 0.0, [4], [8, 4]),
+        (Vanilla(), 1.0, [4], [8, 4]),
+    ],
+)
+def test_no_loss_runs_the_discriminator_more_often_than_its_formula_needs(
+    loss: AdversarialLoss, r1: float, of_term: list[int], of_update: list[int]
+) -> None:
+    network = Passes()
+    fabric = Fabric(accelerator="cpu", devices=1)
+    module, optimizer = fabric.setup(network, torch.optim.Adam(network.parameters()))
+    learner = Learner(module, optimizer, ProcessGroup(fabric))
+    adversary = AdversarialTrainer(Adversary("toy", gate=Script(True), r1=r1), loss, learner, network)
+    adversary.term(batch(RESTORED, TARGET))
+    assert network.seen == of_term
+    network.seen.clear()
+    train(adversary, RESTORED, TARGET)
+    assert network.seen == of_update
+
+
+def test_r1_is_added_every_few_updates_with_as_many_times_the_weight() -> None:
+    adversary = trainer(Script(True, True, True, True))
+    adversary.adversary = replace(adversary.adversary, r1=2.0, r1_every=2)
+    part = batch(RESTORED, TARGET)
+    fake, real = adversary.network(RESTORED), adversary.network(TARGET)
+    found = []
+    for adversary.updates in range(4):
+        losses = adversary._losses(fake, real, part, 0, 0)
+        found.append(losses.get("r1"))
+    expected = 2.0 * 2 * r1_penalty(adversary.network, TARGET)
+    assert [each is None for each in found] == [False, True, False, True]
+    assert found[0] is not None
+    assert torch.allclose(found[0], expected)

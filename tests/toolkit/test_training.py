@@ -181,7 +181,33 @@ METHODS = [
     pytest.param({"loss": "l1-toy", "accumulate": 2}, id="batches in parts"),
     pytest.param({"loss": "l1-toy", "precision": "fp16"}, id="float16"),
     pytest.param({"loss": "l1-toy", "compile": True}, id="compiled networks"),
-    pytest.param({"loss": "l1-toy", "optimizer": "soap"}, id="another optimiser"),
+    pytest.param({"loss": "l1-toy", "optimizer": "soap"}, id="soap"),
+    pytest.param(
+        {"loss": "l1-toy", "optimizer": "schedule-free", "schedule": "constant", "warmup_discriminator": 0},
+        id="schedule-free",
+    ),
+    pytest.param(
+        {
+            "loss": "l1",
+            "optimizer": "adamw",
+            "schedule": "wsd",
+            "rates": {"tail.*": 0.1, "head.*": 0.0},
+            "degradation": "blur+bicubic+noise+jpeg",
+        },
+        id="rates by name, a random degradation",
+    ),
+    pytest.param({"loss": "kinds", "accumulate": 2}, id="every kind of term in parts"),
+    pytest.param(
+        {
+            "loss": "l1-toy",
+            "adversary": {"loss": "wgan", "steps": 2, "fresh": True, "r1": 0.1, "r1_every": 2},
+        },
+        id="penalties and fresh batches",
+    ),
+    pytest.param(
+        {"loss": "l1-toy", "adversary": {"discriminator": {"name": "patch", "layers": 1, "scales": 2}}},
+        id="logits of two scales",
+    ),
 ]
 
 
@@ -205,6 +231,78 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_never_stopped(
     assert [line["loss"] for line in log(tmp_path / "halted")[:6]] == [
         line["loss"] for line in log(tmp_path / "whole")[:6]
     ]
+
+
+def test_every_kind_of_term_learns_the_same_in_parts(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    train(configure(loss="kinds", batch_size=4), toys, tmp_path / "plain")
+    train(configure(loss="kinds", batch_size=4, accumulate=2), toys, tmp_path / "parts")
+    assert_equal_checkpoints(tmp_path / "plain", tmp_path / "parts")
+    last = log(tmp_path / "plain")[-1]
+    assert {"l1", "luma", "learned", "stepped", "small", "like-input", "adversarial", "seen"} <= last.keys()
+    assert {"d_real", "d_generated", "d_real_seen", "gate_seen"} <= last.keys()
+
+
+def assert_equal_checkpoints(run: Path, other: Path) -> None:
+    folders = [folder / "checkpoints" / "00000006" for folder in (run, other)]
+    names = [sorted(file.name for file in folder.glob("*.safetensors")) for folder in folders]
+    assert names[0] == names[1]
+    assert {"objective.safetensors", "discriminator-seen.safetensors"} <= set(names[0])
+    for name in names[0]:
+        left, right = (load_file(folder / name) for folder in folders)
+        # The last bias cancels in the relativistic loss: its gradient is rounding, which Adam makes large.
+        keys = [key for key in left if key not in {"3.bias", "3.exp_avg", "3.exp_avg_sq"}]
+        assert all(torch.allclose(left[key], right[key], rtol=1e-3, atol=1e-4) for key in keys), name
+
+
+def test_a_loss_with_parameters_learns_them(toys: Registry, configure: Configure, tmp_path: Path) -> None:
+    train(configure(loss="learned", lr=1e-2), toys, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints" / "00000006"
+    (weight,) = load_file(folder / "objective.safetensors").values()
+    assert weight.abs() > 1e-3
+    assert (folder / "optimizer-objective.safetensors").is_file()
+
+
+def test_frozen_parameters_stay_and_slow_ones_move_less(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    config = configure(loss="l1", rates={"head.*": 0.0}, checkpoint_every=3)
+    train(config, toys, tmp_path / "run")
+    checkpoints = tmp_path / "run" / "checkpoints"
+    before, after = (load_file(checkpoints / f"{step:08}" / "generator.safetensors") for step in (3, 6))
+    assert {name for name in before if torch.equal(before[name], after[name])} == {"head.weight", "head.bias"}
+    with pytest.raises(UsageError, match=r"'tial\.\*' of `rates` matches no parameter"):
+        train(configure(loss="l1", rates={"tial.*": 0.1}), toys, tmp_path / "other")
+
+
+def test_how_often_one_validates_changes_nothing_for_an_optimizer_that_averages(
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path
+) -> None:
+    method: dict[str, Any] = {"loss": "l1", "optimizer": "schedule-free", "schedule": "constant"}
+    train(configure(**method), toys, tmp_path / "never")
+    train(configure(**method, val=[photos], validate_every=1), toys, tmp_path / "often")
+    never, often = (load_file(tmp_path / name / "generator.safetensors") for name in ("never", "often"))
+    assert all(torch.equal(never[name], often[name]) for name in never)
+    raw = load_file(tmp_path / "often" / "checkpoints" / "00000006" / "generator.safetensors")
+    used = load_file(tmp_path / "often" / "generator.safetensors")
+    assert not all(torch.equal(raw[name], used[name]) for name in used)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"loss": "l1-toy", "adversary": {"r1": 1.0}}, "penalizes gradients"),
+        ({"loss": "l1-toy", "adversary": {"loss": "wgan"}}, "penalizes gradients"),
+        ({"loss": "small"}, "asks for features"),
+    ],
+)
+def test_what_a_compiled_network_cannot_do_is_refused(
+    toys: Registry, configure: Configure, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        train(configure(compile=True, **changes), toys, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,53 @@ class Untrainable(nn.Module):
         return images.mean((1, 2, 3))[:, None] + self.weight.sqrt()
 
 
+class Learned(nn.Module):
+    """The mean difference with a weight that is trained: ``l1 exp(-s) + s`` (Kendall, Gal, Cipolla 2018)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, restored: Tensor, target: Tensor) -> Tensor:
+        return (restored - target).abs().mean() * torch.exp(-self.log_weight) + self.log_weight
+
+
+class Stepped(nn.Module):
+    """The mean difference, times a factor that falls with the steps."""
+
+    def forward(self, restored: Tensor, target: Tensor, *, step: int) -> Tensor:
+        return (restored - target).abs().mean() / (1 + step)
+
+
+class Small(nn.Module):
+    """The mean square of the features of the generator's first layer."""
+
+    generator_layers = ("head",)
+
+    def forward(self, restored: Tensor, *, features: dict[str, Tensor]) -> Tensor:
+        return features["head"].square().mean() + 0 * restored.mean()
+
+
+class LikeTheInput(nn.Module):
+    """The mean difference from the input, by the mean of the pixels."""
+
+    def forward(self, restored: Tensor, *, degraded: Tensor) -> Tensor:
+        scale = restored.shape[-1] // degraded.shape[-1]
+        return (nn.functional.avg_pool2d(restored, scale) - degraded).abs().mean()
+
+
+class Conditional(nn.Module):
+    """A logit for each pixel of the image beside its enlarged input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(6, 1, 3, padding=1)
+
+    def forward(self, images: Tensor, condition: Tensor) -> Tensor:
+        logits: Tensor = self.conv(torch.cat([images, condition], 1))
+        return logits
+
+
 class Always:
     """Open in every step."""
 
@@ -102,6 +149,15 @@ def restore_losses() -> list[LossSpec]:
         LossSpec("never", "Never a number", lambda _: NotANumber()),
         LossSpec("elsewhere", "Not a number in the second process", lambda _: Elsewhere()),
         LossSpec("v1.5", "A name with a dot", lambda _: nn.L1Loss()),
+        LossSpec("learned", "A weight that is trained", lambda _: Learned()),
+        LossSpec(
+            "stepped",
+            "A factor of the step",
+            lambda _: Stepped(),
+            inputs=("restored", "target", "step"),
+        ),
+        LossSpec("small", "Small features", lambda _: Small(), inputs=("restored", "features")),
+        LossSpec("like-input", "Near the input", lambda _: LikeTheInput(), inputs=("restored", "degraded")),
         LossSpec("keys", "A name that a dictionary of modules has for itself", lambda _: nn.L1Loss()),
     ]
 
@@ -110,6 +166,9 @@ def restore_losses() -> list[LossSpec]:
 def restore_discriminators() -> list[DiscriminatorSpec]:
     return [
         DiscriminatorSpec("toy", "One convolution", make_discriminator),
+        DiscriminatorSpec(
+            "conditional", "Sees the input, too", lambda size, _: Conditional(), conditional=True
+        ),
         DiscriminatorSpec("untrainable", "A gradient that is never finite", lambda size, _: Untrainable()),
     ]
 
@@ -120,5 +179,21 @@ def restore_objectives() -> list[ObjectiveSpec]:
     untrainable = Adversary("untrainable", 0.1, Always())
     return [
         ObjectiveSpec("l1-toy", "A gated adversary", (Term("l1"), Term("mse", 0.5)), (gated,)),
+        ObjectiveSpec(
+            "kinds",
+            "Every kind of term",
+            (
+                Term("l1"),
+                Term("l1", 0.5, {"luma": True}, label="luma"),
+                Term("learned", 0.1),
+                Term("stepped"),
+                Term("small", 0.01),
+                Term("like-input", 0.2),
+            ),
+            (
+                Adversary("toy", 0.1, loss="relativistic", steps=2),
+                Adversary("conditional", 0.1, loss="lsgan", label="seen"),
+            ),
+        ),
         ObjectiveSpec("l1-broken", "An adversary that cannot be trained", (Term("l1"),), (untrainable,)),
     ]
