@@ -199,7 +199,7 @@ def test_a_profile_of_tables_is_kept_and_said_to_be_unknown() -> None:
     photo = Photo(torch.rand(1, 3, 4, 4), icc_profile=assembled(b"RGB ", {b"A2B0": b"mft1" + bytes(40)}))
     enlarged = restore.load("bicubic", scale=2, device="cpu").upscale(photo)
     assert enlarged.icc_profile == photo.icc_profile
-    assert "took its colours for sRGB" in enlarged.notes[0]
+    assert "took its colors for sRGB" in enlarged.notes[0]
 
 
 @pytest.mark.parametrize("name", ["Display P3", "Adobe RGB"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +56,12 @@ _EMBEDDED_BLOCKS = frozenset(
     }
 )
 _EXIF_SIZE = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
+_DIRECTORIES = frozenset({ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo})
+_ENCODER_ERRORS = (TypeError, ValueError, AttributeError, ArithmeticError, KeyError, IndexError, struct.error)
+"""What Pillow raises for a value that does not fit the type of its tag."""
+_DAMAGED_EXIF = "its damaged EXIF was dropped"
+_DAMAGED_XMP = f"its XMP was dropped: it is not well-formed, or has more than {xmp.MAX_BYTES >> 20} MiB"
+_NAMED = 5  # names of tags in a note
 _RESOLUTION = (ExifTags.Base.XResolution, ExifTags.Base.YResolution)
 _PER_INCH, _PER_CENTIMETRE = 2, 3
 _SRGB_GAMMA = 0.45455
@@ -81,41 +89,85 @@ def orientation_in(exif: Image.Exif) -> int:
         return 1
 
 
-def exif_of(image: Image.Image) -> bytes | None:
-    """The EXIF data without what belongs to the file, such as orientation and size; none if damaged."""
+def exif_of(image: Image.Image) -> tuple[bytes | None, tuple[str, ...]]:
+    """The EXIF data without what belongs to the file, such as orientation and size.
+
+    Returns:
+        The data, if any, and notes on what of it is damaged and was dropped.
+    """
     try:
-        return exif_of_tags(image.getexif())
+        found = image.getexif()
     except MemoryError:
         raise
     except Exception:
-        return None
+        return None, (_DAMAGED_EXIF,)
+    if image.info.get("exif") and not len(found):  # for some formats, Pillow hides that it cannot be parsed
+        return None, (_DAMAGED_EXIF,)
+    return exif_of_tags(found)
 
 
-def exif_of_tags(found: Image.Exif) -> bytes | None:
-    """The same of the tags themselves, which keep what they are."""
+def exif_of_tags(found: Image.Exif) -> tuple[bytes | None, tuple[str, ...]]:
+    """The same of tags; a tag whose value cannot be written, for one of a wrong type, is dropped alone."""
     try:
         found.bigtiff = False  # of a BigTIFF, to get EXIF data, which has 32-bit offsets
+        data, notes = _writable(found)
         kept = Image.Exif()
-        kept.load(found.tobytes())  # a copy, without thumbnail
+        kept.load(data)  # a copy, without thumbnail
         for tag in filter(_belongs_to_file, list(kept)):
             del kept[tag]
         if ExifTags.IFD.Exif in kept:
             # Pillow would copy the place of the interoperability directory into TIFF, where it is wrong.
             for tag in (*_EXIF_SIZE, ExifTags.IFD.Interop):
                 kept.get_ifd(ExifTags.IFD.Exif).pop(tag, None)
-        return kept.tobytes() if len(kept) else None
+        return kept.tobytes() if len(kept) else None, notes
     except MemoryError:
         raise
     except Exception:
-        return None
+        return None, (_DAMAGED_EXIF,)
 
 
-def xmp_of(info: dict[Any, Any]) -> bytes | None:
-    """The XMP packet of an image by its ``info``."""
+def _writable(found: Image.Exif) -> tuple[bytes, tuple[str, ...]]:
+    """The data of all tags that can be written, and a note on the others, which are removed from `found`."""
+    with suppress(*_ENCODER_ERRORS):
+        return found.tobytes(), ()
+    dropped: list[str] = []
+    for directory, known in ((ExifTags.IFD.Exif, ExifTags.TAGS), (ExifTags.IFD.GPSInfo, ExifTags.GPSTAGS)):
+        if directory in found:
+            tags = found.get_ifd(directory)
+            tags.pop(ExifTags.IFD.Interop, None)
+            for tag in [tag for tag, value in tags.items() if not _is_writable(value, tag, directory)]:
+                del tags[tag]
+                dropped.append(known.get(tag, f"{tag:#06x}"))
+    for tag in [tag for tag in found if tag not in _DIRECTORIES and not _is_writable(found[tag], tag)]:
+        del found[tag]
+        if not _belongs_to_file(tag):
+            dropped.append(ExifTags.TAGS.get(tag, f"{tag:#06x}"))
+    names = ", ".join(dropped[:_NAMED]) + ", ..." * (len(dropped) > _NAMED)
+    return found.tobytes(), (f"its damaged EXIF tags were dropped: {names}",) if dropped else ()
+
+
+def _is_writable(value: Any, tag: int, directory: int | None = None) -> bool:
+    alone = Image.Exif()
+    if directory is None:
+        alone[tag] = value
+    else:
+        alone.get_ifd(directory)[tag] = value
+    try:
+        alone.tobytes()
+    except _ENCODER_ERRORS:
+        return False
+    return True
+
+
+def xmp_of(info: dict[Any, Any]) -> tuple[bytes | None, tuple[str, ...]]:
+    """The XMP packet of an image by its ``info``, if any, and a note if it is damaged and was dropped."""
     packet = info.get("xmp") or info.get("XML:com.adobe.xmp")
     if isinstance(packet, str):  # as PNG keeps it
         packet = packet.encode(errors="replace")
-    return xmp.cleared(packet) if isinstance(packet, bytes) else None
+    if not isinstance(packet, bytes):
+        return None, ()
+    kept = xmp.cleared(packet)
+    return kept, () if kept or not packet.strip(b"\0 ") else (_DAMAGED_XMP,)
 
 
 def profile_of(info: dict[Any, Any], *, mode: str, png: bool, gray: bool) -> bytes | None:
@@ -181,7 +233,7 @@ def carried(
     found: dict[str, Any] = {"icc_profile": photo.icc_profile if fits else None, "dpi": photo.dpi}
     if not strip:
         found["exif"] = _described(photo, provenance)
-        found["xmp"] = xmp.with_resolution(photo.xmp, photo.dpi) if photo.xmp else None
+        found["xmp"] = xmp.with_resolution(photo.xmp, photo.dpi) if photo.xmp and photo.dpi else photo.xmp
         if provenance and form.name != "PNG":
             found["xmp"] = xmp.with_provenance(found["xmp"], provenance.to_text(), SOFTWARE)
     return {name: value for name, value in found.items() if value is not None and name in form.carries}

@@ -149,7 +149,8 @@ def photo_of(image: Image.Image) -> Photo:
     planes, bits = _decoded(image)
     color, alpha = _split(planes if bits > 8 else planes.contiguous().float().div_(255))
     gray = color.shape[1] == 1 or _is_gray_palette(image, color)
-    exif = exif_of(image)
+    exif, exif_notes = exif_of(image)
+    xmp, xmp_notes = xmp_of(image.info)
     return Photo(
         color=color if color.shape[1] == 3 else color.repeat(1, 3, 1, 1),
         alpha=alpha,
@@ -157,10 +158,10 @@ def photo_of(image: Image.Image) -> Photo:
         bits=bits,
         icc_profile=profile_of(image.info, mode=image.mode, png=image.format == "PNG", gray=gray),
         exif=exif,
-        xmp=xmp_of(image.info),
+        xmp=xmp,
         dpi=dpi_of(image.info, exif),
         frames=frames,
-        notes=notes,
+        notes=(*notes, *exif_notes, *xmp_notes),
     )
 
 
@@ -177,7 +178,8 @@ def _unusual_tiff(file: IO[bytes], max_pixels: int | None) -> Photo:
     color, alpha = _split(_upright(planes, orientation_in(exif)))
     gray = color.shape[1] == 1
     info = {"icc_profile": exif.get(TiffImagePlugin.ICCPROFILE), "xmp": exif.get(TiffImagePlugin.XMP)}
-    kept = exif_of_tags(exif)
+    kept, exif_notes = exif_of_tags(exif)
+    xmp, xmp_notes = xmp_of(info)
     return Photo(
         color=color.repeat(1, 3, 1, 1) if gray else color,
         alpha=alpha,
@@ -185,8 +187,9 @@ def _unusual_tiff(file: IO[bytes], max_pixels: int | None) -> Photo:
         bits=deep.bits_of(page),
         icc_profile=profile_of(info, mode="", png=False, gray=gray),
         exif=kept,
-        xmp=xmp_of(info),
+        xmp=xmp,
         dpi=dpi_of(info, kept),
+        notes=(*exif_notes, *xmp_notes),
     )
 
 
