@@ -11,7 +11,16 @@ __all__ = ["draw"]
 
 
 def draw(folder: Path, count: int, side: int = 0) -> Path:
-    """Write JPEG files of blocks and noise, of 481x321 pixels but at least `side` on each side."""
+    """Write JPEG files of blocks and noise.
+
+    Args:
+        folder: where to write them; it exists.
+        count: number of images.
+        side: minimum of width and height in pixels; images are 481x321 unless it is larger.
+
+    Returns:
+        `folder`.
+    """
     random = np.random.default_rng(0)
     height, width = max(321, side), max(481, side)
     for index in range(count):

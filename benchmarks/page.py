@@ -36,6 +36,7 @@ from restore.report import plain_table
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
+MODELS = ("bicubic", "srcnn", "enhancenet:e")
 MARKS = {"stage-drawn": "previews of the two under the slider", "all-drawn": "all images"}
 
 
@@ -107,18 +108,17 @@ def picture_bytes(page: Path) -> int:
 def main(
     *,
     image: Annotated[Path | None, typer.Argument(help="Input image. Default: the example, twice.")] = None,
-    model: Annotated[list[str], typer.Option(help="NAME[:WEIGHTS]; repeatable.")] = [  # noqa: B006
-        "bicubic",
-        "srcnn",
-        "enhancenet:e",
-    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME[:WEIGHTS]; repeatable.", show_default=", ".join(MODELS)),
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Measured openings.")] = 5,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Write the page, open it and print medians."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        found = compared(subject(image, folder), model)
+        found = compared(subject(image, folder), model or MODELS)
         page = folder / "page.html"
         write_page(found, page)
         times, version = openings(page, repeats)

@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -269,24 +270,16 @@ class Done:
         return [json.loads(line) for line in self.stdout.splitlines()]
 
 
-Upscale = Callable[..., Done]
+Run = Callable[..., Done]
 
 
 @pytest.fixture
-def upscale(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Upscale:
-    """Run `restore upscale` with the bicubic model in this process: starting another takes seconds."""
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command on the CPU in this process: starting another takes seconds."""
 
-    def call(*arguments: object, cwd: Path | None = None, debug: bool = False) -> Done:
-        command = [
-            "restore",
-            *(["--debug"] if debug else []),
-            "upscale",
-            "--model",
-            "bicubic",
-            "--device",
-            "cpu",
-        ]
-        monkeypatch.setattr(sys, "argv", [*command, *map(str, arguments)])
+    def call(command: str, *arguments: object, cwd: Path | None = None, debug: bool = False) -> Done:
+        start = ["restore", *(["--debug"] if debug else []), command, "--device", "cpu"]
+        monkeypatch.setattr(sys, "argv", [*start, *map(str, arguments)])
         if cwd:
             monkeypatch.chdir(cwd)
         capfd.readouterr()
@@ -296,3 +289,23 @@ def upscale(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         return Done(int(ended.value.code or 0), printed.out, printed.err)
 
     return call
+
+
+@pytest.fixture
+def upscale(run: Run) -> Run:
+    """Run `restore upscale` with the bicubic model."""
+    return partial(run, "upscale", "--model", "bicubic")
+
+
+@pytest.fixture
+def targets(tmp_path: Path) -> Path:
+    """Three targets, one of them grayscale, one no multiple of four."""
+    folder = tmp_path / "targets"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    slope = np.add.outer(np.arange(48), np.arange(60))[..., None]
+    smooth = slope + random.integers(0, 40, (48, 60, 3))
+    Image.fromarray(smooth.astype(np.uint8)).save(folder / "a.png")
+    Image.fromarray(smooth.astype(np.uint8)[:47, :59]).save(folder / "b.png")
+    Image.fromarray(smooth.astype(np.uint8)[..., 0]).save(folder / "gray.png")
+    return folder

@@ -1,12 +1,10 @@
-"""`restore compare`: what is found, measured, drawn and refused; test_compare_page.py opens the page."""
+"""Comparisons: what is measured, drawn and refused; test_comparison_page.py opens the page."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -20,7 +18,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 import restore
-from restore.cli import main
 from restore.errors import UsageError
 from restore.evaluation import Crop, Picture, compare, meters, worst_regions
 from restore.images import read
@@ -229,92 +226,6 @@ def test_a_picture_too_large_for_a_page_is_refused_before_the_work(
         compare(tmp_path / "large.png", models)
 
 
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The program in this process: its exit code, stdout and stderr."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["restore", "compare", "--device", "cpu", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return (int(ended.value.code or 0), *capsys.readouterr())
-
-    return call
-
-
-def test_the_program_writes_a_page_beside_the_image(photo: Path) -> None:
-    command = [sys.executable, "-m", "restore", "compare", "photo.png", "--model", "bicubic"]
-    done = subprocess.run(command, cwd=photo.parent, capture_output=True, text=True, timeout=120, check=True)
-    assert done.stderr == ""
-    assert re.fullmatch(r"photo_compare.html  240x176  1 model  0.\d MB\n", done.stdout)
-    assert (photo.parent / "photo_compare.html").read_text("utf-8").startswith("<!doctype html>")
-
-
-def test_page_and_sheet_go_where_they_are_told(run: Run, photo: Path, target: Path) -> None:
-    asked = [photo.name, "--model", "bicubic", "--model", "srcnn", "--target", target.name]
-    _, words, _ = run(*asked, "-o", "new/p.html", "--sheet", "s.png")
-    assert [line.split()[0] for line in words.splitlines()] == ["new/p.html", "s.png"]
-    _, words, _ = run(*asked, "-o", "only.png")
-    assert [line.split()[0] for line in words.splitlines()] == ["only.png"]
-
-
-def test_a_page_that_cannot_be_written_leaves_nothing_behind(run: Run, photo: Path, target: Path) -> None:
-    code, _, words = run(photo.name, "--model", "bicubic", "-o", f"{target.name}/page.html")
-    assert code == 2
-    assert target.name in words
-    assert "Traceback" not in words
-    assert {file.name for file in photo.parent.iterdir()} == {photo.name, target.name}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (["missing.png", "--model", "bicubic"], 1, "there is no such file"),
-        (["photo.png"], 2, "Missing option '--model'"),
-        (["photo.png", "--model", "bicubik"], 2, "Did you mean 'bicubic'?"),
-        (
-            ["photo.png", "--model", "bicubic", "-o", "photo.png"],
-            2,
-            "photo.png: this is an input and would be",
-        ),
-        (["photo.png", "--model", "bicubic", "-o", "page.pdf"], 2, "page.pdf: a page cannot have this name"),
-        (["photo.png", "--model", "bicubic", "--sheet", "s.jpg"], 2, "s.jpg: a sheet cannot have this name"),
-        (["photo.png", "--model", "bicubic", "-o", "a.png", "--sheet", "b.png"], 2, "are both sheets"),
-        (
-            ["photo.png", "--model", "bicubic", "--target", "photo.png"],
-            2,
-            "the target has 60x44 pixels and the results",
-        ),
-        (["photo.png", "--model", "bicubic", "--metric", "psnx"], 2, "Did you mean 'psnr'?"),
-        (["photo.png", "--model", "bicubic", "--crop", "1,2,3"], 2, "--crop takes LEFT,TOP,WIDTH,HEIGHT"),
-        (
-            ["photo.png", "--model", "bicubic", "--crop", "50,0,20,9"],
-            2,
-            "reaches beyond the image, which has 60x44",
-        ),
-        (
-            ["photo.png", "--model", "bicubic", "--crop", "5,0,0,9"],
-            2,
-            "of --crop start at 1",
-        ),
-    ],
-)
-def test_wrong_requests_get_one_sentence(
-    run: Run, photo: Path, arguments: list[str], code: int, words: str
-) -> None:
-    before = photo.read_bytes()
-    found, _, told = run(*arguments)
-    assert found == code
-    assert words in told
-    assert "Traceback" not in told
-    assert [file.name for file in photo.parent.iterdir()] == ["photo.png"]
-    assert photo.read_bytes() == before
-
-
 class Broken(nn.Module):
     """Raises what no part of the toolkit would."""
 
@@ -335,14 +246,3 @@ def test_a_model_that_fails_is_reported_and_the_others_are_compared(photo: Path)
     assert "the network divided by zero" in page(found)
     with pytest.raises(UsageError, match="no model could restore the image: mine: ZeroDivisionError"):
         compare(photo, [broken(bicubic, "mine")])
-
-
-def test_a_loss_is_a_metric_of_a_comparison(run: Run, photo: Path, target: Path) -> None:
-    arguments = ["--target", target.name, "--metric", "l1", "--set", "l1.luma=true", "-o", "p.html"]
-    code, _, words = run(photo.name, "--model", "bicubic", *arguments)
-    assert code == 0, words
-    data = re.search(r'id="data">(.*?)</script>', Path("p.html").read_text(encoding="utf-8"))
-    assert data
-    (result,) = [one for one in json.loads(data[1])["pictures"] if one["role"] == "result"]
-    assert result["best"] == ["l1"]
-    assert float(result["texts"]["l1"]) == pytest.approx(result["values"]["l1"], rel=1e-3)

@@ -16,7 +16,7 @@ from torch import Tensor
 import restore
 from restore.evaluation import Measured, Meter, Result, Row
 from restore.images import Photo, read
-from restore.pages import evaluation_page, write_evaluation
+from restore.pages import Scene, evaluation_page, write_evaluation
 from restore.pages.plots import distribution, scatter, ticks
 
 Open = Callable[..., Page]
@@ -164,10 +164,16 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photo = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
     models = [restore.load("bicubic", device="cpu", scale=2)]
     small = Photo(read(photo).color[..., ::2, ::2])
-    images = [("Set<2>", name, small, read(photo)) for name in ("a & b.png", "sub/c.png")]
-    images.append(("Set<2>", "wrong.png", small, small))
-    (left_out,) = write_evaluation(result(), folder / "page.html", images, models)
-    assert left_out.startswith("Set<2>: wrong.png has no comparison: the target has 128x128 pixels")
+    scenes = [Scene("Set<2>", name, lambda: (small, read(photo))) for name in ("a & b.png", "sub/c.png")]
+    scenes += [
+        Scene("Set<2>", "wrong\n.png", lambda: (small, small)),
+        Scene("Set<2>", "missing.png", lambda: (small, read(folder / "missing.png"))),
+        Scene("Set<2>", f"{'long' * 70}.png", lambda: (small, read(photo))),
+    ]
+    wrong, missing, long = write_evaluation(result(), folder / "page.html", scenes, models)
+    assert wrong.startswith(r"Set<2>: wrong\n.png: there is no comparison: the target has 128x128 pixels")
+    assert "there is no such file" in missing
+    assert "there is no comparison: OSError: " in long
     return folder / "page.html"
 
 

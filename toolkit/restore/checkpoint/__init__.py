@@ -4,7 +4,7 @@ Both are safetensors and JSON, never pickles.
 """
 
 from restore.checkpoint.blending import blend
-from restore.checkpoint.loading import LoadedModel, load_model, working_scale
+from restore.checkpoint.loading import LoadedModel, check_reference, load_model, working_scale
 from restore.checkpoint.run import Checkpoint, latest_checkpoint, save_checkpoint
 from restore.checkpoint.tensors import build_within, channels_last, sha256
 from restore.checkpoint.weights import WeightsCard, read_card, save_weights
@@ -16,6 +16,7 @@ __all__ = [
     "blend",
     "build_within",
     "channels_last",
+    "check_reference",
     "latest_checkpoint",
     "load_model",
     "read_card",

@@ -16,7 +16,7 @@ from restore.files import cache_folder
 from restore.interfaces import ModelSpec, OpenedModel, Options, Weights, parse
 from restore.registry import ModelReference, Registry
 
-__all__ = ["LoadedModel", "load_model", "working_scale"]
+__all__ = ["LoadedModel", "check_reference", "load_model", "working_scale"]
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ def load_model(reference: str, registry: Registry, scale: int | None = None) -> 
         >>> load_model("bicubic", discover(), scale=3).scale
         3
     """
+    check_reference(reference, registry, scale)
     parsed = ModelReference.parse(reference)
     spec = registry.models[parsed.name]
     file = parsed.file(spec)
     if file is not None:
         return _from_file(reference, spec, file, scale)
     scale = _default_scale(spec, parsed.weights) if scale is None else scale
-    spec.check_scale(scale)
     choice = _choose(spec, parsed.weights, scale)
     if choice is None:
         return _without_weights(reference, spec, scale)
@@ -87,6 +87,40 @@ def load_model(reference: str, registry: Registry, scale: int | None = None) -> 
             "the weights are damaged: their SHA-256 is another one", path=file, hint="install again"
         )
     return loaded
+
+
+def check_reference(reference: str, registry: Registry, scale: int | None = None) -> int | None:
+    """Check what can be checked of a reference before its weights are read.
+
+    Args:
+        reference: as for `load_model`.
+        registry: the known models.
+        scale: as for `load_model`.
+
+    Returns:
+        The scale of the model; `None` where its weights file decides.
+
+    Raises:
+        UnknownNameError: there is no such model.
+        UsageError: the model cannot work at this scale, or has no such weights.
+        WeightsError: there is no such file.
+
+    Example:
+        >>> from restore.registry import discover
+        >>> check_reference("bicubic", discover())
+        4
+    """
+    parsed = ModelReference.parse(reference)
+    spec = registry.models[parsed.name]
+    file = parsed.file(spec)
+    if file is not None:
+        if not file.is_file():
+            raise WeightsError("there is no such weights file", path=file, hint="check the path")
+        return scale
+    scale = _default_scale(spec, parsed.weights) if scale is None else scale
+    spec.check_scale(scale)
+    _choose(spec, parsed.weights, scale)
+    return scale
 
 
 def working_scale(reference: str, registry: Registry, wanted: float | None) -> int | None:
@@ -162,8 +196,6 @@ def _without_weights(reference: str, spec: ModelSpec, scale: int) -> LoadedModel
 
 def _from_file(reference: str, spec: ModelSpec, file: Path, scale: int | None) -> LoadedModel:
     """Load a file: by the model's own reader if it has one, else as `save_weights` wrote it."""
-    if not file.is_file():
-        raise WeightsError("there is no such weights file", path=file, hint="check the path")
     opened, options = (spec.open(file), spec.options()) if spec.open else _opened(spec, file)
     if scale not in (None, opened.scale):
         raise UsageError(

@@ -46,8 +46,9 @@ def compare(
     """
     from restore.allocator import keep_memory
     from restore.checkpoint import load_model
-    from restore.evaluation import Crop, check_comparable, check_meters, meters
+    from restore.evaluation import Crop, check_comparable, check_meters, check_references, meters
     from restore.evaluation import compare as compared
+    from restore.images import read
     from restore.inference import Restorer
     from restore.registry import discover
 
@@ -59,6 +60,8 @@ def compare(
     metrics = metric or ["psnr", "ssim"]
     chosen = options.by_name(assign, set(metrics))
     check_meters(metrics, registry, chosen)
+    check_references(model, registry, scale)
+    photo, original = read(image), read(target) if target else None
     restorers = [
         Restorer(load_model(name, registry, scale), precision=precision, device=device) for name in model
     ]
@@ -69,11 +72,12 @@ def compare(
         used = meters(metrics, registry, check_comparable(restorers), options=chosen, targets=[target])
     with console.progress() as bar, console.task(bar, image.name, total=len(restorers)) as update:
         found = compared(
-            image,
+            photo,
             restorers,
-            target=target,
+            target=original,
             meters=used,
             crop=part,
+            title=image.name,
             watch=lambda index, share: update(index + share),
         )
     _write(found, page, sheet)

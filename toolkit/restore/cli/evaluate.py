@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from restore.evaluation import Dataset, Meter, Result, Row
     from restore.images import Photo
     from restore.inference import Restorer
+    from restore.pages import Scene
+    from restore.registry import Registry
 
 __all__ = ["evaluate"]
 
@@ -64,8 +67,8 @@ def evaluate(
     """
     from restore import evaluation
     from restore.allocator import keep_memory
-    from restore.checkpoint import load_model
-    from restore.data import labels, options_of
+    from restore.checkpoint import check_reference, load_model
+    from restore.data import labels
     from restore.inference import Restorer
     from restore.registry import discover
     from restore.report import evaluation_table, write_result
@@ -77,18 +80,9 @@ def evaluate(
     metrics = metric or ["psnr", "ssim"]
     chosen = options.by_name(assign, {*metrics, *labels(degradation)})
     evaluation.check_meters(metrics, registry, chosen)
-    sets = [
-        evaluation.dataset(
-            folder,
-            registry,
-            scale,
-            name=name,
-            degraded=inputs,
-            degradation=degradation,
-            options=options_of(degradation, chosen),
-        )
-        for (name, folder), inputs in zip_longest(map(evaluation.named_folder, data), degraded or [])
-    ]
+    for name in model:
+        check_reference(name, registry, scale)
+    sets = _data_sets(data, degraded, registry, scale, degradation, chosen)
     _check_names(sets, once=report is not None)
     meters = evaluation.meters(
         metrics, registry, scale, options=chosen, targets=[one.targets for one in sets]
@@ -104,10 +98,38 @@ def evaluate(
         typer.echo(evaluation_table(result))
     for file in out or []:
         write_result(result, file)
+    failures = _failures(result)
     if report:
-        _write_report(result, report, sets, restorers)
-    if _report_failures(result):
+        failures += _write_report(result, report, sets, restorers)
+    for sentence in failures:
+        console.error(sentence)
+    if failures:
         raise typer.Exit(1)
+
+
+def _data_sets(
+    data: Sequence[str],
+    degraded: Sequence[Path] | None,
+    registry: Registry,
+    scale: int,
+    degradation: str,
+    options: Mapping[str, Mapping[str, Any]],
+) -> list[Dataset]:
+    from restore.data import options_of
+    from restore.evaluation import dataset, named_folder
+
+    return [
+        dataset(
+            folder,
+            registry,
+            scale,
+            name=name,
+            degraded=inputs,
+            degradation=degradation,
+            options=options_of(degradation, options),
+        )
+        for (name, folder), inputs in zip_longest(map(named_folder, data), degraded or [])
+    ]
 
 
 def _result(
@@ -149,48 +171,55 @@ def _measured(restorers: Sequence[Restorer], dataset: Dataset, meters: Sequence[
     return rows
 
 
-def _report_failures(result: Result) -> int:
-    """Print each image that could not be measured, once for each reason, and return their number."""
+def _failures(result: Result) -> list[str]:
+    """A sentence for each image that could not be measured, and each reason."""
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for row in result.rows:
         for name, reason in row.failures.items():
             reasons.setdefault((row.data, name, reason), []).append(row.model)
     models = len({row.model for row in result.rows})
+    sentences = []
     for (data, name, reason), failed in reasons.items():
         who = "" if len(failed) == models else f"{', '.join(failed)}: "
-        console.error(f"{data}: {name}: {who}{reason}")
-    return len(reasons)
+        sentences.append(f"{data}: {name}: {who}{reason}")
+    return sentences
 
 
 def _write_report(
     result: Result, report: Path, sets: Sequence[Dataset], restorers: Sequence[Restorer]
-) -> None:
-    """Write the page and the comparisons of the images that every model restored, with a progress bar."""
+) -> list[str]:
+    """Write the page and the comparisons of the images that every model restored, with a progress bar.
+
+    Returns:
+        A sentence for each image that could not be compared.
+    """
     from restore.pages import write_evaluation
 
     with console.progress() as bar, console.task(bar, report.name, total=sum(map(len, sets))) as update:
-        images = _measured_pairs(result, sets, update)
-        left_out = write_evaluation(result, report, images, restorers, result.meters)
-    for sentence in left_out:
-        console.message(f"note: {sentence}")
+        return write_evaluation(result, report, _scenes(result, sets, update), restorers, result.meters)
 
 
-def _measured_pairs(
-    result: Result, sets: Sequence[Dataset], update: Callable[[float], None]
-) -> Iterator[tuple[str, str, Photo, Photo]]:
-    """Data set, name, input and target of the images that every model restored."""
-    from restore.images import Photo
+def _scenes(result: Result, sets: Sequence[Dataset], update: Callable[[float], None]) -> Iterator[Scene]:
+    """The images that every model restored."""
+    from restore.pages import Scene
 
     done = 0
     for dataset in sets:
-        failed = {name for row in result.rows if row.data == dataset.name for name in row.failures}
+        restored = {name for row in result.rows if row.data == dataset.name for name in result.common(row)}
         for file in dataset.files():
-            if dataset.name_of(file) not in failed:
-                pair = dataset.pair(file)
-                # As they are measured: colors only, and a gray target is its own luma.
-                yield dataset.name, pair.name, Photo(pair.degraded), Photo(pair.target, gray=pair.gray)
+            name = dataset.name_of(file)
+            if name in restored:
+                yield Scene(dataset.name, name, partial(_photos, dataset, file))
             done += 1
             update(done)
+
+
+def _photos(dataset: Dataset, file: Path) -> tuple[Photo, Photo]:
+    """Input and target as they are measured: colors only, and a gray target is its own luma."""
+    from restore.images import Photo
+
+    pair = dataset.pair(file)
+    return Photo(pair.degraded), Photo(pair.target, gray=pair.gray)
 
 
 def _check_arguments(
@@ -219,7 +248,7 @@ def _check_arguments(
     check_writable(report)
     twice = next((name for name in model if model.count(name) > 1), None)
     if twice:
-        raise UsageError(f"--model {twice} is given twice, which a report cannot show", hint="leave one out")
+        raise UsageError(f"--model {twice} is given twice, which a report cannot show", hint="omit one")
 
 
 def _check_names(sets: Sequence[Dataset], *, once: bool) -> None:

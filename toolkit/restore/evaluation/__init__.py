@@ -11,13 +11,14 @@
 """
 
 from restore.evaluation.bootstrap import Difference, paired
-from restore.evaluation.comparison import Comparison, Picture, check_comparable, compare
+from restore.evaluation.comparison import Comparison, Picture, check_comparable, check_references, compare
 from restore.evaluation.cost import cost, multiply_adds, parameters, peak_memory
 from restore.evaluation.crop import Crop
 from restore.evaluation.datasets import Dataset, dataset, named_folder
 from restore.evaluation.meters import Meter, check_meters, meters
 from restore.evaluation.published import Cell, Reproduction, find_tables
 from restore.evaluation.regions import Region, worst_regions
+from restore.evaluation.restoring import describe
 from restore.evaluation.results import Cost, Measured, Result, Row
 from restore.evaluation.running import evaluate
 
@@ -37,9 +38,11 @@ __all__ = [
     "Row",
     "check_comparable",
     "check_meters",
+    "check_references",
     "compare",
     "cost",
     "dataset",
+    "describe",
     "evaluate",
     "find_tables",
     "meters",

@@ -36,6 +36,9 @@ def paired(
 ) -> Difference:
     """The mean of ``second - first``, with its percentile bootstrap interval over the images.
 
+    >>> paired([20.0, 30.0, 25.0], [21.5, 31.5, 26.5])
+    Difference(mean=1.5, low=1.5, high=1.5)
+
     Images are drawn with replacement, `resamples` times as many as there are, and each time their
     differences are averaged. The interval holds the middle `level` of these averages. Because both models
     are drawn with the same images, it does not grow with how much images differ from each other.

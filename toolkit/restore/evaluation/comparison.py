@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from restore.checkpoint import check_reference
 from restore.errors import UsageError
 from restore.evaluation.crop import Crop
 from restore.evaluation.meters import Meter
@@ -18,8 +19,9 @@ from restore.evaluation.regions import Region, worst_regions
 from restore.evaluation.restoring import describe, settings, timed, warm_up
 from restore.images import Photo, read
 from restore.inference import Restorer
+from restore.registry import Registry
 
-__all__ = ["Comparison", "Picture", "check_comparable", "compare"]
+__all__ = ["Comparison", "Picture", "check_comparable", "check_references", "compare"]
 
 _PIXELS = 150_000_000  # of all pictures together: a browser decodes them to 600 MB
 _LONGEST = 16_383  # the longest side of WebP, in which pictures are embedded
@@ -135,21 +137,41 @@ def check_comparable(restorers: Sequence[Restorer]) -> int:
     Raises:
         UsageError: there is no model, one is named twice, or their scales differ.
     """
-    if not restorers:
+    _check_models([(restorer.model.reference, restorer.scale) for restorer in restorers])
+    return restorers[0].scale
+
+
+def check_references(references: Sequence[str], registry: Registry, scale: int | None = None) -> None:
+    """Check what can be checked of models to compare before their weights are read.
+
+    Args:
+        references: ``NAME[:WEIGHTS]`` of each model.
+        registry: the known models.
+        scale: of all models; by default each model's own.
+
+    Raises:
+        UnknownNameError: there is no such model.
+        UsageError: see `check_comparable`; or a model has no such scale or weights.
+        WeightsError: there is no such weights file.
+    """
+    _check_models([(name, check_reference(name, registry, scale)) for name in references])
+
+
+def _check_models(models: Sequence[tuple[str, int | None]]) -> None:
+    """Check references and scales, of which some may not be known yet."""
+    if not models:
         raise UsageError("there is no model to compare", hint="give at least one `model`")
-    names = [restorer.model.reference for restorer in restorers]
+    names = [name for name, _ in models]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise UsageError(f"the `model` {twice} is given twice", hint="leave one out")
-    first = restorers[0]
-    for other in restorers[1:]:
-        if other.scale != first.scale:
+        raise UsageError(f"the `model` {twice} is given twice", hint="omit one")
+    (first, scale), *others = [(name, scale) for name, scale in models if scale] or models
+    for name, other in others:
+        if other != scale:
             raise UsageError(
-                f"'{first.model.reference}' enlarges {first.scale}x and '{other.model.reference}' "
-                f"{other.scale}x",
+                f"'{first}' enlarges {scale}x and '{name}' {other}x",
                 hint="compare models of one scale, or set `scale`",
             )
-    return first.scale
 
 
 def _read(source: Path | Photo, crop: Crop | None, scale: int = 1) -> Photo:

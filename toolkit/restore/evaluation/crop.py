@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from restore.errors import UsageError
+from restore.errors import UsageError, escaped
 from restore.images import Photo
 
 __all__ = ["Crop"]
@@ -23,12 +23,18 @@ class Crop:
     def parse(cls, text: str) -> Crop:
         """From ``LEFT,TOP,WIDTH,HEIGHT``.
 
+        >>> Crop.parse("8, 4, 20, 10")
+        Crop(left=8, top=4, width=20, height=10)
+
         Raises:
             UsageError: those are not four whole numbers, or there is nothing inside.
         """
         parts = [part.strip() for part in text.split(",")]
         if len(parts) != 4 or not all(part.isdecimal() for part in parts):
-            raise UsageError(f"`crop` takes LEFT,TOP,WIDTH,HEIGHT in input pixels, but got '{text}'")
+            raise UsageError(
+                f"`crop` takes LEFT,TOP,WIDTH,HEIGHT in input pixels, but got '{escaped(text)}'",
+                hint="give four whole numbers, such as 0,0,64,64",
+            )
         crop = cls(*map(int, parts))
         if not crop.width or not crop.height:
             raise UsageError(f"the width and height of `crop` start at 1, but got '{text}'")
@@ -44,7 +50,8 @@ class Crop:
         if self.left + self.width > width or self.top + self.height > height:
             raise UsageError(
                 f"the `crop` {self.left},{self.top},{self.width},{self.height} reaches beyond the image, "
-                f"which has {width}x{height} pixels"
+                f"which has {width}x{height} pixels",
+                hint="give a smaller part",
             )
         rows = slice(self.top * scale, (self.top + self.height) * scale)
         columns = slice(self.left * scale, (self.left + self.width) * scale)

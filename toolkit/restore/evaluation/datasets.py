@@ -94,7 +94,12 @@ def dataset(
 
 
 def named_folder(text: str) -> tuple[str, Path]:
-    """Split ``NAME=FOLDER``; a folder alone has an empty name."""
+    """Split ``NAME=FOLDER``; a folder alone has an empty name.
+
+    >>> name, folder = named_folder("Set5=images/Set5")
+    >>> name, folder.as_posix()
+    ('Set5', 'images/Set5')
+    """
     name, equals, folder = text.partition("=")
     return (name, Path(folder)) if equals and not Path(text).exists() else ("", Path(text))
 

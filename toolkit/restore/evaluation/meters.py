@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.data import Degradation, Patches, Targets, find_images
-from restore.errors import DataError, ImageError, UnknownNameError, nearest
+from restore.errors import DataError, ImageError, UnknownNameError, escaped, nearest
 from restore.images import read_levels
 from restore.interfaces import LossSpec, Metric, MetricSpec, Options, Preparable, parse, prepare
 from restore.registry import Registry
@@ -159,7 +159,11 @@ def _samples(folders: Sequence[Path]) -> Sequence[Tensor]:
         except ImageError:
             continue
     if not sides:
-        raise DataError(f"none of the images in {', '.join(map(str, folders)) or 'no folder'} can be read")
+        names = ", ".join(escaped(str(folder)) for folder in folders) or "no folder"
+        raise DataError(
+            f"a loss cannot be prepared: none of the images in {names} can be read",
+            hint="give images of targets",
+        )
     patch = min(_PATCH, max(sides.values()))
     large = [file for file, side in sides.items() if side >= patch]
     return Targets(Patches(large, patch, Degradation(lambda target, _: target), seed=0))

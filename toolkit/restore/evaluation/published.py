@@ -54,7 +54,8 @@ def find_tables(name: str, registry: Registry) -> list[PublishedTable]:
     if not found:
         known = sorted({*registry.tables, *(key.partition(".")[0] for key in registry.tables)})
         raise UnknownNameError(
-            f"there is no published table '{name}'.{nearest(name, known)} Known: {', '.join(known) or 'none'}"
+            f"there is no published table '{name}'.{nearest(name, known)}",
+            hint=f"use one of {', '.join(known)}" if known else "install a plugin that has one",
         )
     return found
 
@@ -148,6 +149,6 @@ def _check_known(parameter: str, given: Iterable[str], known: Iterable[str]) -> 
     for name in given:
         if name not in names:
             raise UsageError(
-                f"`{parameter}` names '{name}', which the table does not have.{nearest(name, names)} It has: "
-                f"{', '.join(names)}"
+                f"`{parameter}` names '{name}', which the table does not have.{nearest(name, names)}",
+                hint=f"use one of {', '.join(names)}",
             )

@@ -36,6 +36,12 @@ def worst_regions(pictures: Sequence[Tensor], target: Tensor | None = None, coun
             without it that between the brightest and the darkest picture; both averaged over the channels.
         count: of the squares, at most.
 
+    >>> first = torch.zeros(1, 3, 256, 256, dtype=torch.uint8)
+    >>> second = first.clone()
+    >>> second[..., 96:144, 48:96] = 90
+    >>> worst_regions([first, second])[0]
+    Region(left=48, top=96, side=48, difference=90.0)
+
     Returns:
         Fewer than `count`, where the others do not differ or there is no room.
     """

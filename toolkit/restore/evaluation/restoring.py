@@ -1,4 +1,4 @@
-"""Restoring images under a stopwatch, and what to say of one that could not be restored."""
+"""Restore an image and measure the time, and describe why one could not be restored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from restore.errors import RestoreError, first_line
+from restore.errors import RestoreError, escaped, first_line
 from restore.images import Photo
 from restore.inference import Restorer
 from restore.inference.restorer import Progress
@@ -52,5 +52,5 @@ def describe(error: Exception) -> str:
     if isinstance(error, RestoreError):
         return str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return "there is not enough memory for it; close other programs, or leave it out"
-    return f"{type(error).__name__}: {first_line(error)}"
+        return "there is not enough memory for it; close other programs, or omit it"
+    return escaped(f"{type(error).__name__}: {first_line(error)}")

@@ -1,11 +1,12 @@
 """HTML pages, contact sheets and plots of comparisons and evaluations."""
 
 from restore.pages.comparison_page import write_page
-from restore.pages.evaluation_images import write_comparison, write_evaluation
+from restore.pages.evaluation_images import Scene, write_comparison, write_evaluation
 from restore.pages.evaluation_page import Thumbnail, evaluation_page, write_evaluation_page
 from restore.pages.sheet import write_sheet
 
 __all__ = [
+    "Scene",
     "Thumbnail",
     "evaluation_page",
     "write_comparison",

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
 
-from restore.errors import RestoreError, escaped
-from restore.evaluation import Comparison, Meter, Result, compare
+from restore.errors import escaped
+from restore.evaluation import Comparison, Meter, Result, compare, describe
 from restore.images import Photo, to_pil
 from restore.inference import Restorer
 from restore.pages.comparison_page import write_page
 from restore.pages.evaluation_page import Thumbnail, write_evaluation_page
 
-__all__ = ["write_comparison", "write_evaluation"]
+__all__ = ["Scene", "write_comparison", "write_evaluation"]
 
 _SMALL = 200  # the longer side of a thumbnail in pixels
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image of an evaluation, which is read when it is needed."""
+
+    data: str
+    """Name of the data set."""
+    name: str
+    """Name of the image in the data set."""
+    read: Callable[[], tuple[Photo, Photo]]
+    """Returns the input and the target."""
 
 
 def write_evaluation(
     result: Result,
     path: Path,
-    images: Iterable[tuple[str, str, Photo, Photo]],
+    scenes: Iterable[Scene],
     restorers: Sequence[Restorer],
     meters: Sequence[Meter] = (),
 ) -> list[str]:
@@ -32,7 +45,7 @@ def write_evaluation(
     Args:
         result: of the evaluation.
         path: of the page.
-        images: data set, name, input and target of each image.
+        scenes: the images. One that cannot be compared, whatever is raised, is left out.
         restorers: the models.
         meters: metrics of the comparisons.
 
@@ -40,16 +53,17 @@ def write_evaluation(
         One sentence for each image that has no comparison.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: the page cannot be written.
     """
     thumbnails, left_out = [], []
-    for data, name, degraded, target in images:
+    for scene in scenes:
         try:
-            found = compare(degraded, restorers, target=target, meters=meters, title=escaped(name))
-        except RestoreError as error:
-            left_out.append(f"{data}: {name} has no comparison: {error}")
-        else:
-            thumbnails.append(write_comparison(found, data, name, path))
+            degraded, target = scene.read()
+            found = compare(degraded, restorers, target=target, meters=meters, title=scene.name)
+            thumbnails.append(write_comparison(found, scene.data, scene.name, path))
+        except Exception as error:  # such as a full disk or a name too long; the other images go on
+            where = f"{escaped(scene.data)}: {escaped(scene.name)}"
+            left_out.append(f"{where}: there is no comparison: {describe(error)}")
     write_evaluation_page(result, path, thumbnails)
     return left_out
 

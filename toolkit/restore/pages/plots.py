@@ -79,7 +79,11 @@ def scatter(points: Mapping[str, tuple[float, float]], x_title: str, y_title: st
 
 
 def ticks(values: Sequence[float], count: int = 5) -> list[float]:
-    """Round numbers, evenly spaced, of which the first and the last enclose `values`."""
+    """Round numbers, evenly spaced, of which the first and the last enclose `values`.
+
+    >>> ticks([28.0, 31.25])
+    [28.0, 29.0, 30.0, 31.0, 32.0]
+    """
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     if low == high:
         low, high = low - abs(low or 1) * 0.05, high + abs(high or 1) * 0.05

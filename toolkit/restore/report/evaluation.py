@@ -111,21 +111,20 @@ def check_writable(file: Path) -> None:
 def reproduction(table: PublishedTable, cells: Sequence[Cell], digits: int = 2) -> Block:
     """A paper's table transposed: a row for each method, and the measured value next to each published one.
 
-    The column ``inputs`` says from which inputs a method restored, in the paper and here. Where the measured
-    protocol differs otherwise, the notes say so.
+    The column of inputs names what a method restored, both for the paper and for the measurement. The notes
+    give both protocols in full.
     """
 
     def text(value: float | None, absent: str) -> str:
         return absent if value is None else f"{value:.{digits}f}"
 
-    columns = ["method", "inputs", *(title for data in table.rows for title in (data, "measured"))]
+    values = [f"{data}: {kind}" for data in table.rows for kind in ("published", "measured")]
+    columns = ["method", "inputs of both", *values]
     rows = []
     for method in table.columns:
         own = [cell for cell in cells if cell.method == method.title]
-        values = [
-            part for cell in own for part in (text(cell.published, "-"), text(cell.measured, "missing"))
-        ]
-        rows.append([method.title, method.degradation, *values])
+        found = [part for cell in own for part in (text(cell.published, "-"), text(cell.measured, "missing"))]
+        rows.append([method.title, method.degradation, *found])
     protocols = [cell.protocol for cell in cells if cell.protocol]
     notes = [f"published: {table.protocol}; {table.reference}"]
     notes += [f"measured: {text}" for text in dict.fromkeys("; ".join(one.values()) for one in protocols)]

@@ -1,0 +1,211 @@
+"""`restore evaluate` as a command: its output, its files and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def evaluate(run: Run) -> Run:
+    return partial(run, "evaluate")
+
+
+def test_json_has_one_object_for_each_model_and_data_set(evaluate: Run, targets: Path) -> None:
+    done = evaluate("--model", "bicubic", "--data", targets, "--data", targets, "--scale", 2, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 2
+    wanted = {"model", "data", "scale", "images", "values", "seconds", "protocol"}
+    assert wanted <= set(rows[0])
+    assert (rows[0]["model"], rows[0]["scale"], len(rows[0]["images"])) == ("bicubic", 2, 3)
+
+
+def test_the_table_says_its_protocol(evaluate: Run, targets: Path) -> None:
+    done = evaluate("--model", "bicubic", "--data", targets)
+    assert done.returncode == 0, done.stderr
+    assert "psnr (dB)" in done.stdout
+    assert "luma 16-235" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--model", "bicubic", "--data", "missing"], 2, "missing: there is no such folder"),
+        (["--model", "bicubic", "--data", ".", "--metric", "psnrr"], 2, "Did you mean 'psnr'?"),
+        (
+            ["--model", "bicubic", "--data", ".", "--degraded", "missing"],
+            2,
+            "missing: there is no such folder; check --degraded",
+        ),
+    ],
+)
+def test_wrong_requests_get_one_sentence(evaluate: Run, arguments: list[str], code: int, words: str) -> None:
+    done = evaluate(*arguments)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_json_stays_json_when_a_result_is_perfect(evaluate: Run, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), (90, 90, 90)).save(tmp_path / "flat.png")
+    done = evaluate("--model", "bicubic", "--data", tmp_path, "--json")
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    row = json.loads(done.stdout, parse_constant=refuse)
+    assert row["values"]["psnr"] is None
+    assert row["values"]["ssim"] == pytest.approx(1.0)
+
+
+def test_a_report_has_a_comparison_of_each_image_that_every_model_did(
+    evaluate: Run, targets: Path, tmp_path: Path
+) -> None:
+    (targets / "broken.png").write_bytes(b"no image")
+    page = tmp_path / "made" / "page.html"
+    done = evaluate("--model", "bicubic", "--model", "srcnn", "--data", f"mine={targets}", "--report", page)
+    assert done.returncode == 1
+    assert "broken.png" in done.stderr
+    text = page.read_text()
+    opened = re.findall(r'<a href="([^"]+)"', text)
+    assert opened == [f"page_images/mine/{name}.png.html" for name in ("a", "b", "gray")]
+    assert sorted(path for path in page.parent.rglob("*") if path.is_file()) == sorted(
+        [page, *(page.parent / address for address in opened)]
+    )
+    assert all(f'<th scope="row">{model}</th>' in text for model in ("bicubic", "srcnn"))
+    found = re.search(r'id="data">(.*?)</script>', (page.parent / opened[2]).read_text())
+    assert found
+    pictures = json.loads(found[1])["pictures"]
+    assert [picture["name"] for picture in pictures] == ["Input", "bicubic", "srcnn", "Target"]
+    measured = evaluate("--model", "bicubic", "--data", f"mine={targets}", "--json")
+    (gray,) = [image for image in json.loads(measured.stdout)["images"] if image["name"] == "gray.png"]
+    assert pictures[1]["values"] == pytest.approx(gray["values"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--report", "page.pdf"], "page.pdf: a report is an HTML page"),
+        (["--report", "page.html", "--model", "bicubic"], "--model bicubic is given twice"),
+        (["--report", "page.html", "--data", "."], "give names: --data NAME=FOLDER"),
+    ],
+)
+def test_what_a_report_cannot_show_is_refused_before_the_work(
+    evaluate: Run, monkeypatch: pytest.MonkeyPatch, targets: Path, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(targets)
+    done = evaluate("--model", "bicubic", "--data", ".", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not list(targets.rglob("*.html"))
+
+
+def test_results_are_written_and_a_broken_image_does_not_stop(
+    evaluate: Run, targets: Path, tmp_path: Path
+) -> None:
+    (targets / "broken.png").write_bytes(b"no image")
+    out = [tmp_path / f"r{suffix}" for suffix in (".json", ".csv", ".md")]
+    files = [part for file in out for part in ("-o", file)]
+    done = evaluate("--model", "bicubic", "--model", "srcnn", "--data", f"mine={targets}", *files)
+    assert done.returncode == 1
+    assert done.stderr.count("broken.png") == 2  # its name, and the reason, once for both models
+    assert "left out of mine" in done.stdout
+    assert "difference from bicubic" in done.stdout
+    first, second = json.loads(out[0].read_text())["rows"]
+    assert (first["over"], first["against"]) == (["a.png", "b.png", "gray.png"], "bicubic")
+    assert list(second["failures"]) == ["broken.png"]
+    gained = second["values"]["psnr"] - first["values"]["psnr"]
+    assert second["differences"]["psnr"]["mean"] == pytest.approx(gained)
+    lines = list(csv.DictReader(out[1].open()))
+    assert len(lines) == 2 * 3 * 2
+    assert all(line["protocol"] and line["inputs"] for line in lines)
+    assert "| model | data | images |" in out[2].read_text()
+
+
+def test_a_name_that_is_not_utf_8_is_shown_escaped_in_every_output(
+    evaluate: Run, targets: Path, tmp_path: Path
+) -> None:
+    (targets / "a.png").rename(targets / "a\udcff\x1b[31m.png")
+    outputs = [tmp_path / f"r{suffix}" for suffix in (".json", ".csv", ".md")]
+    page = tmp_path / "p.html"
+    files = [part for file in outputs for part in ("-o", file)]
+    done = evaluate("--model", "bicubic", "--data", f"mine={targets}", *files, "--report", page)
+    assert done.returncode == 0, done.stderr
+    json_text, csv_text, markdown = (file.read_text(encoding="utf-8") for file in outputs)
+    assert json.loads(json_text)["rows"][0]["over"] == [r"a\udcff\x1b[31m.png", "b.png", "gray.png"]
+    assert r",a\udcff\x1b[31m.png," in csv_text
+    assert "bicubic" in markdown
+    text = page.read_text(encoding="utf-8")
+    assert r"<span>a\udcff\x1b[31m.png</span>" in text
+    assert 'href="p_images/mine/a%FF%1B%5B31m.png.html"' in text
+    assert (tmp_path / "p_images" / "mine" / "a\udcff\x1b[31m.png.html").is_file()
+
+
+def test_a_failure_of_a_name_that_is_not_utf_8_is_reported_escaped(evaluate: Run, targets: Path) -> None:
+    (targets / "bad\udcff\n.png").write_bytes(b"no image")
+    done = evaluate("--model", "bicubic", "--data", f"mine={targets}")
+    assert done.returncode == 1
+    assert r"mine: bad\udcff\n.png: " in done.stderr
+    assert r"not every model restored them: bad\udcff\n.png" in done.stdout
+
+
+def test_an_image_that_has_no_comparison_is_reported_and_the_report_is_written(
+    evaluate: Run, targets: Path, tmp_path: Path
+) -> None:
+    long = f"{'x' * 247}.png"  # with .html it is longer than file systems allow
+    (targets / "a.png").rename(targets / long)
+    page = tmp_path / "p.html"
+    done = evaluate("--model", "bicubic", "--data", f"mine={targets}", "--report", page)
+    assert done.returncode == 1
+    assert f"mine: {long}: there is no comparison: " in done.stderr
+    assert re.findall(r'<a href="([^"]+)"', page.read_text("utf-8")) == [
+        f"p_images/mine/{name}.png.html" for name in ("b", "gray")
+    ]
+
+
+def test_every_model_and_every_run_sees_the_same_random_degradation(evaluate: Run, targets: Path) -> None:
+    command = [
+        "--model",
+        "bicubic",
+        "--model",
+        "bicubic",
+        "--data",
+        targets,
+        "--degradation",
+        "bicubic+noise",
+    ]
+    first, second = (evaluate(*command, "--json").rows for _ in range(2))
+    assert [row["values"] for row in first] == [row["values"] for row in second]
+    assert first[0]["images"][0]["values"]["psnr"] < 40
+    difference = first[1]["differences"]["psnr"]
+    assert (difference["mean"], difference["low"], difference["high"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "bicubik"], "Did you mean 'bicubic'?"),
+        (["--model", "enhancenet:ee"], "Did you mean 'e'?"),
+        (["--model", "bicubic", "--metric", "psnx"], "Did you mean 'psnr'?"),
+    ],
+)
+def test_unknown_names_are_refused_before_a_model_is_loaded(
+    evaluate: Run, targets: Path, arguments: list[str], words: str
+) -> None:
+    damaged = targets.parent / "damaged.safetensors"
+    damaged.write_bytes(b"no weights")
+    done = evaluate("--model", f"srcnn:{damaged}", "--data", targets, *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "damaged" not in done.stderr
