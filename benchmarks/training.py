@@ -234,8 +234,7 @@ def _attach(phases: Phases, session: Session) -> None:
 
 def on_device(pair: Pair, device: torch.device) -> Pair:
     """Copy a pair to the device like the training loop."""
-    degraded, target = (image.to(device, memory_format=torch.channels_last) for image in pair)
-    return degraded, target
+    return Pair(*(image.to(device, memory_format=torch.channels_last) for image in pair))
 
 
 def synchronize(device: torch.device) -> None:
@@ -261,7 +260,7 @@ def in_memory(setup: TrainingSetup, count: int = 8) -> list[Pair]:
     size = setup.config.batch_size
     samples = [[setup.patches[size * batch + index] for index in range(size)] for batch in range(count)]
     return [
-        (torch.stack([pair[0] for pair in batch]), torch.stack([pair[1] for pair in batch]))
+        Pair(torch.stack([pair.degraded for pair in batch]), torch.stack([pair.target for pair in batch]))
         for batch in samples
     ]
 

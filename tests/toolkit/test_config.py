@@ -139,7 +139,7 @@ def test_fields_of_version_0_1_are_options_of_optimizer_and_schedule(tmp_path: P
     for config in (settings(file=file), settings("betas=[0.5, 0.75]", "lr_final=0.2", "recolor=true")):
         assert config.optimizer_options == {"betas": [0.5, 0.75]}
         assert config.schedule_options == {"final": 0.2}
-        assert config.channel_shuffle
+        assert config.augmentations == ["turn", "channel-shuffle"]
 
 
 def test_the_second_of_two_equal_elements_of_a_chain_has_a_key_of_its_own() -> None:

@@ -20,13 +20,13 @@ from PIL import Image
 from torch import Tensor
 
 from restore.data import (
-    Augmentation,
     CountedSampler,
     Degradation,
     Pair,
     Patches,
     batches,
     check_images,
+    find_augmentations,
     find_images,
     fingerprint,
     matches,
@@ -34,8 +34,9 @@ from restore.data import (
     usable,
 )
 from restore.degradation import bicubic, crop_to_multiple
-from restore.errors import DataError, ImageError
+from restore.errors import DataError, ImageError, OptionsError
 from restore.images import read
+from restore.registry import discover
 
 Draw = Callable[..., Path]
 Damage = Callable[[Path], None]
@@ -184,7 +185,7 @@ def test_a_patch_is_degraded_as_its_whole_image_would_be(
 ) -> None:
     file = draw(tmp_path / "odd.png", 61, 47)
     degradation, side = shrink(scale, release), 4 * scale
-    data = Patches([file], side, degradation, seed=0, augment=Augmentation(flip_and_rotate=False))
+    data = Patches([file], side, degradation, seed=0)
     target = crop_to_multiple(read(file).color, scale)
     degraded = degradation(target, torch.Generator()).image
     places = product(range(target.shape[-2] // scale - 3), range(target.shape[-1] // scale - 3))
@@ -206,10 +207,10 @@ def test_a_patch_is_degraded_as_its_whole_image_would_be(
 def test_patches_come_in_all_six_orders_of_the_channels_and_the_input_with_its_target(tmp_path: Path) -> None:
     file = tmp_path / "a.png"
     Image.new("RGB", (32, 32), (10, 20, 30)).save(file)
-    augment = Augmentation(flip_and_rotate=False, channel_shuffle=True)
+    shuffle = find_augmentations(["channel-shuffle"], discover())
     orders = set()
     for index in range(60):
-        degraded, target = Patches([file], 32, KEEP, seed=0, augment=augment)[index]
+        degraded, target = Patches([file], 32, KEEP, seed=0, augmentations=shuffle)[index]
         assert torch.equal(degraded, target)
         orders.add(tuple(int(level) for level in (target[:, 0, 0] * 255).round()))
     assert orders == set(permutations((10, 20, 30)))
@@ -218,7 +219,8 @@ def test_patches_come_in_all_six_orders_of_the_channels_and_the_input_with_its_t
 def test_patches_come_in_all_eight_turns_and_the_input_turns_with_its_target(
     tmp_path: Path, draw: Draw
 ) -> None:
-    data = Patches([draw(tmp_path / "a.png", 8, 8)], 8, KEEP, seed=0)
+    turn = find_augmentations(["turn"], discover())
+    data = Patches([draw(tmp_path / "a.png", 8, 8)], 8, KEEP, seed=0, augmentations=turn)
     turns = set()
     for index in range(64):
         degraded, target = data[index]
@@ -347,3 +349,30 @@ def test_a_target_without_a_degraded_image_is_refused_with_the_names_that_were_t
         draw(tmp_path / "degraded" / f"a.{suffix}", 8, 6)
     with pytest.raises(DataError, match=r"a\.bmp and a\.tif are both named after the target 'a\.png'"):
         list(pairs(tmp_path / "targets", shrink(4), tmp_path / "degraded"))
+
+
+def test_a_mix_gets_another_sample_that_follows_from_seed_and_index(photos: Path) -> None:
+    mixed = find_augmentations(["mixup"], discover())
+    data = patches(photos, degradation=ADD_NOISE)
+    data.augmentations = mixed
+    again = patches(photos, degradation=ADD_NOISE, cache_bytes=10**6)
+    again.augmentations = mixed
+    samples = [data[index] for index in range(6)]
+    assert same(samples, [again[index] for index in reversed(range(6))][::-1])
+    assert not same(samples, [patches(photos, degradation=ADD_NOISE)[index] for index in range(6)])
+
+
+def test_an_augmentation_changes_its_share_of_the_samples(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    Image.new("RGB", (8, 8), (10, 20, 30)).save(file)
+    half = {"channel-shuffle": {"probability": 0.5}}
+    data = Patches(
+        [file], 8, KEEP, seed=0, augmentations=find_augmentations(["channel-shuffle"], discover(), half)
+    )
+    kept = sum(bool(data[index].target[0, 0, 0] * 255 < 11) for index in range(600))
+    assert kept / 600 == pytest.approx(0.5 + 0.5 / 3, abs=0.06)  # two of the six orders begin with red
+
+
+def test_options_of_an_augmentation_that_is_not_used_are_refused() -> None:
+    with pytest.raises(OptionsError, match="given for 'mixup', which is not used"):
+        find_augmentations(["turn"], discover(), {"mixup": {"alpha": 1}})

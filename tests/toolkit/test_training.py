@@ -94,7 +94,7 @@ def test_what_is_learnt_lowers_the_loss_on_what_was_learnt_from(
     toys: Registry, configure: Configure, tmp_path: Path, draw: Draw
 ) -> None:
     draw(tmp_path / "one" / "a.png", 32, 32)
-    config = configure(data=[tmp_path / "one"], augment=False, steps=40, log_every=10, lr=1e-2)
+    config = configure(data=[tmp_path / "one"], augmentations=[], steps=40, log_every=10, lr=1e-2)
     train(config, toys, tmp_path / "run")
     losses = [line["l1"] for line in log(tmp_path / "run")]
     assert losses[-1] < 0.9 * losses[0]
@@ -195,6 +195,14 @@ METHODS = [
             "degradation": "blur+bicubic+noise+jpeg",
         },
         id="rates by name, a random degradation",
+    ),
+    pytest.param(
+        {
+            "loss": "l1",
+            "augmentations": ["channel-shuffle", "cutmix", "mixup", "cutblur", "turn"],
+            "augmentation_options": {"cutmix": {"probability": 0.5}, "mixup": {"probability": 0.5}},
+        },
+        id="augmentations",
     ),
     pytest.param({"loss": "kinds", "accumulate": 2}, id="every kind of term in parts"),
     pytest.param(

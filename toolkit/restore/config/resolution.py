@@ -26,11 +26,13 @@ _PLACES = {"data", "val"}
 """Folders may have moved: whether the images are the same is decided by their fingerprint."""
 
 _FORMER: Mapping[str, tuple[str, ...]] = {
-    "recolor": ("channel_shuffle",),
     "betas": ("optimizer_options", "betas"),
     "lr_final": ("schedule_options", "final"),
 }
 """Fields of version 0.1, which the files of its runs have -> where they are now."""
+
+_FORMER_SWITCHES = {"augment": "turn", "recolor": "channel-shuffle", "channel_shuffle": "channel-shuffle"}
+"""Likewise, those that switched an augmentation on or off."""
 
 
 def resolve(
@@ -163,6 +165,9 @@ def _resolve(
         first, *rest = key.split(".")
         if first in given:
             raise OptionsError(f"'{first}' is given twice: by `{first}` and by `set` {key}", hint="omit one")
+        if first in _FORMER_SWITCHES and not rest:
+            _switch(values, first, value)
+            continue
         path = [*_expanded(first, known), *rest]
         if path[0] == "terms" and len(path) > 3:
             raise OptionsError(
@@ -203,8 +208,19 @@ def _check_keys(values: Mapping[str, Any], losses: list[str]) -> None:
 def _renamed(values: dict[str, Any]) -> dict[str, Any]:
     renamed: dict[str, Any] = {}
     for key, value in values.items():
-        _assign(renamed, list(_FORMER.get(key, (key,))), value)
+        if key in _FORMER_SWITCHES:
+            _switch(renamed, key, value)
+        else:
+            _assign(renamed, list(_FORMER.get(key, (key,))), value)
     return renamed
+
+
+def _switch(values: dict[str, Any], name: str, on: Any) -> None:
+    """Set a former switch: add its augmentation to those of `values`, or remove it."""
+    if not isinstance(on, bool):
+        raise OptionsError(f"'{name}' is true or false, not {on!r}", hint="use `augmentations`")
+    others = [each for each in values.get("augmentations", ["turn"]) if each != _FORMER_SWITCHES[name]]
+    values["augmentations"] = [*others, _FORMER_SWITCHES[name]] if on else others
 
 
 def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:

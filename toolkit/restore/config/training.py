@@ -64,12 +64,16 @@ class TrainingConfig(BaseModel):
     clip: float = Field(1.0, ge=0, description="largest gradient norm of each network; 0: no limit")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of initialization, crops and augmentation")
 
-    augment: bool = Field(True, description="flip the patches, and rotate them by multiples of 90 degrees")
-    channel_shuffle: bool = Field(False, description="permute the color channels of the patches at random")
+    augmentations: list[str] = Field(
+        ["turn"], description="names of the augmentations of the patches, in their order"
+    )
     degradation: str = Field("bicubic", description="name of the degradation that makes the inputs")
 
     model_options: dict[str, Any] = Field({}, description="options of the model")
     degradation_options: dict[str, Any] = Field({}, description="options of the degradation")
+    augmentation_options: dict[str, dict[str, Any]] = Field(
+        {}, description="options of the augmentations: name -> options"
+    )
     optimizer_options: dict[str, Any] = Field({}, description="options of the optimizer")
     schedule_options: dict[str, Any] = Field({}, description="options of the schedule")
     terms: dict[str, dict[str, Any]] = Field(

@@ -9,8 +9,9 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from restore.data.patches import Pair, Patches
+from restore.data.patches import Patches
 from restore.errors import RestoreError
+from restore.interfaces import Pair
 
 __all__ = ["CountedSampler", "batches"]
 
@@ -93,8 +94,7 @@ def _opened(loaded: Iterator[Any]) -> Generator[Pair]:
         for batch in loaded:
             if isinstance(batch, RestoreError):
                 raise batch
-            degraded, target = batch
-            yield degraded, target
+            yield Pair(*batch)
     finally:
         # Ends the workers; a traceback would keep the reference, and Python would wait for them at its exit.
         del loaded

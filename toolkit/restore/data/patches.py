@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
@@ -17,27 +16,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from restore.data.augmentations import Augmentation
 from restore.data.degradations import Degradation
 from restore.images import read_levels
+from restore.interfaces import Pair
 
-__all__ = ["Augmentation", "Pair", "Patches", "Targets"]
+__all__ = ["Patches", "Targets"]
 
-Pair = tuple[Tensor, Tensor]
-"""A degraded patch and its target, or a batch of them."""
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Random changes to a patch and its target."""
-
-    flip_and_rotate: bool = True
-    """Flip, and rotate by multiples of 90 degrees; all eight with equal probability."""
-    channel_shuffle: bool = False
-    """Permute the color channels; all six orders with equal probability."""
-
-
-_DEFAULT = Augmentation()
-_NONE = Augmentation(flip_and_rotate=False)
+_PARTNERS = 2**40  # of which a sample to be mixed in is drawn
 
 
 class Patches(Dataset[Pair]):
@@ -50,7 +36,7 @@ class Patches(Dataset[Pair]):
         patch: side of the target in pixels, a multiple of the scale.
         degradation: makes the input from the target.
         seed: together with the index decides the sample.
-        augment: random changes.
+        augmentations: random changes, one after the other.
         cache_bytes: memory for decoded images.
     """
 
@@ -61,7 +47,7 @@ class Patches(Dataset[Pair]):
         degradation: Degradation,
         *,
         seed: int,
-        augment: Augmentation = _DEFAULT,
+        augmentations: Sequence[Augmentation] = (),
         cache_bytes: int = 0,
     ) -> None:
         self.files = list(files)
@@ -69,22 +55,34 @@ class Patches(Dataset[Pair]):
         self.degradation = degradation
         self.scale = degradation.scale
         self.seed = seed
-        self.augment = augment
+        self.augmentations = list(augmentations)
         self.cache = _Cache(cache_bytes)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
 
     def __getitem__(self, index: int) -> Pair:
         random = np.random.Generator(np.random.Philox(key=[self.seed, index]))
+        pair = self._plain(index, random)
+        for augmentation in self.augmentations:
+            generator = torch.Generator().manual_seed(int(random.integers(2**62)))
+            other = int(random.integers(_PARTNERS))
+            if augmentation.applies(generator):
+                partner = self._partner(other) if augmentation.needs_partner else None
+                pair = augmentation(pair, generator, partner)
+        return pair
+
+    def _plain(self, index: int, random: np.random.Generator) -> Pair:
+        """A sample before augmentations."""
         image = self.cache.read(self._file(index))  # (3, H, W) uint8
         top, left = (
             int(random.integers(0, (side - self.patch) // self.scale + 1)) * self.scale
             for side in image.shape[1:]
         )
         noise = torch.Generator().manual_seed(int(random.integers(2**62)))
-        pair = self._cut(image, top, left, noise)
-        if self.augment.flip_and_rotate:
-            pair = _flip_and_rotate(pair, int(random.integers(8)))
-        return _shuffled(pair, random.permutation(3).tolist()) if self.augment.channel_shuffle else pair
+        return self._cut(image, top, left, noise)
+
+    def _partner(self, index: int) -> Pair:
+        """A sample to be mixed with another one; its numbers differ from those of all samples."""
+        return self._plain(index, np.random.Generator(np.random.Philox(key=[self.seed, 2**63 + index])))
 
     def _file(self, index: int) -> Path:
         epoch, position = divmod(index, len(self.files))
@@ -107,7 +105,7 @@ class Patches(Dataset[Pair]):
         region = image[:, rows, columns].contiguous().float().div_(255)[None]
         degraded = self.degradation(region, noise).image[0]
         y, x, side = above // scale, before // scale, patch // scale
-        return (
+        return Pair(
             degraded[:, y : y + side, x : x + side],
             region[0, :, above : above + patch, before : before + patch],
         )
@@ -125,7 +123,7 @@ class Targets(Sequence[Tensor]):
 
     def __init__(self, patches: Patches, length: int = 128) -> None:
         self.length = length
-        self.patches = Patches(patches.files, patches.patch, patches.degradation, seed=0, augment=_NONE)
+        self.patches = Patches(patches.files, patches.patch, patches.degradation, seed=0)
 
     @overload
     def __getitem__(self, index: int) -> Tensor: ...
@@ -142,18 +140,6 @@ class Targets(Sequence[Tensor]):
 
     def __len__(self) -> int:
         return self.length
-
-
-def _flip_and_rotate(pair: Pair, number: int) -> Pair:
-    """One of the eight symmetries of a square, the same for both images."""
-    degraded, target = (image.flip(-1) if number >= 4 else image for image in pair)
-    return degraded.rot90(number % 4, (-2, -1)).contiguous(), target.rot90(number % 4, (-2, -1)).contiguous()
-
-
-def _shuffled(pair: Pair, order: list[int]) -> Pair:
-    """The channels in this order, the same for both images."""
-    degraded, target = pair
-    return degraded[order], target[order]
 
 
 class _Cache:

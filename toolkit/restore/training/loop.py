@@ -286,8 +286,7 @@ def _batches_per_step(setup: TrainingSetup) -> int:
 
 
 def _on_device(pair: Pair, device: torch.device) -> Pair:
-    degraded, target = (image.to(device, memory_format=torch.channels_last) for image in pair)
-    return degraded, target
+    return Pair(*(image.to(device, memory_format=torch.channels_last) for image in pair))
 
 
 def _announce(setup: TrainingSetup, damaged: list[str], monitor: Monitor) -> None:

@@ -74,6 +74,7 @@ def shortcuts(registry: Registry) -> dict[str, tuple[str, ...]]:
         **dict.fromkeys(registry.optimizers, ("optimizer_options",)),
         **dict.fromkeys(registry.schedules, ("schedule_options",)),
         **{name: ("degradation_options", name) for name in registry.degradations},
+        **{name: ("augmentation_options", name) for name in registry.augmentations},
         **{name: ("terms", name) for name in registry.losses},
     }
 

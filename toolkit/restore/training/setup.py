@@ -19,11 +19,10 @@ from torch import nn
 from restore.checkpoint import LoadedModel, load_model
 from restore.config import TrainingConfig
 from restore.data import (
-    Augmentation,
-    Degradation,
     Patches,
     Targets,
     check_images,
+    find_augmentations,
     find_degradation,
     find_images,
     fingerprint,
@@ -132,11 +131,10 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
     check_processes(config, launch.devices)
     check_cache(config)
     check_images_of_batch(config, patch, launch)
-    degradation = find_degradation(config.degradation, registry, config.scale, config.degradation_options)
     initial = None if resume or config.init is None else _initial(config.init, config, registry)
     options = initial.options if initial else _options(spec, config)
     resolved = options.model_dump(mode="json", exclude_none=True)
-    patches, skipped = _patches(config, launch, patch, degradation)
+    patches, skipped = _patches(config, launch, patch, registry)
     return TrainingSetup(
         config=config.model_copy(update={"model_options": resolved}),
         launch=launch,
@@ -300,8 +298,13 @@ def _patch_size(config: TrainingConfig, objective: ObjectiveSpec) -> int:
 
 
 def _patches(
-    config: TrainingConfig, launch: LaunchEnvironment, patch: int, degradation: Degradation
+    config: TrainingConfig,
+    launch: LaunchEnvironment,
+    patch: int,
+    registry: Registry,
 ) -> tuple[Patches, list[Path]]:
+    degradation = find_degradation(config.degradation, registry, config.scale, config.degradation_options)
+    augmentations = find_augmentations(config.augmentations, registry, config.augmentation_options)
     files, skipped = usable(find_images(config.data), patch)
     loaders = max(config.workers, 1) * launch.devices
     patches = Patches(
@@ -309,7 +312,7 @@ def _patches(
         patch,
         degradation,
         seed=config.seed,
-        augment=Augmentation(flip_and_rotate=config.augment, channel_shuffle=config.channel_shuffle),
+        augmentations=augmentations,
         cache_bytes=int(config.cache_gib * 2**30) // loaders,
     )
     return patches, skipped
