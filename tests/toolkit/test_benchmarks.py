@@ -129,3 +129,14 @@ def test_the_startup_benchmark_prints_a_ratio_for_each_command() -> None:
     assert [row["program"] for row in rows] == ["import typer, rich", "--help", "list"]
     assert rows[0]["ratio"] == 1
     assert all(row["seconds"] > 0 for row in rows)
+
+
+def test_the_page_benchmark_prints_times_and_sizes() -> None:
+    done = call("--model", "bicubic", "--repeats", 1, "--json", program="page")
+    assert done.returncode == 0, done.stderr
+    (row,) = (json.loads(line) for line in done.stdout.splitlines())
+    assert row["pictures"] == 1
+    assert row["output_megapixels"] == 1024 * 2048 / 1e6
+    (stage,), (everything,) = row["milliseconds"].values()
+    assert 0 < stage <= everything
+    assert row["picture_bytes"] < row["page_bytes"]

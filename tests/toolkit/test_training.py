@@ -898,3 +898,15 @@ def test_what_loads_a_checkpoint_needs_no_pickle(
     suffixes = {path.suffix for path in (tmp_path / "run").rglob("*") if path.is_file()}
     (events,) = (tmp_path / "run").glob("events.out.tfevents.*")
     assert suffixes == {".safetensors", ".json", ".jsonl", ".toml", events.suffix}
+
+
+def test_every_validation_sees_the_same_random_degradation(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    lines = list[Line]()
+    config = configure(
+        val=[tmp_path / "photos"], degradation="bicubic+noise", steps=2, validate_every=1, lr=1e-9, warmup=0
+    )
+    train(config, toys, tmp_path / "run", monitor=Monitor(log=lines.append))
+    first, second = (line["validation"] for line in lines if "validation" in line)
+    assert second == pytest.approx(first, abs=1e-4)  # other noise changes it by more than 0.01 dB
