@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 
 import restore
 from restore.choices import Alpha
-from restore.images import Photo, conversion_of, from_pil, read, write
+from restore.images import Photo, conversion_of, from_pil, losses, read, write
 from restore.images.color import Conversion, gray_profile, matrix_profile
 from restore.inference import Restorer
 from restore.inference.color import as_values, without_bleeding
@@ -209,6 +209,46 @@ def test_where_a_format_has_no_profile_colors_become_srgb(tmp_path: Path, name: 
     write(Photo(levels, icc_profile=PROFILES[name]), tmp_path / "a.bmp")
     expected = conversion(PROFILES[name]).to_srgb(levels / 255)
     assert (read(tmp_path / "a.bmp").color - expected).abs().max() < 0.51 / 255
+
+
+def table_profile() -> bytes:
+    """An RGB profile of tables, unlike sRGB: a grid of two nodes to L*a*b*."""
+    grid = b""
+    for red, green, blue in product((0, 1), repeat=3):
+        lightness = 100 * (0.15 * red + 0.75 * green + 0.1 * blue)
+        grid += bytes((round(lightness * 2.55), 128 + 40 * red - 40 * green, 128 + 40 * green - 40 * blue))
+    ramp = bytes(range(256)) * 3
+    unit = struct.pack(">9i", *(65536 if i % 4 == 0 else 0 for i in range(9)))
+    table = b"mft1" + bytes(4) + bytes([3, 3, 2, 0]) + unit + ramp + grid + ramp
+    text = b"text" + bytes(4) + b"none\0\0\0\0"
+    made = assembled(b"RGB ", {b"A2B0": table, b"wtpt": tag_of(D50), b"cprt": text})
+    return made[:20] + b"Lab " + made[24:]
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".gif", ".jxl"])
+def test_colors_of_a_profile_of_tables_become_srgb_where_a_format_has_no_profile(
+    tmp_path: Path, suffix: str
+) -> None:
+    x = np.linspace(0, 255, 16).astype(np.uint8)
+    picture = np.dstack([np.tile(x, (16, 1)), np.tile(x, (16, 1)).T, 255 - np.tile(x, (16, 1))])
+    source = ImageCms.ImageCmsProfile(BytesIO(table_profile()))
+    wanted = np.asarray(
+        ImageCms.profileToProfile(Image.fromarray(picture), source, ImageCms.createProfile("sRGB"))
+    )
+    assert np.abs(wanted.astype(int) - picture).max() > 50
+    levels = torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous()
+    photo = Photo(levels, icc_profile=table_profile(), lossless=True)
+    assert losses(photo, Path(f"a{suffix}"))[0].endswith("holds no color profile: its colors became sRGB")
+    write(photo, tmp_path / f"a{suffix}")
+    got = read(tmp_path / f"a{suffix}").color[0].permute(1, 2, 0).numpy() * 255
+    assert np.abs(got - wanted).max() <= (16 if suffix == ".gif" else 2)  # a palette of 255 colors
+
+
+def test_a_damaged_profile_is_said_to_be_lost_and_srgb_is_not_missed() -> None:
+    damaged = Photo(torch.rand(1, 3, 4, 4), icc_profile=assembled(b"RGB ", {b"A2B0": b"mft1"}))
+    assert "its profile is damaged" in losses(damaged, Path("a.bmp"))[0]
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert losses(Photo(torch.rand(1, 3, 4, 4), icc_profile=srgb), Path("a.bmp")) == ()
 
 
 # Gamma and chromaticities of PNG ----------------------------------------------------------------------

@@ -6,8 +6,11 @@ import struct
 import time
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import ExifTags, Image
 
@@ -161,3 +164,47 @@ def test_a_packet_without_end_is_no_provenance(tmp_path: Path) -> None:
     (tmp_path / "b.webp").write_bytes(buffer.getvalue())
     assert read_provenance(tmp_path / "a.webp") == MADE
     assert read_provenance(tmp_path / "b.webp") is None
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    ("channels", "photometric", "extra", "used"),
+    [
+        (4, "rgb", ["unspecified"], 3),
+        (5, "rgb", ["unassalpha", "unspecified"], 4),
+        (5, "minisblack", ["unspecified"] * 4, 1),
+        (2, "minisblack", ["unspecified"], 1),
+        (4, "rgb", ["unassalpha"], 4),
+        (2, "minisblack", ["unassalpha"], 2),
+        (3, "rgb", [], 3),
+    ],
+)
+def test_channels_that_are_not_used_are_told(
+    tmp_path: Path,
+    dtype: type[np.uint8 | np.uint16],
+    channels: int,
+    photometric: str,
+    extra: list[str],
+    used: int,
+) -> None:
+    pixels = np.arange(8 * 8 * channels).astype(dtype).reshape(8, 8, channels)
+    options: dict[str, Any] = {"extrasamples": extra} if extra else {}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric=photometric, planarconfig="contig", **options)
+    photo = read(tmp_path / "a.tif")
+    told = (f"only {used} of its {channels} channels were used",) if used < channels else ()
+    assert photo.notes == told
+    assert photo.gray == (photometric == "minisblack")
+    full = 255 if dtype == np.uint8 else 65535
+    assert torch.allclose(photo.color[0, 0].double() * full, torch.from_numpy(pixels[..., 0].astype(float)))
+
+
+@pytest.mark.parametrize("gray", [False, True])
+def test_bmp_keeps_alpha(tmp_path: Path, gray: bool) -> None:
+    levels = torch.randint(0, 256, (1, 4, 5, 7), generator=torch.Generator().manual_seed(0)) / 255
+    color = levels[:, :1].repeat(1, 3, 1, 1) if gray else levels[:, :3]
+    write(Photo(color, levels[:, 3:], gray=gray, dpi=(300.0, 150.0)), tmp_path / "a.bmp")
+    back = read(tmp_path / "a.bmp")
+    assert back.alpha is not None
+    assert back.color.equal(color)
+    assert back.alpha.equal(levels[:, 3:])
+    assert back.dpi == pytest.approx((300, 150), abs=0.02)

@@ -18,6 +18,7 @@ from restore.images.photo import Animation, Photo
 from restore.images.provenance import Provenance, read_provenance
 from restore.images.reading import from_pil, read, read_levels, size_of
 from restore.images.suffixes import suffix_of
+from restore.images.truncation import is_cut_off
 from restore.images.writing import losses, to_pil, write
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "conversion_of",
     "from_pil",
     "holds_animation",
+    "is_cut_off",
     "is_image_name",
     "losses",
     "read",

@@ -104,7 +104,10 @@ def write_animation(
         told = None if strip else provenance
         images = [_drawn(frame) for frame in photos]
         along = carried(photos[0], form, images[0].mode, provenance=told, strip=strip)
-        options = save_options(form, images[0].mode, along, quality=quality, provenance=told)
+        lossless = animation.frames[0].lossless
+        options = save_options(
+            form, images[0].mode, along, quality=quality, provenance=told, lossless=lossless
+        )
         if form is GIF and images[0].mode == "RGBA":
             images = [with_palette(image) for image in images]
         options |= _timing(animation, form.name, clear=photos[0].alpha is not None)

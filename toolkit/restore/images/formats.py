@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AVIF",
+    "BMP",
     "GIF",
     "HEIC",
     "JPEG",
@@ -47,6 +48,8 @@ class Format:
     carries: frozenset[Carried] = frozenset({"icc_profile", "exif", "xmp"})
     """What it has a place for, resolution besides that in EXIF."""
     animated: bool = False
+    lossless: bool = False
+    """Whether a lossy format can store pixels exactly as well, and its encoder does."""
     cutout: bool = False
     """A pixel is either opaque or transparent."""
 
@@ -67,7 +70,7 @@ _GOOD = 95
 PNG = Format("PNG", _ALL, bits=16, carries=_EVERYTHING, animated=True)
 JPEG = Format("JPEG", _OPAQUE, longest=65500, quality=_GOOD, carries=_EVERYTHING)
 TIFF = Format("TIFF", _ALL, bits=32, carries=_EVERYTHING)
-WEBP = Format("WEBP", _COLOR, longest=16383, quality=_GOOD, animated=True)
+WEBP = Format("WEBP", _COLOR, longest=16383, quality=_GOOD, animated=True, lossless=True)
 AVIF = Format("AVIF", frozenset({"L", "RGB", "RGBA"}), longest=32768, quality=_GOOD, animated=True)
 GIF = Format(
     "GIF",
@@ -77,7 +80,9 @@ GIF = Format(
     animated=True,
     cutout=True,
 )
-JXL = Format("JXL", _ALL, quality=_GOOD, carries=frozenset({"exif"}))  # more its library does not tell
+# More than EXIF the library of JPEG XL does not read.
+JXL = Format("JXL", _ALL, quality=_GOOD, carries=frozenset({"exif"}), lossless=True)
+BMP = Format("BMP", frozenset({"L", "RGB", "RGBA"}), carries=frozenset({"dpi"}))
 HEIC = Format("HEIF", frozenset({"L", "RGB", "RGBA"}), longest=16384, quality=_GOOD)
 _FORMATS = {
     ".png": PNG,
@@ -89,7 +94,7 @@ _FORMATS = {
     ".tif": TIFF,
     ".tiff": TIFF,
     ".avif": AVIF,
-    ".bmp": Format("BMP", _OPAQUE, carries=frozenset({"dpi"})),
+    ".bmp": BMP,
     ".gif": GIF,
     ".jxl": JXL,
     ".heic": HEIC,

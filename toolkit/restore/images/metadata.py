@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SOFTWARE",
     "carried",
+    "channel_notes",
     "dpi_of",
     "exif_of",
     "exif_of_tags",
@@ -62,6 +63,8 @@ _ENCODER_ERRORS = (TypeError, ValueError, AttributeError, ArithmeticError, KeyEr
 _DAMAGED_EXIF = "its damaged EXIF was dropped"
 _DAMAGED_XMP = f"its XMP was dropped: it is not well-formed, or has more than {xmp.MAX_BYTES >> 20} MiB"
 _NAMED = 5  # names of tags in a note
+_TIFF_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}
+"""Channels of color by the value of PhotometricInterpretation."""
 _RESOLUTION = (ExifTags.Base.XResolution, ExifTags.Base.YResolution)
 _PER_INCH, _PER_CENTIMETRE = 2, 3
 _SRGB_GAMMA = 0.45455
@@ -168,6 +171,16 @@ def xmp_of(info: dict[Any, Any]) -> tuple[bytes | None, tuple[str, ...]]:
         return None, ()
     kept = xmp.cleared(packet)
     return kept, () if kept or not packet.strip(b"\0 ") else (_DAMAGED_XMP,)
+
+
+def channel_notes(photometric: int | None, samples: int, *, alpha: bool) -> tuple[str, ...]:
+    """The note on channels of a TIFF file beyond color and alpha, such as near infrared, for people.
+
+    >>> channel_notes(2, 4, alpha=False)
+    ('only 3 of its 4 channels were used',)
+    """
+    used = _TIFF_CHANNELS.get(photometric or 0, samples) + alpha
+    return (f"only {used} of its {samples} channels were used",) if used < samples else ()
 
 
 def profile_of(info: dict[Any, Any], *, mode: str, png: bool, gray: bool) -> bytes | None:

@@ -32,6 +32,9 @@ class Photo:
     """The XMP packet in UTF-8, cleared of the same things as `exif`."""
     dpi: tuple[float, float] | None = None
     """Horizontal and vertical resolution in pixels per inch."""
+    lossless: bool = False
+    """Whether it is from a file of a format that is usually lossy, such as WebP, which stored it exactly. A
+    file of that format is then written so as well."""
     frames: int = 1
     """Pictures in the file: when more than one, this is the first of them."""
     notes: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -14,7 +15,9 @@ from torch import Tensor
 from restore.errors import ImageError
 from restore.images import deep
 from restore.images.failures import explained, why_unreadable
+from restore.images.lossless import is_lossless
 from restore.images.metadata import (
+    channel_notes,
     dpi_of,
     exif_of,
     exif_of_tags,
@@ -25,6 +28,7 @@ from restore.images.metadata import (
 )
 from restore.images.opening import MAX_PIXELS, check_pixels, opened_file, pillow_image
 from restore.images.photo import Photo
+from restore.images.truncation import cut_off_notes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +77,8 @@ def read(path: Path, *, max_pixels: int | None = MAX_PIXELS) -> Photo:
                 raise
             return _unusual_tiff(file, max_pixels)
         with image:
-            return photo_of(image)
+            photo = photo_of(image)
+        return replace(photo, lossless=is_lossless(file), notes=(*photo.notes, *cut_off_notes(file)))
 
 
 def read_levels(path: Path) -> Tensor:
@@ -149,6 +154,10 @@ def photo_of(image: Image.Image) -> Photo:
     planes, bits = _decoded(image)
     color, alpha = _split(planes if bits > 8 else planes.contiguous().float().div_(255))
     gray = color.shape[1] == 1 or _is_gray_palette(image, color)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        photometric = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
+        samples = image.tag_v2.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
+        notes += channel_notes(photometric, samples, alpha=alpha is not None)
     exif, exif_notes = exif_of(image)
     xmp, xmp_notes = xmp_of(image.info)
     return Photo(
@@ -189,7 +198,11 @@ def _unusual_tiff(file: IO[bytes], max_pixels: int | None) -> Photo:
         exif=kept,
         xmp=xmp,
         dpi=dpi_of(info, kept),
-        notes=(*exif_notes, *xmp_notes),
+        notes=(
+            *channel_notes(page.photometric, page.samplesperpixel, alpha=alpha is not None),
+            *exif_notes,
+            *xmp_notes,
+        ),
     )
 
 

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from restore.errors import ImageError
 from restore.files import atomic_file
-from restore.images import png, tiff
+from restore.images import bmp, png, tiff
 from restore.images.color import conversion_of
 from restore.images.failures import explained, why_unwritten
-from restore.images.formats import AVIF, GIF, JPEG, PNG, TIFF, Format, enable, format_of
+from restore.images.formats import AVIF, BMP, GIF, HEIC, JPEG, PNG, TIFF, WEBP, Format, enable, format_of
 from restore.images.metadata import SOFTWARE, carried
 from restore.images.provenance import KEYWORD
+from restore.images.tables import tables_to_srgb
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -104,8 +105,10 @@ def losses(photo: Photo, path: Path) -> tuple[str, ...]:
         found.append(f"{form.name} holds this gray as RGB")
     if form.cutout and photo.alpha is not None and _is_partial(photo.alpha):
         found.append(f"{form.name} holds no partial transparency")
+    if photo.lossless and form in (AVIF, HEIC):
+        found.append(f"{form.name} is written with lossy compression, although the original is lossless")
     if photo.icc_profile and "icc_profile" not in form.carries:
-        found.append(f"{form.name} holds no colour profile: its colours became sRGB")
+        found += filter(None, [_profile_note(form, photo.icc_profile)])
     lost = [name.upper() for name in ("exif", "xmp") if getattr(photo, name) and name not in form.carries]
     if lost:
         found.append(f"{form.name} holds no {' and no '.join(lost)}")
@@ -133,10 +136,13 @@ def _encoded(
     if form is PNG and not (small and bits == 8):
         bands, texts = _bands(photo, mode, bits), _texts(provenance)
         return png.encoded(bands, (width, height), texts=texts, small=small, **along)
+    if form is BMP and mode == "RGBA":
+        return [bmp.encoded(_pixels(photo, mode, bits), **along)]
     image = _drawn(photo, mode, bits)
     buffer = BytesIO()
     image = with_palette(image) if form is GIF and mode == "RGBA" else image
-    image.save(buffer, form.name, **save_options(form, mode, along, quality=quality, provenance=provenance))
+    options = save_options(form, mode, along, quality=quality, provenance=provenance, lossless=photo.lossless)
+    image.save(buffer, form.name, **options)
     return [buffer.getvalue()]
 
 
@@ -158,13 +164,29 @@ def prepared(photo: Photo, form: Format) -> Photo:
         if not (opaque or form.has_alpha):
             raise ImageError(f"{form.name} cannot hold its transparency; choose .png or .webp")
         photo = replace(photo, alpha=None) if opaque else photo
-    profile = photo.icc_profile
-    if profile and "icc_profile" not in carried(photo, form, _mode(photo, form)):
-        conversion = conversion_of(profile)
-        if conversion and not conversion.is_identity:
-            values = photo.color / 255 if photo.color.dtype == torch.uint8 else photo.color.float()
-            photo = replace(photo, color=conversion.to_srgb(values.cpu()).clamp(0, 1), icc_profile=None)
+    if photo.icc_profile and "icc_profile" not in carried(photo, form, _mode(photo, form)):
+        return _in_srgb(photo, photo.icc_profile)
     return photo
+
+
+def _in_srgb(photo: Photo, profile: bytes) -> Photo:
+    """The photo in sRGB, without its profile; unchanged if that is damaged or sRGB."""
+    conversion = conversion_of(profile)
+    if conversion and conversion.is_identity:
+        return photo
+    values = (photo.color / 255 if photo.color.dtype == torch.uint8 else photo.color.float()).cpu()
+    converted = conversion.to_srgb(values) if conversion else tables_to_srgb(values, profile)
+    return photo if converted is None else replace(photo, color=converted.clamp(0, 1), icc_profile=None)
+
+
+def _profile_note(form: Format, profile: bytes) -> str | None:
+    """What losing the profile means; nothing if it is sRGB, which is what is assumed without one."""
+    conversion = conversion_of(profile)
+    if conversion and conversion.is_identity:
+        return None
+    sound = conversion or tables_to_srgb(torch.zeros(1, 3, 1, 1), profile) is not None
+    effect = "became sRGB" if sound else "are no longer described, and its profile is damaged"
+    return f"{form.name} holds no color profile: its colors {effect}"
 
 
 def save_options(
@@ -174,10 +196,14 @@ def save_options(
     *,
     quality: int | None = None,
     provenance: Provenance | None = None,
+    lossless: bool = False,
 ) -> dict[str, Any]:
-    """What Pillow's encoder is asked for."""
+    """What Pillow's encoder is asked for; a quality that is asked for counts more than `lossless`."""
     options = dict(along)
-    if form.quality is not None:
+    if lossless and form.lossless and not quality:
+        options["lossless"] = True
+        options |= {"exact": True} if form is WEBP else {}  # the color of transparent pixels, too
+    elif form.quality is not None:
         options["quality"] = quality or form.quality
     if form in (JPEG, AVIF) and mode != "L":  # asking for it would make gray AVIF colour
         options["subsampling"] = "4:4:4"
