@@ -33,7 +33,7 @@ def target(tmp_path: Path, draw: Draw) -> Path:
     return draw(tmp_path / "target.png", 240, 176)
 
 
-def test_the_program_writes_a_page_beside_the_image(photo: Path) -> None:
+def test_without_out_the_page_is_written_next_to_the_image(photo: Path) -> None:
     command = [sys.executable, "-m", "restore", "compare", "photo.png", "--model", "bicubic"]
     done = subprocess.run(command, cwd=photo.parent, capture_output=True, text=True, timeout=120, check=True)
     assert done.stderr == ""
@@ -41,7 +41,7 @@ def test_the_program_writes_a_page_beside_the_image(photo: Path) -> None:
     assert (photo.parent / "photo_compare.html").read_text("utf-8").startswith("<!doctype html>")
 
 
-def test_page_and_sheet_go_where_they_are_told(compare: Run, photo: Path, target: Path) -> None:
+def test_page_and_sheet_are_written_to_the_given_paths(compare: Run, photo: Path, target: Path) -> None:
     asked = [photo.name, "--model", "bicubic", "--model", "srcnn", "--target", target.name]
     words = compare(*asked, "-o", "new/p.html", "--sheet", "s.png").stdout
     assert [line.split()[0] for line in words.splitlines()] == ["new/p.html", "s.png"]

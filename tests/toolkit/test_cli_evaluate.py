@@ -31,7 +31,7 @@ def test_json_has_one_object_for_each_model_and_data_set(evaluate: Run, targets:
     assert (rows[0]["model"], rows[0]["scale"], len(rows[0]["images"])) == ("bicubic", 2, 3)
 
 
-def test_the_table_says_its_protocol(evaluate: Run, targets: Path) -> None:
+def test_the_protocol_is_printed_below_the_table(evaluate: Run, targets: Path) -> None:
     done = evaluate("--model", "bicubic", "--data", targets)
     assert done.returncode == 0, done.stderr
     assert "psnr (dB)" in done.stdout
@@ -69,7 +69,7 @@ def test_json_stays_json_when_a_result_is_perfect(evaluate: Run, tmp_path: Path)
     assert row["values"]["ssim"] == pytest.approx(1.0)
 
 
-def test_a_report_has_a_comparison_of_each_image_that_every_model_did(
+def test_a_report_has_a_comparison_of_each_image_that_every_model_restored(
     evaluate: Run, targets: Path, tmp_path: Path
 ) -> None:
     (targets / "broken.png").write_bytes(b"no image")
@@ -101,7 +101,7 @@ def test_a_report_has_a_comparison_of_each_image_that_every_model_did(
         (["--report", "page.html", "--data", "."], "give names: --data NAME=FOLDER"),
     ],
 )
-def test_what_a_report_cannot_show_is_refused_before_the_work(
+def test_what_a_report_cannot_show_is_refused_before_measuring(
     evaluate: Run, monkeypatch: pytest.MonkeyPatch, targets: Path, arguments: list[str], words: str
 ) -> None:
     monkeypatch.chdir(targets)
@@ -111,7 +111,7 @@ def test_what_a_report_cannot_show_is_refused_before_the_work(
     assert not list(targets.rglob("*.html"))
 
 
-def test_results_are_written_and_a_broken_image_does_not_stop(
+def test_results_are_written_although_an_image_is_broken(
     evaluate: Run, targets: Path, tmp_path: Path
 ) -> None:
     (targets / "broken.png").write_bytes(b"no image")

@@ -191,9 +191,7 @@ def contains(picture: NDArray[np.uint8], part: NDArray[np.uint8]) -> bool:
     return any(np.array_equal(picture[y : y + height, x : x + width], part) for y, x in starts)
 
 
-def test_a_sheet_has_room_for_long_names_and_no_region(
-    models: list[restore.Restorer], tmp_path: Path
-) -> None:
+def test_a_sheet_can_have_long_names_and_no_region(models: list[restore.Restorer], tmp_path: Path) -> None:
     Image.new("RGB", (5, 3), "red").save(tmp_path / "plain.png")
     found = compare(tmp_path / "plain.png", models)
     long = Picture("enhancenet:/a/very/long/path/" * 5, "result", found.results[0].photo, 1.0)
@@ -215,7 +213,7 @@ def test_models_of_different_scales_or_named_twice_are_refused(
         compare(photo, [])
 
 
-def test_a_picture_too_large_for_a_page_is_refused_before_the_work(
+def test_a_picture_too_large_for_a_page_is_refused_before_restoring(
     models: list[restore.Restorer], tmp_path: Path
 ) -> None:
     Image.new("L", (4097, 2)).save(tmp_path / "long.png")

@@ -179,7 +179,7 @@ def test_values_are_shown_and_the_best_is_marked(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_can_be_read_in_light_and_dark(opened: Open, scheme: str) -> None:
+def test_text_has_enough_contrast_in_light_and_dark(opened: Open, scheme: str) -> None:
     page = opened(color_scheme=scheme)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (luminance(ground) > 0.5) == (scheme == "light")
@@ -211,7 +211,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(opened: Open) -> None:
     assert page.evaluate("document.getElementById('first').width") == pytest.approx(2 * box["width"], abs=2)
 
 
-def test_everything_is_reached_by_the_keyboard_and_seen_to_be(opened: Open) -> None:
+def test_every_control_is_reached_by_the_keyboard_with_a_visible_focus(opened: Open) -> None:
     page = opened()
     reached = []
     for _ in range(14):

@@ -67,7 +67,9 @@ def test_given_inputs_are_used_instead_of_made_ones(
     assert other.means["psnr"] < given.means["psnr"] - 1
 
 
-def test_a_wrong_partner_is_named(registry: Registry, targets: Path, tmp_path: Path) -> None:
+def test_a_missing_or_wrong_degraded_image_is_named(
+    registry: Registry, targets: Path, tmp_path: Path
+) -> None:
     inputs = tmp_path / "inputs"
     inputs.mkdir()
     data = dataset(targets, registry, 4, degraded=inputs)
@@ -95,7 +97,7 @@ def test_a_loss_is_a_metric_on_the_8_bit_result(registry: Registry, targets: Pat
     assert meter.better == "lower"
 
 
-def test_a_loss_that_has_to_be_prepared_says_on_what(registry: Registry, targets: Path) -> None:
+def test_the_protocol_of_a_prepared_loss_names_its_targets(registry: Registry, targets: Path) -> None:
     options = {"texture": {"layers": "conv1_1:1"}}
     (meter,) = meters(["texture"], registry, 4, options=options, targets=[targets])
     assert "prepared on 2 targets [" in meter.protocol  # of 48x60 and 48x60; the third is smaller
@@ -125,7 +127,7 @@ def test_operations_and_memory_are_counted() -> None:
     assert peak_memory(fake, torch.rand(1, 3, 4, 4)) is None
 
 
-def test_enhancenet_takes_what_its_table_says() -> None:
+def test_enhancenet_has_the_documented_parameters_and_multiply_adds() -> None:
     network = restore.load("enhancenet", scale=4, device="cpu").model.module
     assert parameters(network) == 852_867
     # 1,728 + 20 * 36,864 at the input's size, 36,864 at twice it, 2 * 36,864 + 1,728 at four times it
@@ -133,7 +135,7 @@ def test_enhancenet_takes_what_its_table_says() -> None:
     assert multiply_adds(network, 4) == pytest.approx(convolutions, rel=1e-3)  # and the bicubic enlargement
 
 
-def test_means_are_over_the_images_that_all_models_did(registry: Registry, targets: Path) -> None:
+def test_means_are_over_the_images_that_all_models_restored(registry: Registry, targets: Path) -> None:
     row = bicubic_row(registry, dataset(targets, registry, 4))
     part = Row("other", row.data, 4, row.images[1:], {"a.png": "too large"}, row.protocol)
     result = Result((row, part), tuple(meters(["psnr", "ssim"], registry, 4)), "bicubic")

@@ -19,20 +19,20 @@ from restore import faithfulness
 Run = Callable[..., Any]
 
 
-def test_a_result_that_fits_its_input_is_not_warned_of_and_a_tinted_one_is() -> None:
+def test_a_result_gets_warnings_only_if_it_differs_from_its_input() -> None:
     degraded = torch.full((1, 3, 8, 8), 0.5)
     same = torch.full((1, 3, 32, 32), 128, dtype=torch.uint8)
     found = faithfulness.compare(same, (degraded * 255).round().to(torch.uint8))
     assert found.consistency > 100  # but for the rounding of floating point it is infinite
     assert found.warnings == ()
-    tinted = degraded.repeat_interleave(4, -1).repeat_interleave(4, -2)
-    tinted[:, 0] += 20 / 255
-    warned = faithfulness.compare(tinted, degraded)
+    shifted = degraded.repeat_interleave(4, -1).repeat_interleave(4, -2)
+    shifted[:, 0] += 20 / 255
+    warned = faithfulness.compare(shifted, degraded)
     assert list(warned.shift) == pytest.approx([20, 0, 0], abs=1e-4)
     # 20 levels in one of three channels: 10 log10(255^2 * 3 / 20^2) dB, but for rounding
     assert warned.consistency == pytest.approx(26.9, abs=0.2)
     assert len(warned.warnings) == 2
-    found_map = faithfulness.consistency_map(tinted, degraded)
+    found_map = faithfulness.consistency_map(shifted, degraded)
     assert found_map.shape == (1, 1, 8, 8)
     assert found_map.mean() * 255 == pytest.approx(20, abs=0.5)  # the channel that differs most
 
@@ -47,14 +47,14 @@ def test_a_result_of_any_size_is_brought_to_that_of_its_input(size: tuple[int, i
     assert faithfulness.consistency_map(restored, degraded).shape == (1, 1, 8, 8)
 
 
-def test_upscale_tells_how_true_a_result_is(run: Run, targets: Path) -> None:
+def test_upscale_reports_the_consistency_of_a_result(run: Run, targets: Path) -> None:
     done = run("upscale", targets / "a.png", "--model", "bicubic", "--check")
     assert done.returncode == 0, done.stderr
     assert "a_x4.png: consistency" in done.stderr
     assert sorted(path.name for path in targets.glob("a*")) == ["a.png", "a_x4.png"]
 
 
-def test_what_a_result_says_of_its_input_is_in_the_json_and_drawn_beside_it(run: Run, targets: Path) -> None:
+def test_a_check_is_in_the_json_and_its_map_is_written_next_to_the_result(run: Run, targets: Path) -> None:
     done = run("upscale", targets / "a.png", "--model", "bicubic", "--json", "--check-map")
     found = json.loads(done.stdout)
     restored, degraded = (restore.images.read(targets / name).color for name in ("a_x4.png", "a.png"))
@@ -72,7 +72,7 @@ def test_what_a_result_says_of_its_input_is_in_the_json_and_drawn_beside_it(run:
     assert levels.max() > 0
 
 
-def test_a_map_has_no_place_beside_standard_output(run: Run, targets: Path) -> None:
+def test_a_map_is_refused_when_results_go_to_standard_output(run: Run, targets: Path) -> None:
     done = run("upscale", targets / "a.png", "-o", "-", "--model", "bicubic", "--check-map")
     assert done.returncode == 2
     assert "set --out to a file" in done.stderr

@@ -12,7 +12,7 @@ import pytest
 Run = Callable[..., Any]
 
 
-def test_a_paper_is_reproduced_and_what_is_missing_is_told(run: Run, targets: Path) -> None:
+def test_a_paper_is_reproduced_and_what_is_missing_is_reported(run: Run, targets: Path) -> None:
     done = run("reproduce", "enhancenet", "--data", f"Set5={targets}", "--json")
     assert done.returncode == 0, done.stderr
     cells = {

@@ -1,4 +1,4 @@
-"""How sure a difference between two models is, from the differences on single images."""
+"""Confidence intervals of the difference between two models, from paired values of single images."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 __all__ = ["Difference", "paired"]
 
-_AT_ONCE = 2**22  # drawn images that are held in memory
+_AT_ONCE = 2**22  # draws that are held in memory
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean of differences with the interval in which it lies with 95 % confidence."""
+    """A mean difference with its confidence interval."""
 
     mean: float
     low: float
@@ -22,7 +22,7 @@ class Difference:
 
     @property
     def is_clear(self) -> bool:
-        """Zero is outside the interval."""
+        """Whether zero is outside the interval."""
         return self.low > 0 or self.high < 0
 
 
@@ -39,19 +39,19 @@ def paired(
     >>> paired([20.0, 30.0, 25.0], [21.5, 31.5, 26.5])
     Difference(mean=1.5, low=1.5, high=1.5)
 
-    Images are drawn with replacement, `resamples` times as many as there are, and each time their
-    differences are averaged. The interval holds the middle `level` of these averages. Because both models
-    are drawn with the same images, it does not grow with how much images differ from each other.
+    For each of `resamples` samples, as many images as there are are drawn with replacement and their
+    differences averaged. The interval contains the middle `level` of these averages. Both models are sampled
+    on the same images, so that differences between images do not widen it.
 
     Args:
         first: a value for each image.
         second: of another model, for the same images in the same order.
         level: between 0 and 1.
-        resamples: how often images are drawn.
+        resamples: number of bootstrap samples.
         seed: equal seeds give equal intervals.
 
     Returns:
-        All NaN where a difference is not finite, as that of two perfect results.
+        All NaN if a difference is not finite, as between two perfect results.
 
     Raises:
         ValueError: the lengths differ or are zero.

@@ -1,4 +1,4 @@
-"""Parameters, arithmetic and memory of a model."""
+"""Parameters, multiply-adds and peak memory of a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIDE = 16  # input pixels of the image on which operations are counted
 
 
 def cost(restorer: Restorer, largest: Tensor) -> Cost:
-    """All three; restores `largest`, ``(1, 3, H, W)``, once."""
+    """Parameters, multiply-adds and peak memory; restores `largest`, ``(1, 3, H, W)``, once."""
     network = restorer.model.module
     return Cost(parameters(network), multiply_adds(network, restorer.scale), peak_memory(restorer, largest))
 
@@ -32,10 +32,15 @@ def parameters(network: nn.Module) -> int:
 
 
 def multiply_adds(network: nn.Module, scale: int) -> float | None:
-    """Multiplications with an addition, for each pixel of the result, of an input of 16x16 pixels.
+    """Multiply-adds per output pixel, for an input of 16x16 pixels.
 
-    Those of convolutions and products of matrices, padding included; what only adds or scales is not counted.
-    ``None`` for a network that cannot take such an input.
+    Counts convolutions and matrix products, including padding; elementwise operations are not counted.
+
+    >>> multiply_adds(nn.Conv2d(3, 8, 3, padding=1), scale=1)
+    216.0
+
+    Returns:
+        ``None`` for a network that cannot process such an input.
     """
     like = next(network.parameters(), torch.empty(0))
     image = torch.full((1, 3, _SIDE, _SIDE), 0.5, device=like.device, dtype=torch.float32)
@@ -49,9 +54,12 @@ def multiply_adds(network: nn.Module, scale: int) -> float | None:
 
 
 def peak_memory(restorer: Restorer, image: Tensor) -> int | None:
-    """Bytes that PyTorch holds in tensors at most at once while `image`, ``(1, 3, H, W)``, is restored.
+    """Peak memory of PyTorch's tensors in bytes while `image`, ``(1, 3, H, W)``, is restored.
 
-    The result is counted, the weights are not. ``None`` for another engine, of which nothing can be seen.
+    The result is counted, the weights are not.
+
+    Returns:
+        ``None`` for another engine, whose memory cannot be measured.
     """
     if restorer.engine != "torch":
         return None

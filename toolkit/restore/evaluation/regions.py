@@ -13,7 +13,7 @@ __all__ = ["Region", "worst_regions"]
 
 _SHARE = 12  # a region's side is this part of the picture's shorter one ...
 _SIDES = (48, 128)  # ... within these bounds: what can be looked at as a whole at two to four times its size
-_STEPS = 8  # places a side at which a region may begin
+_STEPS = 8  # possible positions per side of a region
 
 
 @dataclass(frozen=True)

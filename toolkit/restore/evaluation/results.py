@@ -19,7 +19,7 @@ __all__ = ["Cost", "Measured", "Result", "Row"]
 
 @dataclass(frozen=True)
 class Measured:
-    """How one model did on one image."""
+    """The result of one model on one image."""
 
     name: str
     """Name of the target below its folder."""
@@ -45,19 +45,19 @@ class Measured:
 
 @dataclass(frozen=True)
 class Cost:
-    """Size, arithmetic and memory of a model."""
+    """Parameters, multiply-adds and peak memory of a model."""
 
     parameters: int
     multiply_adds: float | None
     """Per pixel of the result; ``None`` where they cannot be counted."""
     peak_memory: int | None
-    """Most bytes in tensors at one time while the largest image is restored; ``None`` where that cannot be
-    measured, as inside another engine."""
+    """Bytes in tensors while the largest image is restored; ``None`` if they cannot be measured, as with
+    another engine."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """How one model did on one data set."""
+    """The results of one model on one data set."""
 
     model: str
     data: str
@@ -109,7 +109,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """Rows of any number of models and data sets, and how the models differ.
+    """Rows of any number of models and data sets, with the differences between the models.
 
     Means and differences are over the images of a data set that every model restored.
 

@@ -33,7 +33,7 @@ def evaluate(
             failures with its reason.
         with_meters: the metrics.
         on_image: called with the number of images that are finished.
-        with_cost: also measure parameters, arithmetic and memory; restores the largest image once more.
+        with_cost: also measure parameters, multiply-adds and memory; restores the largest image once more.
 
     Raises:
         DataError: the folder of targets is missing or has no image.

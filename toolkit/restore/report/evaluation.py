@@ -175,7 +175,7 @@ def _run(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     yield f"run: {'; '.join(settings)}"
     yield f"versions: {', '.join(f'{name} {version}' for name, version in result.versions.items())}"
     if any(row.cost for row in rows):
-        yield "MP/s: pixels of results; mult-adds: for each of them; memory: tensors, for the largest image"
+        yield "MP/s and mult-adds: by output pixels; memory: peak, for the largest image"
 
 
 def _left_out(result: Result, rows: Sequence[Row]) -> Iterator[str]:
