@@ -18,7 +18,7 @@ from restore.evaluation.datasets import Dataset, dataset, named_folder
 from restore.evaluation.meters import Meter, check_meters, meters
 from restore.evaluation.published import Cell, Reproduction, find_tables
 from restore.evaluation.regions import Region, worst_regions
-from restore.evaluation.restoring import describe
+from restore.evaluation.restoring import failure_reason
 from restore.evaluation.results import Cost, Measured, Result, Row
 from restore.evaluation.running import evaluate
 
@@ -42,8 +42,8 @@ __all__ = [
     "compare",
     "cost",
     "dataset",
-    "describe",
     "evaluate",
+    "failure_reason",
     "find_tables",
     "meters",
     "multiply_adds",

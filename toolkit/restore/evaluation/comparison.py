@@ -16,7 +16,7 @@ from restore.errors import UsageError
 from restore.evaluation.crop import Crop
 from restore.evaluation.meters import Meter
 from restore.evaluation.regions import Region, worst_regions
-from restore.evaluation.restoring import describe, settings, timed, warm_up
+from restore.evaluation.restoring import failure_reason, settings, timed, warm_up
 from restore.images import Photo, read
 from restore.inference import Restorer
 from restore.registry import Registry
@@ -215,7 +215,7 @@ def _results(
         try:
             results.append(_result(restorer, photo, target, meters, partial(watch, index)))
         except Exception as error:  # a plugin's network or metric can raise anything; the other models go on
-            failures[restorer.model.reference] = describe(error)
+            failures[restorer.model.reference] = failure_reason(error)
     if not results:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
         raise UsageError(f"no model could restore the image: {reasons}")

@@ -12,7 +12,7 @@ from torch import Tensor
 __all__ = ["Region", "worst_regions"]
 
 _SHARE = 12  # a region's side is this part of the picture's shorter one ...
-_SIDES = (48, 128)  # ... within these bounds: what can be looked at as a whole at two to four times its size
+_SIDES = (48, 128)  # ... within these bounds: small enough to be shown whole at 2x to 4x
 _STEPS = 8  # possible positions per side of a region
 
 

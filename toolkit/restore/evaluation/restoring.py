@@ -13,7 +13,7 @@ from restore.images import Photo
 from restore.inference import Restorer
 from restore.inference.restorer import Progress
 
-__all__ = ["describe", "settings", "timed", "warm_up"]
+__all__ = ["failure_reason", "settings", "timed", "warm_up"]
 
 ImageKind = TypeVar("ImageKind", Tensor, Photo)
 
@@ -47,7 +47,7 @@ def settings(restorer: Restorer) -> dict[str, str]:
     }
 
 
-def describe(error: Exception) -> str:
+def failure_reason(error: Exception) -> str:
     """Why an image could not be restored or measured, in one sentence, whatever was raised."""
     if isinstance(error, RestoreError):
         return str(error)

@@ -10,7 +10,7 @@ from restore.data import ImagePair
 from restore.evaluation.cost import cost
 from restore.evaluation.datasets import Dataset
 from restore.evaluation.meters import Meter
-from restore.evaluation.restoring import describe, settings, timed, warm_up
+from restore.evaluation.restoring import failure_reason, settings, timed, warm_up
 from restore.evaluation.results import Measured, Row
 from restore.inference import Restorer
 
@@ -51,7 +51,7 @@ def evaluate(
             if with_cost and (largest is None or pair.degraded.numel() > largest.numel()):
                 largest = pair.degraded
         except Exception as error:  # a plugin's network or metric can raise anything; the other images go on
-            failures[data.name_of(file)] = describe(error)
+            failures[data.name_of(file)] = failure_reason(error)
         if on_image:
             on_image(number)
     return Row(

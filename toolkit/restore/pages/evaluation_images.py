@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from restore.errors import escaped
-from restore.evaluation import Comparison, Meter, Result, compare, describe
+from restore.evaluation import Comparison, Meter, Result, compare, failure_reason
 from restore.images import Photo, to_pil
 from restore.inference import Restorer
 from restore.pages.comparison_page import write_page
@@ -63,7 +63,7 @@ def write_evaluation(
             thumbnails.append(write_comparison(found, scene.data, scene.name, path))
         except Exception as error:  # such as a full disk or a name too long; the other images go on
             where = f"{escaped(scene.data)}: {escaped(scene.name)}"
-            left_out.append(f"{where}: there is no comparison: {describe(error)}")
+            left_out.append(f"{where}: there is no comparison: {failure_reason(error)}")
     write_evaluation_page(result, path, thumbnails)
     return left_out
 
