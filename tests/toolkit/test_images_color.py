@@ -19,7 +19,8 @@ from restore.choices import Alpha
 from restore.images import Photo, conversion_of, from_pil, losses, read, write
 from restore.images.color import Conversion, gray_profile, matrix_profile
 from restore.inference import Restorer
-from restore.inference.color import as_values, without_bleeding
+from restore.inference.color import without_bleeding
+from restore.levels import to_values
 
 D65 = (0.3127, 0.3290)
 D50 = np.array([0.9642, 1.0, 0.8249])
@@ -365,7 +366,7 @@ def test_alpha_is_enlarged_by_the_model_if_asked_for() -> None:
         assert plane is not None
         planes[way] = plane.float() / 255
     assert photo.alpha is not None
-    expected = restorer.restore(as_values(photo.alpha).expand(1, 3, -1, -1)).mean(1, keepdim=True)
+    expected = restorer.restore(to_values(photo.alpha).expand(1, 3, -1, -1)).mean(1, keepdim=True)
     # Not to rounding: three channels are clamped here before their mean, and there after it.
     assert (planes["model"] - expected).abs().max() < 2 / 255
     assert (planes["bicubic"] - expected).abs().max() > 5 / 255

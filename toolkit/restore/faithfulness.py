@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from restore.levels import to_values
 from restore.metrics import psnr
 from restore.resizing import imresize
 
@@ -70,7 +71,7 @@ def compare(restored: Tensor, degraded: Tensor) -> Faithfulness:
         restored: ``(1, 3, h, w)`` in [0, 1], or uint8 levels.
         degraded: ``(1, 3, H, W)``, the input, in the same range or the other.
     """
-    restored, degraded = _unit(restored), _unit(degraded)
+    restored, degraded = to_values(restored, torch.float64), to_values(degraded, torch.float64)
     again = _reduced(restored, degraded)
     red, green, blue = color_shift(restored, degraded).tolist()
     return Faithfulness(psnr(again, degraded, data_range=1), (red, green, blue))
@@ -86,7 +87,7 @@ def consistency_map(restored: Tensor, degraded: Tensor) -> Tensor:
     Returns:
         ``(1, 1, H, W)`` in [0, 1], 0 where the reduced result equals the input.
     """
-    restored, degraded = _unit(restored), _unit(degraded)
+    restored, degraded = to_values(restored, torch.float64), to_values(degraded, torch.float64)
     return (_reduced(restored, degraded) - degraded).abs().amax(1, keepdim=True)
 
 
@@ -97,12 +98,8 @@ def color_shift(restored: Tensor, degraded: Tensor) -> Tensor:
         restored: ``(B, 3, H, W)`` of any size, in [0, 1] or uint8 levels.
         degraded: likewise.
     """
-    first, second = (_unit(image).mean((0, 2, 3)) for image in (restored, degraded))
+    first, second = (to_values(image, torch.float64).mean((0, 2, 3)) for image in (restored, degraded))
     return (first - second) * 255
-
-
-def _unit(image: Tensor) -> Tensor:
-    return image.double() / 255 if image.dtype == torch.uint8 else image.double()
 
 
 def _reduced(restored: Tensor, degraded: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from restore.degradation import bicubic
 from restore.interfaces import Degrade, Degraded, Metric, Options
+from restore.levels import to_levels
 from restore.metrics import luma, psnr, shave, ssim
 from restore.resizing import quantize
 from restore_baselines.options import BicubicDegradationOptions
@@ -60,7 +61,7 @@ def build_lanczos(scale: int, options: Options) -> Degrade:  # noqa: ARG001
 
     def degrade(target: Tensor, generator: torch.Generator) -> Degraded:  # noqa: ARG001 - nothing is drawn
         size = (target.shape[-1] // scale, target.shape[-2] // scale)
-        levels = (quantize(target) * 255).round().to(torch.uint8).cpu()
+        levels = to_levels(quantize(target)).cpu()
         reduced = [
             np.asarray(Image.fromarray(image.permute(1, 2, 0).numpy()).resize(size, Image.Resampling.LANCZOS))
             for image in levels

@@ -10,6 +10,8 @@ import torch
 from PIL import Image, ImageFile
 from torch import Tensor
 
+from restore.levels import to_levels
+
 __all__ = ["SUBSAMPLINGS", "Subsampling", "jpeg", "levels", "quantized", "webp"]
 
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
@@ -61,8 +63,7 @@ def quantized(image: Tensor, bits: int = 8) -> Tensor:
 
 def levels(image: Tensor) -> np.ndarray:
     """``(3, H, W)`` in [0, 1] -> ``(H, W, 3)`` uint8, rounded half up."""
-    pixels = (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
-    return pixels.permute(1, 2, 0).contiguous().numpy()
+    return to_levels(image).permute(1, 2, 0).contiguous().numpy()
 
 
 def _coded(pixels: np.ndarray, kind: str, **options: object) -> np.ndarray:

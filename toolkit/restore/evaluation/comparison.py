@@ -19,6 +19,7 @@ from restore.evaluation.regions import Region, worst_regions
 from restore.evaluation.restoring import failure_reason, settings, timed, warm_up
 from restore.images import Photo, read
 from restore.inference import Restorer
+from restore.levels import to_levels, to_values
 from restore.registry import Registry
 
 __all__ = ["Comparison", "Picture", "check_comparable", "check_references", "compare"]
@@ -233,11 +234,11 @@ def _result(
     restored, seconds = timed(restorer, photo, progress)
     values = None
     if target is not None:
-        color = restored.color.float() / 255
+        color = to_values(restored.color)
         values = {meter.name: meter.measure(color, target.color, gray=target.gray) for meter in meters}
     return Picture(restorer.model.reference, "result", restored, seconds, values)
 
 
 def _levels(color: Tensor) -> Tensor:
     """uint8; the results of models are that already."""
-    return color if color.dtype == torch.uint8 else (color.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+    return color if color.dtype == torch.uint8 else to_levels(color)

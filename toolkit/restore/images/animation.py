@@ -17,6 +17,7 @@ from restore.images.opening import MAX_PIXELS, check_pixels, opened
 from restore.images.photo import Animation, Photo
 from restore.images.reading import photo_of, read
 from restore.images.writing import prepared, save_options, to_pil, with_palette
+from restore.levels import to_levels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,11 +145,8 @@ def _plays(image: Image.Image) -> int:
 
 
 def _as_levels(photo: Photo) -> Photo:
-    def levels(plane: torch.Tensor) -> torch.Tensor:
-        return (plane * 255).round().to(torch.uint8)
-
-    alpha = None if photo.alpha is None else levels(photo.alpha)
-    return replace(photo, color=levels(photo.color), alpha=alpha)
+    alpha = None if photo.alpha is None else to_levels(photo.alpha)
+    return replace(photo, color=to_levels(photo.color), alpha=alpha)
 
 
 def _with_alpha(photo: Photo) -> Photo:

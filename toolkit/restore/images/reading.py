@@ -29,6 +29,7 @@ from restore.images.metadata import (
 from restore.images.opening import MAX_PIXELS, check_pixels, opened_file, pillow_image
 from restore.images.photo import Photo
 from restore.images.truncation import cut_off_notes
+from restore.levels import to_levels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +103,7 @@ def read_levels(path: Path) -> Tensor:
                 _check_picture(image)
                 planes, _ = _split(_decoded(image)[0])
     if planes.dtype != torch.uint8:
-        planes = (planes * 255).round().to(torch.uint8)
+        planes = to_levels(planes)
     return planes[0].expand(3, -1, -1)
 
 

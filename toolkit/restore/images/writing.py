@@ -21,6 +21,7 @@ from restore.images.formats import AVIF, BMP, GIF, HEIC, JPEG, PNG, TIFF, WEBP, 
 from restore.images.metadata import SOFTWARE, carried
 from restore.images.provenance import KEYWORD
 from restore.images.tables import tables_to_srgb
+from restore.levels import to_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -174,7 +175,7 @@ def _in_srgb(photo: Photo, profile: bytes) -> Photo:
     conversion = conversion_of(profile)
     if conversion and conversion.is_identity:
         return photo
-    values = (photo.color / 255 if photo.color.dtype == torch.uint8 else photo.color.float()).cpu()
+    values = to_values(photo.color).cpu()
     converted = conversion.to_srgb(values) if conversion else tables_to_srgb(values, profile)
     return photo if converted is None else replace(photo, color=converted.clamp(0, 1), icc_profile=None)
 
@@ -307,7 +308,7 @@ def _levels(plane: Tensor, bits: Bits) -> NDArray[Any]:
     if plane.dtype == torch.uint8:
         if bits == 8:
             return plane.cpu().numpy()
-        plane = plane / 255
+        plane = to_values(plane)
     if not torch.isfinite(plane).all():
         raise ImageError("some values are NaN or infinite; if a model made them, run it in float32")
     values = plane.detach().to("cpu", torch.float32).clamp(0, 1)

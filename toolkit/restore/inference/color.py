@@ -1,21 +1,16 @@
-"""What a network is shown of a photo: sRGB, and no colour that nobody sees."""
+"""The colors that a network sees: those of sRGB, also in transparent pixels."""
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from restore.images import Conversion
 from restore.inference.torch_network import Network
+from restore.levels import to_values
 from restore.resizing import imresize
 
-__all__ = ["as_values", "in_srgb", "without_bleeding"]
-
-
-def as_values(plane: Tensor) -> Tensor:
-    """Levels or values as float32 in [0, 1]."""
-    return plane / 255 if plane.dtype == torch.uint8 else plane.float()
+__all__ = ["in_srgb", "without_bleeding"]
 
 
 def in_srgb(network: Network, conversion: Conversion) -> Network:
@@ -53,8 +48,8 @@ def without_bleeding(color: Tensor, alpha: Tensor | None) -> Tensor:
     hidden = alpha == 0
     if not hidden.any() or hidden.all():
         return color
-    weight = as_values(alpha)
-    values = as_values(color)
+    weight = to_values(alpha)
+    values = to_values(color)
     return values.where(~hidden, _spread(values * weight, weight))
 
 

@@ -15,12 +15,11 @@ from torch import Tensor
 
 from restore.errors import UsageError
 from restore.images import Photo, from_pil, read, suffix_of, to_pil, write
+from restore.levels import FULL, to_levels, to_values
 
 __all__ = ["as_photo", "from_values", "in_unit_range"]
 
 _ABOVE = 2.0  # a restored image may overshoot 1 a little; values up to 255 are another range
-
-_FULL = {torch.uint8: 255, torch.uint16: 65535}
 
 
 def as_photo(image: Any) -> tuple[Photo, Callable[[Photo], Any]]:
@@ -71,8 +70,8 @@ def in_unit_range(image: Tensor) -> Tensor:
         >>> in_unit_range(torch.tensor([0, 255], dtype=torch.uint8))
         tensor([0., 1.])
     """
-    if image.dtype in _FULL:
-        return image.float() / _FULL[image.dtype]
+    if image.dtype in FULL:
+        return to_values(image)
     if not image.dtype.is_floating_point:
         raise UsageError(
             f"pixels of type {image.dtype} have no known range", hint="pass uint8, uint16 or floats in [0, 1]"
@@ -91,7 +90,7 @@ def from_values(values: Tensor, like: torch.dtype) -> Tensor:
     >>> from_values(torch.tensor([0.0, 0.5, 1.0]), torch.uint8)
     tensor([  0, 128, 255], dtype=torch.uint8)
     """
-    return (values * _FULL[like] + 0.5).to(like) if like in _FULL else values.to(like)
+    return to_levels(values, like) if like in FULL else values.to(like)
 
 
 def _from_bytes(content: bytes) -> tuple[Photo, Callable[[Photo], bytes]]:

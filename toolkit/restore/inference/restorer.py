@@ -16,13 +16,14 @@ from restore.checkpoint import LoadedModel, load_model, working_scale
 from restore.choices import Alpha, Engine, Precision
 from restore.errors import ImageError, UsageError
 from restore.images import Photo, conversion_of
-from restore.inference.color import as_values, in_srgb, without_bleeding
+from restore.inference.color import in_srgb, without_bleeding
 from restore.inference.cuda_graphs import fetched
 from restore.inference.devices import DTYPES, choose_device, choose_precision, tile_side
 from restore.inference.engines import engine_network, engine_precision
 from restore.inference.inputs import as_photo, from_values, in_unit_range
 from restore.inference.sizing import resized, scaled
 from restore.inference.torch_network import Network, torch_network
+from restore.levels import to_values
 from restore.registry import Registry, discover
 from restore.resizing import cubic_reach, imresize
 from restore.tiling import map_tiles
@@ -217,7 +218,7 @@ class Restorer:
 
     def _enlarged_alpha(self, alpha: Tensor, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
         if self.alpha == "bicubic":
-            return _ready(imresize(as_values(alpha), size), dtype).to(dtype)
+            return _ready(imresize(to_values(alpha), size), dtype).to(dtype)
         enlarged = torch.empty(1, 1, *size, dtype=dtype)
         self._fill(enlarged, alpha.expand(1, 3, -1, -1), None)
         return enlarged
@@ -239,7 +240,7 @@ class Restorer:
         done, area = 0, result.shape[-2] * result.shape[-1]
         halo = max(self.margin or 0, cubic_reach(self.scale) if network else 0)
         restored = map_tiles(
-            network or self._network, as_values(image), scale=self.scale, size=size, halo=halo
+            network or self._network, to_values(image), scale=self.scale, size=size, halo=halo
         )
         for tile, inner in restored:
             done += inner.shape[-2] * inner.shape[-1]

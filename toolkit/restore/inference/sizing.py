@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from restore.images import Photo
+from restore.levels import to_levels, to_values
 from restore.resizing import imresize
 
 __all__ = ["Size", "resized", "scaled"]
@@ -45,7 +46,7 @@ def resized(photo: Photo, size: Size) -> Photo:
     if before == (height, width):
         return photo
     channels = range(1 if photo.gray else 3)  # one by one: in float32 they take four times the memory
-    opaque = None if photo.alpha is None else _unit(photo.alpha)
+    opaque = None if photo.alpha is None else to_values(photo.alpha)
     planes = [_resized(photo.color[:, channel : channel + 1], size, opaque) for channel in channels]
     color = planes[0] if photo.gray else torch.cat(planes, 1)
     alpha = None if photo.alpha is None else _resized(photo.alpha, size)
@@ -56,15 +57,9 @@ def resized(photo: Photo, size: Size) -> Photo:
 def _resized(plane: Tensor, size: Size, opaque: Tensor | None = None) -> Tensor:
     """One plane of levels or values, weighted by the opacity of each pixel."""
     target = (size[1], size[0])
-    values = imresize(_unit(plane), target)
+    values = imresize(to_values(plane), target)
     if opaque is not None:
         weight = imresize(opaque, target)
-        weighted = imresize(_unit(plane) * opaque, target)
+        weighted = imresize(to_values(plane) * opaque, target)
         values = torch.where(weight > 1e-3, weighted / weight, values)
-    values = values.clamp(0, 1)
-    return (values * 255 + 0.5).to(torch.uint8) if plane.dtype == torch.uint8 else values
-
-
-def _unit(plane: Tensor) -> Tensor:
-    """Levels as values in [0, 1]."""
-    return plane.float() / 255 if plane.dtype == torch.uint8 else plane
+    return to_levels(values) if plane.dtype == torch.uint8 else values.clamp(0, 1)
