@@ -20,7 +20,6 @@ from restore.images.failures import explained, why_unwritten
 from restore.images.formats import AVIF, BMP, GIF, HEIC, JPEG, PNG, TIFF, WEBP, Format, enable, format_of
 from restore.images.metadata import SOFTWARE, carried
 from restore.images.provenance import KEYWORD
-from restore.images.tables import tables_to_srgb
 from restore.levels import to_values
 
 if TYPE_CHECKING:
@@ -173,11 +172,10 @@ def prepared(photo: Photo, form: Format) -> Photo:
 def _in_srgb(photo: Photo, profile: bytes) -> Photo:
     """The photo in sRGB, without its profile; unchanged if that is damaged or sRGB."""
     conversion = conversion_of(profile)
-    if conversion and conversion.is_identity:
+    if conversion is None or conversion.is_identity:
         return photo
-    values = to_values(photo.color).cpu()
-    converted = conversion.to_srgb(values) if conversion else tables_to_srgb(values, profile)
-    return photo if converted is None else replace(photo, color=converted.clamp(0, 1), icc_profile=None)
+    srgb = conversion.to_srgb(to_values(photo.color).cpu()).clamp(0, 1)
+    return replace(photo, color=srgb, icc_profile=None)
 
 
 def _profile_note(form: Format, profile: bytes) -> str | None:
@@ -185,8 +183,7 @@ def _profile_note(form: Format, profile: bytes) -> str | None:
     conversion = conversion_of(profile)
     if conversion and conversion.is_identity:
         return None
-    sound = conversion or tables_to_srgb(torch.zeros(1, 3, 1, 1), profile) is not None
-    effect = "became sRGB" if sound else "are no longer described, and its profile is damaged"
+    effect = "became sRGB" if conversion else "are no longer described, and its profile is damaged"
     return f"{form.name} holds no color profile: its colors {effect}"
 
 

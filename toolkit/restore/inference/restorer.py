@@ -229,7 +229,7 @@ class Restorer:
             return None, ()
         conversion = conversion_of(photo.icc_profile)
         if conversion is None:
-            return None, ("its color profile is not one of a matrix: the model took its colors for sRGB",)
+            return None, ("its color profile is damaged or unknown: the model took its colors for sRGB",)
         return (None if conversion.is_identity else in_srgb(self._network, conversion)), ()
 
     def _fill(
