@@ -10,7 +10,10 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from restore.interfaces import Options
+from restore.resizing import imresize
 from restore_baselines.frequency import build as build_frequency
+from restore_baselines.losses import build_charbonnier, build_consistency
+from restore_baselines.options import CharbonnierOptions
 from restore_baselines.structure import build as build_structure
 from restore_baselines.structure import ms_ssim
 
@@ -93,3 +96,21 @@ def test_equal_images_have_no_loss_and_gradients_are_right(build: object) -> Non
     with torch.no_grad():
         slope = (loss(noisy + step * direction, image) - loss(noisy - step * direction, image)) / (2 * step)
     assert float(slope) == pytest.approx(float(gradient.norm()), rel=0.05)
+
+
+def test_the_charbonnier_loss_equals_its_formula_and_is_smooth_at_zero() -> None:
+    loss = build_charbonnier(CharbonnierOptions(epsilon=0.1))
+    image, noisy = pictures(16, torch.float32)
+    expected = torch.sqrt((image - noisy).double().square() + 0.01).mean()
+    assert float(loss(image, noisy)) == pytest.approx(float(expected), rel=1e-6)
+    restored = image.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(restored, image), restored)
+    assert not gradient.any()
+
+
+def test_consistency_is_nothing_for_an_image_whose_reduction_is_the_input() -> None:
+    image, noisy = pictures(32, torch.float32)
+    loss = build_consistency(Options())
+    degraded = imresize(image, (8, 8))
+    assert float(loss(image, degraded=degraded)) == pytest.approx(0, abs=1e-7)
+    assert float(loss(noisy, degraded=degraded)) > 1e-3

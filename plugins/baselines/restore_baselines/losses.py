@@ -1,14 +1,25 @@
-"""Pixel losses."""
+"""Losses on pixels."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restore.interfaces import Options
+from restore.resizing import imresize
 from restore_baselines.luma import luma
-from restore_baselines.options import PixelOptions
+from restore_baselines.options import CharbonnierOptions, PixelOptions
 
-__all__ = ["PixelLoss", "build_l1", "build_mse"]
+__all__ = [
+    "Charbonnier",
+    "Consistency",
+    "PixelLoss",
+    "build_charbonnier",
+    "build_consistency",
+    "build_l1",
+    "build_mse",
+]
 
 
 class PixelLoss(nn.Module):
@@ -43,3 +54,45 @@ def build_mse(options: PixelOptions) -> nn.Module:
 def build_l1(options: PixelOptions) -> nn.Module:
     """Mean absolute error."""
     return PixelLoss(1, on_luma=options.luma)
+
+
+class Charbonnier(nn.Module):
+    """``sqrt(d^2 + epsilon^2)`` of the differences d, the mean over all values: L1 with a smooth minimum.
+
+    Args:
+        epsilon: below which differences count quadratically.
+
+    Source: Charbonnier et al., "Two deterministic half-quadratic regularization algorithms for computed
+    imaging", ICIP 1994; in super-resolution LapSRN, 2017, Eq. 2.
+    """
+
+    def __init__(self, epsilon: float) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+
+    def forward(self, restored: Tensor, target: Tensor) -> Tensor:
+        """``(B, C, H, W)`` twice -> one scalar, in float32."""
+        difference = restored.float() - target.float()
+        return torch.sqrt(difference.square() + self.epsilon**2).mean()
+
+
+class Consistency(nn.Module):
+    """How far the restored image, reduced to the size of its input, is from that input: L1 over RGB.
+
+    The reduction is MATLAB's bicubic, whatever the degradation was.
+    """
+
+    def forward(self, restored: Tensor, *, degraded: Tensor) -> Tensor:
+        """``(B, 3, scale*H, scale*W)`` and ``(B, 3, H, W)`` -> one scalar."""
+        height, width = degraded.shape[-2:]
+        return F.l1_loss(imresize(restored, (height, width)), degraded)
+
+
+def build_charbonnier(options: CharbonnierOptions) -> nn.Module:
+    """The Charbonnier loss."""
+    return Charbonnier(options.epsilon)
+
+
+def build_consistency(options: Options) -> nn.Module:  # noqa: ARG001 - it has none
+    """The consistency with the input."""
+    return Consistency()

@@ -14,11 +14,13 @@ from restore.interfaces import Degrade, Degraded, Metric, Options
 from restore.levels import to_levels
 from restore.metrics import luma, psnr, shave, ssim
 from restore.resizing import quantize
+from restore_baselines.niqe import niqe
 from restore_baselines.options import BicubicDegradationOptions
 
 __all__ = [
     "build_degradation",
     "build_lanczos",
+    "build_niqe",
     "build_psnr",
     "build_ssim",
     "degradation_protocol",
@@ -40,6 +42,20 @@ def build_ssim(scale: int, options: Options) -> Metric:  # noqa: ARG001
 def luma_protocol(scale: int, options: Options) -> str:  # noqa: ARG001
     """The protocol of PSNR and SSIM."""
     return f"8-bit result, BT.601 luma 16-235 rounded to 8 bits (a gray file is its own), {scale} px shaved"
+
+
+def build_niqe(scale: int, options: Options) -> Metric:  # noqa: ARG001
+    """NIQE of the restored image alone."""
+
+    def metric(restored: Tensor, target: Tensor, *, gray: bool) -> float:  # noqa: ARG001 - see the spec
+        return niqe(restored, gray=gray)
+
+    return metric
+
+
+def niqe_protocol(scale: int, options: Options) -> str:  # noqa: ARG001
+    """Which of the variants of NIQE."""
+    return "authors' release (pristine parameters, blocks of 96), 8-bit result, luma 16-235, whole image"
 
 
 def build_degradation(scale: int, options: BicubicDegradationOptions) -> Degrade:

@@ -8,7 +8,7 @@ from pydantic import AliasChoices, Field
 
 from restore.interfaces import Options
 
-__all__ = ["BicubicDegradationOptions", "LpipsOptions", "PixelOptions", "SrcnnOptions"]
+__all__ = ["BicubicDegradationOptions", "CharbonnierOptions", "LpipsOptions", "PixelOptions", "SrcnnOptions"]
 
 
 class SrcnnOptions(Options):
@@ -26,6 +26,14 @@ class PixelOptions(Options):
     """The values that a pixel loss compares."""
 
     luma: bool = Field(False, description="compare BT.601 luma only, as for SRCNN")
+
+
+class CharbonnierOptions(Options):
+    """Shape of the Charbonnier loss."""
+
+    epsilon: float = Field(
+        1e-3, gt=0, allow_inf_nan=False, description="difference below which it is quadratic"
+    )
 
 
 class BicubicDegradationOptions(Options):

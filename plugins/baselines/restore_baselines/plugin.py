@@ -15,7 +15,12 @@ from restore.interfaces import (
     Weights,
     lazy,
 )
-from restore_baselines.options import BicubicDegradationOptions, PixelOptions, SrcnnOptions
+from restore_baselines.options import (
+    BicubicDegradationOptions,
+    CharbonnierOptions,
+    PixelOptions,
+    SrcnnOptions,
+)
 
 CONTRACT = 2
 
@@ -59,10 +64,35 @@ def restore_models() -> list[ModelSpec]:
 
 @hookimpl
 def restore_losses() -> list[LossSpec]:
-    """The pixel losses."""
+    """Losses on pixels, structures and frequencies, and the consistency with the input."""
     return [
         LossSpec("mse", "Mean squared error", lazy("restore_baselines.losses:build_mse"), PixelOptions),
         LossSpec("l1", "Mean absolute error", lazy("restore_baselines.losses:build_l1"), PixelOptions),
+        LossSpec(
+            "charbonnier",
+            "Absolute error with a smooth minimum",
+            lazy("restore_baselines.losses:build_charbonnier"),
+            CharbonnierOptions,
+            reference="Lai, Huang, Ahuja, Yang: LapSRN, CVPR 2017, Eq. 2",
+        ),
+        LossSpec(
+            "ms-ssim",
+            "One minus the multi-scale structural similarity",
+            lazy("restore_baselines.structure:build"),
+            reference="Zhao, Gallo, Frosio, Kautz: Loss functions for image restoration, 2017, Eq. 8",
+        ),
+        LossSpec(
+            "fft",
+            "Mean absolute error of the Fourier coefficients",
+            lazy("restore_baselines.frequency:build"),
+            reference="Cho et al.: MIMO-UNet, ICCV 2021, Eq. 7",
+        ),
+        LossSpec(
+            "consistency",
+            "Mean absolute error of the reduced result from the input",
+            lazy("restore_baselines.losses:build_consistency"),
+            inputs=("restored", "degraded"),
+        ),
     ]
 
 
@@ -100,6 +130,16 @@ def restore_metrics() -> list[MetricSpec]:
             protocol=protocol,
             better="higher",
             reference=_WANG,
+        ),
+        MetricSpec(
+            "niqe",
+            "Natural image quality evaluator, without a target",
+            build=lazy("restore_baselines.measures:build_niqe"),
+            protocol=lazy("restore_baselines.measures:niqe_protocol"),
+            better="lower",
+            digits=3,
+            reference="Mittal, Soundararajan, Bovik: A completely blind image quality analyzer, 2013",
+            needs_target=False,
         ),
     ]
 

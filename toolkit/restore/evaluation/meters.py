@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.data import Degradation, Patches, Targets, find_images
-from restore.errors import DataError, ImageError, UnknownNameError, escaped, nearest
+from restore.errors import DataError, ImageError, UnknownNameError, UsageError, escaped, nearest
 from restore.images import read_levels
 from restore.interfaces import LossSpec, Metric, MetricSpec, Options, Preparable, parse, prepare
 from restore.registry import Registry
@@ -115,6 +115,8 @@ def _checked(
             )
         spec = registry.metrics[name] if name in registry.metrics else registry.losses[name]
         kind = "loss" if isinstance(spec, LossSpec) else "metric"
+        if isinstance(spec, LossSpec) and spec.inputs != ("restored", "target"):
+            raise UsageError(f"the loss '{name}' needs more than result and target, so it is no metric")
         yield name, spec, parse(spec.options, options.get(name, {}), f"{kind} '{name}'")
 
 

@@ -17,7 +17,7 @@ __all__ = ["Method", "Metric", "MetricSpec", "PublishedTable"]
 
 
 class Metric(Protocol):
-    """Measures one restored image against its target."""
+    """Measures one restored image, against its target if it needs one."""
 
     def __call__(self, restored: Tensor, target: Tensor, *, gray: bool) -> float:
         """`restored` and `target`: ``(1, 3, H, W)``, equal to multiples of 1/255 when read from files.
@@ -44,6 +44,8 @@ class MetricSpec(Named):
     """Decimals worth printing."""
     options: type[Options] = Options
     reference: str = ""
+    needs_target: bool = True
+    """Whether it looks at the target. One that does not is given it all the same, where there is one."""
 
 
 @dataclass(frozen=True)

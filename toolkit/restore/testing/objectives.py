@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restore.interfaces import (
     DiscriminatorSpec,
     FeatureLoss,
+    GeneratorFeatures,
     Logits,
     LossSpec,
     ObjectiveSpec,
@@ -49,27 +51,42 @@ def objective_checks(spec: ObjectiveSpec, registry: Registry) -> list[Check]:
 
 
 def _loss_is_a_scalar(spec: LossSpec, options: Options, size: int) -> None:
-    value = _ready(spec, options, size)(
-        sample(size, size, batch=2), sample(size, size + 1, batch=2)[..., :size]
-    )
+    restored, target = sample(size, size, batch=2), sample(size, size + 1, batch=2)[..., :size]
+    value = _value(_ready(spec, options, size), spec, restored, target)
     expect(isinstance(value, Tensor) and value.shape == (), f"expected one scalar, but got {value!r}")
     expect(value.isfinite(), f"the loss of two ordinary images is {value.item()}")
 
 
 def _loss_is_least_at_the_target(spec: LossSpec, options: Options, size: int) -> None:
+    if not {"target", "degraded"} & set(spec.inputs):
+        return
     loss, target = _ready(spec, options, size), sample(size, size)
     noisy = (target + 0.1 * torch.randn(target.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    at_target, at_noisy = loss(target, target).item(), loss(noisy, target).item()
+    at_target, at_noisy = (_value(loss, spec, image, target).item() for image in (target, noisy))
     expect(
         at_target < at_noisy,
-        f"the target itself costs {at_target:.4g} and a noisy copy {at_noisy:.4g}: a loss is minimised",
+        f"the target itself costs {at_target:.4g} and a noisy copy {at_noisy:.4g}: a loss is minimized",
     )
 
 
 def _loss_passes_gradients(spec: LossSpec, options: Options, size: int) -> None:
     restored = sample(size, size).requires_grad_()
-    _ready(spec, options, size)(restored, sample(size, size + 1)[..., :size]).backward()
-    expect(restored.grad is not None and restored.grad.abs().sum() > 0, "no gradient reaches the image")
+    value = _value(_ready(spec, options, size), spec, restored, sample(size, size + 1)[..., :size])
+    (gradient,) = torch.autograd.grad(value, restored, allow_unused=True)
+    expect(gradient is not None and gradient.abs().sum() > 0, "no gradient reaches the image")
+
+
+def _value(loss: nn.Module, spec: LossSpec, restored: Tensor, target: Tensor) -> Tensor:
+    """The loss with all that it asks for; the input is the target reduced to a quarter by the mean."""
+    layers = loss.generator_layers if isinstance(loss, GeneratorFeatures) else ()
+    given = {
+        "degraded": F.avg_pool2d(target, 4),
+        "step": 1,
+        "features": dict.fromkeys(layers, restored),
+    }
+    images = (restored, target) if "target" in spec.inputs else (restored,)
+    value: Tensor = loss(*images, **{name: given[name] for name in spec.inputs if name in given})
+    return value
 
 
 def _loss_gives_the_same_from_shared_features(spec: LossSpec, options: Options, size: int) -> None:
@@ -91,7 +108,7 @@ def _loss_keeps_what_it_measured(spec: LossSpec, options: Options, size: int) ->
     again.load_state_dict(loss.state_dict())
     prepare(again, _samples(size, first=100))
     images = sample(size, size), sample(size, size + 1)[..., :size]
-    before, after = (module(*images).item() for module in (loss, again))
+    before, after = (_value(module, spec, *images).item() for module in (loss, again))
     expect(
         before == after,
         f"{before:.6g} before a run is resumed, {after:.6g} after it: keep what is measured in persistent "
