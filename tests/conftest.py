@@ -26,6 +26,7 @@ import restore_adversarial.plugin
 import restore_augmentations.plugin
 import restore_baselines.plugin
 import restore_degradations.plugin
+import restore_denoising.plugin
 import restore_enhancenet.plugin
 import restore_optimization.plugin
 from restore.cli import main
@@ -136,6 +137,7 @@ def toys() -> Registry:
         Plugin("augmentations", restore_augmentations.plugin),
         Plugin("baselines", restore_baselines.plugin),
         Plugin("degradations", restore_degradations.plugin),
+        Plugin("denoising", restore_denoising.plugin),
         Plugin("enhancenet", restore_enhancenet.plugin),
         Plugin("optimization", restore_optimization.plugin),
     ]

@@ -22,7 +22,7 @@ from restore.testing import (
 )
 
 REGISTRY = discover()
-NARROW = {"enhancenet": {"width": 8}}  # the halo does not depend on the width
+NARROW = {name: {"width": 8} for name in ("enhancenet", "ffdnet", "dncnn")}  # the halo does not depend on it
 
 
 def options_of(model: str, scale: int) -> Options:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from restore.interfaces import (
     Method,
     MetricSpec,
     ModelSpec,
+    Options,
     PublishedTable,
 )
 from restore.registry import discover
@@ -103,6 +105,76 @@ def failures(checks: list[Check]) -> list[str]:
         except ContractError:
             failed.append(check.name.partition(": ")[2])
     return failed
+
+
+class Merges(nn.Module):
+    """Convolves squares of 2x2 pixels: a stride of 2, and a halo of 3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(12, 12, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        x = F.pixel_unshuffle(F.pad(x, (0, width % 2, 0, height % 2), mode="replicate"), 2)
+        restored: Tensor = F.pixel_shuffle(self.conv(x), 2)[..., :height, :width]
+        return restored
+
+
+class Brightens(nn.Module):
+    """Adds a number that is given for each image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: Tensor, gain: Tensor) -> Tensor:
+        restored: Tensor = self.conv(x)
+        return restored + gain.to(x)[:, None, None, None]
+
+
+class IgnoresItsNumber(Brightens):
+    def forward(self, x: Tensor, gain: Tensor) -> Tensor:
+        return super().forward(x, torch.zeros_like(gain))
+
+
+def merging(stride: int, halo: int = 3) -> ModelSpec:
+    return replace(model(Merges, halo), scales=(1,), stride=lambda scale, options: stride)
+
+
+def conditional(network: Callable[[], nn.Module]) -> ModelSpec:
+    return replace(model(network), scales=(1,), conditions=lambda options: ("gain",))
+
+
+def test_a_model_with_a_stride_passes_every_check() -> None:
+    # Its padding depends on the size, which a graph cannot hold: that is not what is tested here.
+    assert failures(model_checks(merging(2), scale=1)) == ["traced equals plain"]
+
+
+def test_a_missing_stride_and_a_halo_of_one_position_are_found() -> None:
+    assert "tiles equal the whole" in failures(model_checks(merging(1), scale=1))
+    assert "halo is exact" in failures(model_checks(merging(2, halo=2), scale=1))
+
+
+def test_a_model_with_a_condition_passes_every_check() -> None:
+    assert failures(model_checks(conditional(Brightens), scale=1)) == []
+
+
+def test_a_condition_without_effect_or_with_the_name_of_an_option_is_found() -> None:
+    assert failures(model_checks(conditional(IgnoresItsNumber), scale=1)) == ["depends on its conditions"]
+
+    class Gain(Options):
+        gain: float = 1.0
+
+    checks = model_checks(replace(conditional(Brightens), options=Gain), scale=1)
+    assert failures(checks) == ["depends on its conditions"]
+
+
+def test_an_overlap_beside_a_halo_is_found() -> None:
+    spec = replace(model(Conv), overlap=lambda scale, options: 8)
+    assert failures(model_checks(spec, scale=2)) == ["tiles equal the whole"]
+    everywhere = replace(model(LooksEverywhere, None), overlap=lambda scale, options: 8)
+    assert failures(model_checks(everywhere, scale=2)) == []
 
 
 def test_a_valid_model_passes_every_check() -> None:

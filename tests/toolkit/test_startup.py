@@ -29,6 +29,7 @@ OURS = (
     "restore_augmentations",
     "restore_baselines",
     "restore_degradations",
+    "restore_denoising",
     "restore_enhancenet",
     "restore_optimization",
     "restore_spandrel",

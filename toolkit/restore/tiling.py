@@ -49,28 +49,36 @@ class Tile:
         return result[..., rows, columns]
 
 
-def tiles(height: int, width: int, size: int, halo: int) -> Iterator[Tile]:
+def tiles(height: int, width: int, size: int, halo: int, stride: int = 1) -> Iterator[Tile]:
     """Cover an image of `height` x `width` with tiles that are all read with the same sides.
 
-    Equal sides let a library use again what it prepared for the first tile, code and memory.
+    Equal sides allow a library to reuse the code and memory that it prepared for the first tile. Where a side
+    of the image is not a multiple of `stride`, the last tile is shorter by the difference.
 
     Args:
         height: rows of the image, >= 1.
         width: columns of the image, >= 1.
         size: what a tile contributes along a side on average, at most, in input pixels, >= 1. Where the image
             ends a tile has no margin, and contributes up to `halo` more.
-        halo: margin on each side that has a neighbour, in input pixels, >= 0.
+        halo: margin on each side that has a neighbor, in input pixels, >= 0.
+        stride: what is read for a tile begins at a multiple of it, in input pixels, >= 1. `size` is rounded
+            down to a multiple of it, but not to 0, and `halo` up.
 
     Yields:
         Tiles in reading order; their inner parts cover each pixel once.
+
+    Example:
+        >>> [(tile.outer_left, tile.left) for tile in tiles(1, 20, size=6, halo=1, stride=2)]
+        [(0, 0), (4, 6), (10, 12)]
     """
-    for top, bottom, outer_top, outer_bottom in _cuts(height, size, halo):
-        for left, right, outer_left, outer_right in _cuts(width, size, halo):
+    columns = list(_cuts(width, size, halo, stride))
+    for top, bottom, outer_top, outer_bottom in _cuts(height, size, halo, stride):
+        for left, right, outer_left, outer_right in columns:
             yield Tile(top, left, bottom, right, outer_top, outer_left, outer_bottom, outer_right)
 
 
 def map_tiles(
-    model: Callable[[Tensor], Tensor], image: Tensor, *, scale: int, size: int, halo: int
+    model: Callable[[Tensor], Tensor], image: Tensor, *, scale: int, size: int, halo: int, stride: int = 1
 ) -> Iterator[tuple[Tile, Tensor]]:
     """Run `model` on the tiles of `image`, ``(B, C, H, W)``, with quarters of them where memory runs out.
 
@@ -80,32 +88,34 @@ def map_tiles(
         scale: of the model.
         size: longest side that a tile contributes, in input pixels.
         halo: of the model, in input pixels.
+        stride: of the model, in input pixels; see `tiles`.
 
     Yields:
         Each tile and what was made of it, without margin: for ``tile.place(result, scale).copy_(inner)``.
 
     Raises:
-        torch.OutOfMemoryError: there is no room for a tile of a pixel.
+        torch.OutOfMemoryError: there is no room for a tile of a pixel, or of `stride` pixels a side.
     """
-    left = deque(tiles(image.shape[-2], image.shape[-1], size, halo))
+    left = deque(tiles(image.shape[-2], image.shape[-1], size, halo, stride))
     while left:
         tile = left.popleft()
         try:
             with torch.inference_mode():
                 inner = tile.inner(model(tile.read(image)), scale)
         except torch.OutOfMemoryError:
-            if tile.bottom - tile.top == tile.right - tile.left == 1:
+            if max(tile.bottom - tile.top, tile.right - tile.left) <= stride:
                 raise
-            left = deque(part for each in (tile, *left) for part in _quarters(each, image, halo))
+            left = deque(part for each in (tile, *left) for part in _quarters(each, image, halo, stride))
         else:
             yield tile, inner
             del inner  # before the next tile needs the room
 
 
-def _quarters(tile: Tile, image: Tensor, halo: int) -> Iterator[Tile]:
+def _quarters(tile: Tile, image: Tensor, halo: int, stride: int) -> Iterator[Tile]:
     """Tiles of half the sides that contribute what `tile` does."""
     sides = (tile.bottom - tile.top, tile.right - tile.left)
-    for part in tiles(*sides, -(-max(sides) // 2), 0):
+    halo = _ceil(halo, stride) * stride
+    for part in tiles(*sides, _ceil(_ceil(max(sides), 2), stride) * stride, 0, stride):
         top, bottom = tile.top + part.top, tile.top + part.bottom
         left, right = tile.left + part.left, tile.left + part.right
         yield Tile(
@@ -120,13 +130,25 @@ def _quarters(tile: Tile, image: Tensor, halo: int) -> Iterator[Tile]:
         )
 
 
-def _cuts(length: int, size: int, halo: int) -> Iterator[tuple[int, int, int, int]]:
-    """Along one axis, for each tile: first and last of what it contributes, and of what is read for it."""
-    count = -(-length // size)
-    outer = min(-(-(length + 2 * halo * (count - 1)) // count), length)
+def _cuts(length: int, size: int, halo: int, stride: int) -> Iterator[tuple[int, int, int, int]]:
+    """Along one axis, for each tile: begin and end of what it contributes, and of what is read for it."""
+    steps = _steps(_ceil(length, stride), max(size // stride, 1), _ceil(halo, stride))
+    for begin, end, start, stop in steps:
+        yield begin * stride, min(end * stride, length), start * stride, min(stop * stride, length)
+
+
+def _steps(length: int, size: int, halo: int) -> Iterator[tuple[int, int, int, int]]:
+    """`_cuts` for a stride of 1."""
+    count = _ceil(length, size)
+    outer = min(_ceil(length + 2 * halo * (count - 1), count), length)
     starts = [index * (length - outer) // max(count - 1, 1) for index in range(count)]
     # Each cut lies `halo` behind the start of the next tile, and so at least `halo` before the end of this.
     cuts = [0, *(min(start + halo, length) for start in starts[1:]), length]
     for start, begin, end in zip(starts, cuts, cuts[1:], strict=False):
         if begin < end:
             yield begin, end, start, start + outer
+
+
+def _ceil(dividend: int, divisor: int) -> int:
+    """The quotient, rounded up."""
+    return -(-dividend // divisor)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from restore_denoising.options import DncnnOptions
 
-__all__ = ["Dncnn", "build", "halo"]
+__all__ = ["Dncnn", "build"]
 
 
 class Dncnn(nn.Module):
@@ -43,8 +43,3 @@ class Dncnn(nn.Module):
 def build(scale: int, options: DncnnOptions) -> nn.Module:  # noqa: ARG001 - scale 1 is the only one
     """The network."""
     return Dncnn(options.layers, options.width)
-
-
-def halo(scale: int, options: DncnnOptions) -> int:  # noqa: ARG001 - scale 1 is the only one
-    """Receptive-field radius in pixels: one for each layer."""
-    return options.layers

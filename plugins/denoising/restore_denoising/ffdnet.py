@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from restore_denoising.options import FfdnetOptions
 
-__all__ = ["Ffdnet", "ResidualBlock", "build", "conditions", "halo"]
+__all__ = ["Ffdnet", "ResidualBlock", "build", "squares", "strength_map", "whole"]
 
 _GAIN = 0.1  # residual branches begin small, which allows a larger learning rate
 _SIDE = 2  # pixels of the squares that become channels
@@ -66,18 +66,11 @@ class Ffdnet(nn.Module):
 
     def forward(self, degraded: Tensor, strength: Tensor) -> Tensor:
         """``(B, 3, H, W)`` and ``(B,)`` -> ``(B, 3, H, W)``."""
-        height, width = degraded.shape[-2:]
-        padded = F.pad(degraded, (0, width % _SIDE, 0, height % _SIDE), mode="replicate")
-        x = F.pixel_unshuffle(padded, _SIDE)  # (B, 12, H/2, W/2)
-        x = torch.cat([x, self.strength_map(x, strength)], 1).to(self.head.weight.dtype)
+        x = squares(degraded)
+        x = torch.cat([x, strength_map(x, strength, of_quality=self.of_quality)], 1)
         x = self.tail(self.body(F.relu(self.head(x))))
-        restored = F.pixel_shuffle(x, _SIDE)[..., :height, :width].to(degraded.dtype)
+        restored = whole(x, degraded)
         return degraded + restored if self.residual else restored
-
-    def strength_map(self, x: Tensor, strength: Tensor) -> Tensor:
-        """The strength as a plane of the size of `x`, from 0 for none to about 1: ``(B, 1, h, w)``."""
-        share = (100 - strength) / 100 if self.of_quality else strength / 255
-        return share.to(x)[:, None, None, None].expand(-1, 1, *x.shape[-2:])
 
     def _initialize(self) -> None:
         for layer in self.modules():
@@ -103,11 +96,43 @@ def build(scale: int, options: FfdnetOptions) -> nn.Module:  # noqa: ARG001 - sc
     )
 
 
-def halo(scale: int, options: FfdnetOptions) -> int:  # noqa: ARG001 - scale 1 is the only one
-    """Receptive-field radius in pixels, for pixels of either parity: 25."""
-    return _SIDE * options.layers + _SIDE - 1
+def squares(image: Tensor) -> Tensor:
+    """Squares of 2x2 pixels as channels: ``(B, 3, H, W)`` -> ``(B, 12, ceil(H/2), ceil(W/2))``.
+
+    Odd sides are extended by one repeated row or column.
+    """
+    height, width = image.shape[-2:]
+    if torch.compiler.is_exporting():  # padding would depend on the size, of which a graph knows nothing
+        rows, columns = _places(image, height), _places(image, width)
+        planes = [image.index_select(-2, row).index_select(-1, column) for row in rows for column in columns]
+        return torch.stack(planes, 2).flatten(1, 2)
+    padded = F.pad(image, (0, width % _SIDE, 0, height % _SIDE), mode="replicate")
+    return F.pixel_unshuffle(padded, _SIDE)
 
 
-def conditions(options: FfdnetOptions) -> tuple[str, ...]:
-    """The number that `Ffdnet.forward` takes beside the image."""
-    return (options.strength,)
+def whole(x: Tensor, like: Tensor) -> Tensor:
+    """The inverse of `squares`, with the size and type of `like`."""
+    height, width = like.shape[-2:]
+    image = F.pixel_shuffle(x, _SIDE).to(like.dtype)
+    if torch.compiler.is_exporting():
+        rows, columns = (torch.arange(side, device=x.device) for side in (height, width))
+        return image.index_select(-2, rows).index_select(-1, columns)
+    return image[..., :height, :width]
+
+
+def _places(image: Tensor, side: int) -> list[Tensor]:
+    """The rows or columns at each position within the squares; the last one is repeated."""
+    first = _SIDE * torch.arange((side + 1) // _SIDE, device=image.device)
+    return [(first + position).clamp(max=side - 1) for position in range(_SIDE)]
+
+
+def strength_map(x: Tensor, strength: Tensor, *, of_quality: bool) -> Tensor:
+    """The strength as a plane of the size of `x`, from 0 for none to about 1: ``(B, 1, h, w)``.
+
+    Args:
+        x: ``(B, C, h, w)``.
+        strength: ``(B,)``, a standard deviation in levels of 255, or the quality of a JPEG.
+        of_quality: which of the two.
+    """
+    share = (100 - strength) / 100 if of_quality else strength / 255
+    return share.to(x)[:, None, None, None].expand(-1, 1, *x.shape[-2:])

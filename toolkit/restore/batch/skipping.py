@@ -38,6 +38,7 @@ class Results:
             "precision": restorer.precision,
             "engine": restorer.engine,
             "alpha": restorer.alpha,
+            **{f"option {name}": value for name, value in restorer.settings.items()},
         }
 
     def provenance(self, job: Job) -> Provenance:
@@ -86,7 +87,12 @@ class Results:
 
 
 def model_name(model: LoadedModel) -> str:
-    """``NAME:WEIGHTS`` without the folders of a file, so that an image says nothing about its machine."""
+    """``NAME:WEIGHTS`` without the folders of a file, so that an image says nothing about its machine.
+
+    Of a chain, those of its parts, joined by ``+``.
+    """
+    if model.parts:
+        return "+".join(map(model_name, model.parts))
     own = (entry.name for entry in model.spec.weights if entry.sha256 == model.digest)
     weights = next(own, Path(model.weights).name)
     return f"{model.spec.name}:{weights}" if weights else model.spec.name

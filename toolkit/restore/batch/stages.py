@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -167,11 +167,18 @@ def load(job: Job, batch: Batch) -> Work | Outcome | None:
 def restore(work: Work, batch: Batch, progress: Progress | None = None) -> Work:
     """Run the network on every frame."""
     picture = work.picture
+    first = picture if isinstance(picture, Photo) else picture.frames[0]
+    # From the first frame for all of them, so that an animation does not flicker.
+    conditions = batch.restorer.conditions_of(first, work.job.source)
+    given = {name for name, value in batch.restorer.model.conditions.items() if value != "auto"}
+    estimated = sorted((name, f"{value:g}") for name, value in conditions.items() if name not in given)
+    work = replace(work, provenance=replace(work.provenance, estimated=tuple(estimated)))
     if isinstance(picture, Photo):
-        return replace(work, picture=_restored(picture, batch, progress), notes=_size_notes(picture, batch))
+        restored = _restored(picture, batch, conditions, progress)
+        return replace(work, picture=restored, notes=_size_notes(picture, batch))
     frames: list[Photo] = []
     for frame in picture.frames:
-        frames.append(_restored(frame, batch, None))
+        frames.append(_restored(frame, batch, conditions))
         if progress:
             progress(len(frames) / len(picture.frames))
     notes = _size_notes(picture.frames[0], batch)
@@ -214,9 +221,11 @@ def _read(job: Job, max_pixels: int | None) -> Photo | Animation:
     return read_all(job.source, max_pixels=limit) if moves else first
 
 
-def _restored(photo: Photo, batch: Batch, progress: Progress | None) -> Photo:
+def _restored(
+    photo: Photo, batch: Batch, conditions: Mapping[str, float], progress: Progress | None = None
+) -> Photo:
     height, width = photo.color.shape[-2:]
-    restored = batch.restorer.upscale(photo, progress)
+    restored = batch.restorer.upscale(photo, progress, conditions)
     return resized(restored, batch.output.size((width, height), batch.restorer.output_scale))
 
 

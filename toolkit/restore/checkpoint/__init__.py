@@ -4,12 +4,16 @@ Both are safetensors and JSON, never pickles.
 """
 
 from restore.checkpoint.blending import blend
-from restore.checkpoint.loading import LoadedModel, check_reference, load_model, working_scale
+from restore.checkpoint.chaining import Chain
+from restore.checkpoint.loaded import LoadedModel
+from restore.checkpoint.loading import check_reference, load_model
 from restore.checkpoint.run import Checkpoint, latest_checkpoint, save_checkpoint
+from restore.checkpoint.scales import working_scale
 from restore.checkpoint.tensors import build_within, channels_last, sha256
 from restore.checkpoint.weights import WeightsCard, read_card, save_weights
 
 __all__ = [
+    "Chain",
     "Checkpoint",
     "LoadedModel",
     "WeightsCard",

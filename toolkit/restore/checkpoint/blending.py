@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from restore.checkpoint.loading import LoadedModel
+from restore.checkpoint.loaded import LoadedModel
 from restore.checkpoint.tensors import save_tensors
 from restore.checkpoint.weights import WeightsCard, as_metadata, read_card
 from restore.errors import UsageError, WeightsError

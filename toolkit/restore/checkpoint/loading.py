@@ -1,14 +1,18 @@
-"""Load models: ``NAME[:WEIGHTS]`` becomes a network with its weights and what is needed to run it."""
+"""Load models: a reference becomes a network with its weights and what is needed to run it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 
+from restore.checkpoint.loaded import LoadedModel
+from restore.checkpoint.options import Number, changed, check_shapes, of_parts, split
+from restore.checkpoint.scales import choosing_part, default_scale
 from restore.checkpoint.tensors import check_size, load_tensors, sha256
 from restore.checkpoint.weights import read_card
 from restore.errors import OptionsError, UsageError, WeightsError, first_line, nearest
@@ -16,53 +20,31 @@ from restore.files import cache_folder
 from restore.interfaces import ModelSpec, OpenedModel, Options, Weights, parse
 from restore.registry import ModelReference, Registry
 
-__all__ = ["LoadedModel", "check_reference", "load_model", "working_scale"]
+__all__ = ["check_reference", "load_model"]
 
 
-@dataclass(frozen=True)
-class LoadedModel:
-    """A network with its weights, and what is needed to run it."""
-
-    reference: str
-    """``NAME[:WEIGHTS]`` as it was given."""
-    spec: ModelSpec
-    scale: int
-    """Output pixels per input pixel along one side."""
-    options: Options
-    module: nn.Module
-    """In evaluation mode, float32, on the CPU."""
-    halo: int | None
-    """Radius of the receptive field in input pixels; `None` when every input pixel matters."""
-    overlap: int | None = None
-    """Where `halo` is `None`: the margin in input pixels with which tiles nearly equal the whole image.
-    `None` for a model that is never tiled."""
-    precisions: frozenset[str] = frozenset({"fp32", "bf16", "fp16"})
-    """Number formats in which the network can multiply."""
-    weights: str = ""
-    """Name or path of the weights; empty for a model without."""
-    digest: str = ""
-    """SHA-256 of the weights file; empty for a model without."""
-
-    @classmethod
-    def built(
-        cls, reference: str, spec: ModelSpec, scale: int, options: Options, module: nn.Module
-    ) -> LoadedModel:
-        """A network that `spec` built, with whatever parameters it has now."""
-        return cls(reference, spec, scale, options, module.eval(), spec.halo(scale, options))
-
-
-def load_model(reference: str, registry: Registry, scale: int | None = None) -> LoadedModel:
+def load_model(
+    reference: str,
+    registry: Registry,
+    scale: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> LoadedModel:
     """Build the network of a reference and load its weights.
 
     Args:
-        reference: ``bicubic``, ``enhancenet`` (its default weights), ``enhancenet:e`` or
-            ``enhancenet:path/to/file.safetensors``.
+        reference: ``bicubic``, ``enhancenet`` (its default weights), ``enhancenet:e``,
+            ``enhancenet:path/to/file.safetensors``, or a chain of these joined by ``+``.
         registry: the known models.
-        scale: exactly this one; `None` takes that of the weights, or 4 where the model can.
+        scale: exactly this one; `None` takes that of the weights, or 4 where the model can. In a chain, the
+            last part that has a choice makes up for the scale of the others.
+        options: options other than those of the weights, and numbers that the network takes beside the image,
+            by name; for a chain as ``NAME.OPTION``, where the second part of a name is ``NAME#2``.
 
     Raises:
         UnknownNameError: there is no such model.
-        UsageError: the model cannot work at this scale, or has no such weights.
+        UsageError: the model cannot work at this scale, or has no such weights, or the weights cannot be used
+            with these options.
+        OptionsError: an option is unknown or not valid.
         WeightsError: the file is missing or damaged, or belongs to another model.
 
     Example:
@@ -72,21 +54,23 @@ def load_model(reference: str, registry: Registry, scale: int | None = None) -> 
     """
     check_reference(reference, registry, scale)
     parsed = ModelReference.parse(reference)
-    spec = registry.models[parsed.name]
-    file = parsed.file(spec)
-    if file is not None:
-        return _from_file(reference, spec, file, scale)
-    scale = _default_scale(spec, parsed.weights) if scale is None else scale
-    choice = _choose(spec, parsed.weights, scale)
-    if choice is None:
-        return _without_weights(reference, spec, scale)
-    file = _local(choice)
-    loaded = _from_file(reference, spec, file, scale)
-    if loaded.digest != choice.sha256:
-        raise WeightsError(
-            "the weights are damaged: their SHA-256 is another one", path=file, hint="install again"
-        )
-    return loaded
+    given = of_parts(options or {}, parsed.labels)
+    if not parsed.chain:
+        return _load(parsed, registry, scale, given[0])
+    choosing = choosing_part(parsed, registry)
+    parts = {
+        index: _load(part, registry, None, given[index])
+        for index, part in enumerate(parsed.parts)
+        if index != choosing
+    }
+    rest = math.prod(part.scale for part in parts.values())
+    if choosing is not None:
+        wanted = None if scale is None or scale % rest else scale // rest
+        parts[choosing] = _load(parsed.parts[choosing], registry, wanted, given[choosing])
+    loaded = [parts[index] for index in sorted(parts)]
+    chain = LoadedModel.chained(reference, parsed.labels, loaded)
+    _check_chain(reference, chain.scale, scale)
+    return chain
 
 
 def check_reference(reference: str, registry: Registry, scale: int | None = None) -> int | None:
@@ -111,61 +95,62 @@ def check_reference(reference: str, registry: Registry, scale: int | None = None
         4
     """
     parsed = ModelReference.parse(reference)
+    if not parsed.chain:
+        return _check(parsed, registry, scale)
+    choosing = choosing_part(parsed, registry)
+    rest = 1
+    for index, part in enumerate(parsed.parts):
+        own = _check(part, registry, None)
+        if own is None:
+            return scale
+        rest *= 1 if index == choosing else own
+    if choosing is not None:
+        wanted = None if scale is None or scale % rest else scale // rest
+        rest *= _check(parsed.parts[choosing], registry, wanted) or 1
+    _check_chain(reference, rest, scale)
+    return rest
+
+
+def _check_chain(reference: str, scale: int, wanted: int | None) -> None:
+    if wanted not in (None, scale):
+        raise UsageError(
+            f"the chain '{reference}' works at {scale}x, not at {wanted}x", hint=f"set `scale` to {scale}"
+        )
+
+
+def _check(parsed: ModelReference, registry: Registry, scale: int | None) -> int | None:
+    """`check_reference` of a model that is no chain."""
     spec = registry.models[parsed.name]
     file = parsed.file(spec)
     if file is not None:
         if not file.is_file():
             raise WeightsError("there is no such weights file", path=file, hint="check the path")
         return scale
-    scale = _default_scale(spec, parsed.weights) if scale is None else scale
+    scale = default_scale(spec, parsed.weights) if scale is None else scale
     spec.check_scale(scale)
     _choose(spec, parsed.weights, scale)
     return scale
 
 
-def working_scale(reference: str, registry: Registry, wanted: float | None) -> int | None:
-    """The scale to load a model with for results at `wanted`: the smallest one that is not below it.
-
-    Args:
-        reference: ``NAME[:WEIGHTS]``.
-        registry: the known models.
-        wanted: output pixels per input pixel along one side, also a fraction.
-
-    Returns:
-        `None` where the model or its weights file decides.
-
-    Raises:
-        UnknownNameError: there is no such model.
-        UsageError: the model has weights for smaller scales only.
-
-    Example:
-        >>> from restore.registry import discover
-        >>> working_scale("enhancenet", discover(), 2.5)
-        4
-    """
-    parsed = ModelReference.parse(reference)
-    spec = registry.models[parsed.name]
-    if wanted is None or parsed.file(spec) is not None or spec.open is not None:
-        return None
-    if not math.isfinite(wanted) or wanted < 1:
-        raise UsageError(f"cannot work at scale {wanted:g}", hint="set `scale` to 1 or more")
-    with_weights = {entry.scale for entry in spec.weights if parsed.weights in ("", entry.name)}
-    known = with_weights or set(spec.scales or [math.ceil(wanted)])
-    fitting = [scale for scale in known if scale >= wanted]
-    if not fitting:
-        kind = "has weights for" if with_weights else "works at"
-        raise UsageError(
-            f"model '{reference}' cannot work at scale {wanted:g}: it {kind} {_listed(known)}",
-            hint=f"set `scale` to {max(known)} or less",
+def _load(
+    parsed: ModelReference, registry: Registry, scale: int | None, given: Mapping[str, Any]
+) -> LoadedModel:
+    """Load a model that is no chain."""
+    reference, spec = str(parsed), registry.models[parsed.name]
+    file = parsed.file(spec)
+    if file is not None:
+        return _from_file(reference, spec, file, scale, given)
+    scale = default_scale(spec, parsed.weights) if scale is None else scale
+    choice = _choose(spec, parsed.weights, scale)
+    if choice is None:
+        return _without_weights(reference, spec, scale, given)
+    file = _local(choice)
+    loaded = _from_file(reference, spec, file, scale, given)
+    if loaded.digest != choice.sha256:
+        raise WeightsError(
+            "the weights are damaged: their SHA-256 is another one", path=file, hint="install again"
         )
-    return min(fitting)
-
-
-def _default_scale(spec: ModelSpec, weights: str) -> int:
-    own = [entry.scale for entry in spec.weights if weights in ("", entry.name)]
-    if own:
-        return 4 if 4 in own else own[0]
-    return 4 if spec.supports(4) else min(spec.scales or (1,))
+    return loaded
 
 
 def _choose(spec: ModelSpec, weights: str, scale: int) -> Weights | None:
@@ -183,20 +168,34 @@ def _choose(spec: ModelSpec, weights: str, scale: int) -> Weights | None:
     )
 
 
-def _without_weights(reference: str, spec: ModelSpec, scale: int) -> LoadedModel:
-    options = parse(spec.options, {}, f"model '{spec.name}'")
+def _without_weights(reference: str, spec: ModelSpec, scale: int, given: Mapping[str, Any]) -> LoadedModel:
+    options, conditions = split(spec, {}, given)
     module = spec.build(scale, options)
     if module.state_dict():
         raise UsageError(
             f"model '{spec.name}' has no weights for {scale}x (it comes with: {_known(spec)})",
             hint=f"train some with 'restore train' and name them as {spec.name}:FILE",
         )
-    return LoadedModel.built(reference, spec, scale, options, module)
+    return replace(
+        LoadedModel.built(reference, spec, scale, options, module),
+        conditions=conditions,
+        changed=changed(spec.options(), options),
+    )
 
 
-def _from_file(reference: str, spec: ModelSpec, file: Path, scale: int | None) -> LoadedModel:
+def _from_file(
+    reference: str, spec: ModelSpec, file: Path, scale: int | None, given: Mapping[str, Any]
+) -> LoadedModel:
     """Load a file: by the model's own reader if it has one, else as `save_weights` wrote it."""
-    opened, options = (spec.open(file), spec.options()) if spec.open else _opened(spec, file)
+    if spec.open:
+        opened, base = spec.open(file), spec.options()
+        options, conditions = split(replace(spec, conditions=lambda _: opened.conditions), {}, given)
+        if options != base:
+            raise UsageError(
+                f"model '{spec.name}' takes its options from the file", path=file, hint="omit the options"
+            )
+    else:
+        opened, base, options, conditions = _opened(spec, file, given)
     if scale not in (None, opened.scale):
         raise UsageError(
             f"the weights are for {opened.scale}x, not for {scale}x",
@@ -214,11 +213,20 @@ def _from_file(reference: str, spec: ModelSpec, file: Path, scale: int | None) -
         opened.precisions,
         str(file),
         sha256(file),
+        opened.stride,
+        conditions,
+        changed(base, options),
     )
 
 
-def _opened(spec: ModelSpec, file: Path) -> tuple[OpenedModel, Options]:
-    """What `ModelSpec.open` gives for the files of others, for a file of `save_weights`."""
+def _opened(
+    spec: ModelSpec, file: Path, given: Mapping[str, Any]
+) -> tuple[OpenedModel, Options, Options, dict[str, Number]]:
+    """What `ModelSpec.open` gives for the files of others, for a file of `save_weights`.
+
+    Returns:
+        The network, the options in the file, those of the network, and its conditions.
+    """
     card = read_card(file)
     if card.model != spec.name:
         raise WeightsError(
@@ -231,13 +239,23 @@ def _opened(spec: ModelSpec, file: Path) -> tuple[OpenedModel, Options]:
             f"the weights are for {card.scale}x, at which '{spec.name}' cannot work", path=file
         )
     try:
-        options = parse(spec.options, card.options, f"model '{spec.name}'")
+        base = parse(spec.options, card.options, f"model '{spec.name}'")
     except OptionsError as error:
         raise WeightsError(f"the weights do not fit: {error.problem}", path=file, hint=error.hint) from error
-    check_size(file, lambda: spec.build(card.scale, options))
+    check_size(file, lambda: spec.build(card.scale, base))
+    options, conditions = split(spec, card.options, given)
+    if options != base:
+        check_shapes(file, spec, lambda: spec.build(card.scale, options), list(changed(base, options)))
     module = spec.build(card.scale, options)
     load_tensors(module, file)
-    return OpenedModel(module, card.scale, spec.halo(card.scale, options)), options
+    opened = OpenedModel(
+        module,
+        card.scale,
+        spec.halo(card.scale, options),
+        spec.overlap(card.scale, options),
+        stride=spec.stride(card.scale, options),
+    )
+    return opened, base, options, conditions
 
 
 def _local(weights: Weights) -> Path:
@@ -260,7 +278,3 @@ def _local(weights: Weights) -> Path:
 
 def _known(spec: ModelSpec) -> str:
     return ", ".join(f"{entry.name} ({entry.scale}x)" for entry in spec.weights) or "none"
-
-
-def _listed(scales: set[int]) -> str:
-    return ", ".join(f"{scale}x" for scale in sorted(scales))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,6 +30,7 @@ __all__ = [
     "load_tensors",
     "save_tensors",
     "sha256",
+    "shapes_of",
     "to_json",
 ]
 
@@ -88,16 +90,26 @@ def check_size(file: Path, build: Callable[[], nn.Module]) -> None:
     Raises:
         WeightsError: the network is several times larger than the file, or the file is damaged.
     """
-    try:
-        with safe_open(file, framework="pt") as content:
-            shapes = [content.get_slice(name).get_shape() for name in content.keys()]  # noqa: SIM118 - no dict
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"cannot read the weights: {first_line(error)}", path=file) from error
-    elements = sum(int(torch.Size(shape).numel()) for shape in shapes)
+    shapes = shapes_of(file)
+    elements = sum(math.prod(shape) for shape in shapes.values())
     tensors = _RATIO * len(shapes) + _FEW_TENSORS
     problem = "the options in the file describe a network that is much larger than its tensors"
     with _limit(_RATIO * elements + _FEW_ELEMENTS, tensors, WeightsError(problem, path=file)):
         _build_on_meta(build)
+
+
+def shapes_of(file: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a ``.safetensors`` file, from its header.
+
+    Raises:
+        WeightsError: the file is damaged.
+    """
+    try:
+        with safe_open(file, framework="pt") as content:
+            names = content.keys()
+            return {name: tuple(content.get_slice(name).get_shape()) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"cannot read the weights: {first_line(error)}", path=file) from error
 
 
 def build_within(build: Callable[[], nn.Module], elements: int, subject: str) -> None:

@@ -58,12 +58,18 @@ def compare(
     registry = discover()
     console.tell_problems(registry)
     metrics = metric or ["psnr", "ssim"]
-    chosen = options.by_name(assign, set(metrics))
+    known = {*metrics, *options.labels_of(model)}
+    chosen = options.by_name(assign, known, options.sole_label(model))
     check_meters(metrics, registry, chosen)
     check_references(model, registry, scale)
     photo, original = read(image), read(target) if target else None
     restorers = [
-        Restorer(load_model(name, registry, scale), precision=precision, device=device) for name in model
+        Restorer(
+            load_model(name, registry, scale, options.options_of_model(name, chosen)),
+            precision=precision,
+            device=device,
+        )
+        for name in model
     ]
     for restorer in restorers:
         console.tell_notes(restorer)

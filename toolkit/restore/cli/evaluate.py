@@ -78,7 +78,8 @@ def evaluate(
     registry = discover()
     console.tell_problems(registry)
     metrics = metric or ["psnr", "ssim"]
-    chosen = options.by_name(assign, {*metrics, *labels(degradation)})
+    known = {*metrics, *labels(degradation), *options.labels_of(model)}
+    chosen = options.by_name(assign, known, options.sole_label(model))
     evaluation.check_meters(metrics, registry, chosen)
     for name in model:
         check_reference(name, registry, scale)
@@ -88,7 +89,12 @@ def evaluate(
         metrics, registry, scale, options=chosen, targets=[one.targets for one in sets]
     )
     restorers = [
-        Restorer(load_model(name, registry, scale), precision=precision, device=device, engine=engine)
+        Restorer(
+            load_model(name, registry, scale, options.options_of_model(name, chosen)),
+            precision=precision,
+            device=device,
+            engine=engine,
+        )
         for name in model
     ]
     for restorer in restorers:

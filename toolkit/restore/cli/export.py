@@ -23,13 +23,15 @@ def export(
         GraphFormat | None,
         typer.Option("--format", help="Set the format.", show_default="that of the file's suffix, or onnx"),
     ] = None,
+    assign: options.Set = None,
     scale: options.Scale = None,
     json: options.Json = False,
 ) -> None:
     """Export a model as a graph for other programs.
 
     The graph maps RGB in [0, 1] of shape (batch, 3, height, width) to the restored images, with all that the
-    model does. Its results are compared with those of PyTorch before the file is written.
+    model does. Numbers that a model takes beside the image, such as sigma, are inputs of shape (batch). The
+    results are compared with those of PyTorch before the file is written.
     """
     from restore import export as exporting
     from restore.checkpoint import load_model
@@ -38,7 +40,8 @@ def export(
     chosen = exporting.graph_format(out, form)
     registry = discover()
     console.tell_problems(registry)
-    loaded = load_model(model, registry, scale)
+    given = options.by_name(assign, options.labels_of([model]), options.sole_label([model]))
+    loaded = load_model(model, registry, scale, options.options_of_model(model, given))
     file = out or Path(f"{loaded.spec.name}_x{loaded.scale}{exporting.SUFFIXES[chosen]}")
     difference = exporting.export(loaded, file, chosen)
     if json:

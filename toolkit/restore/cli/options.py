@@ -7,7 +7,7 @@ A command uses one as the annotation of a parameter, and chooses the default its
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -31,11 +31,14 @@ __all__ = [
     "Set",
     "Tile",
     "by_name",
+    "labels_of",
+    "options_of_model",
     "out",
+    "sole_label",
 ]
 
 Model = Annotated[
-    str, typer.Option("--model", metavar="NAME[:WEIGHTS]", help="Use this model; see 'restore list'.")
+    str, typer.Option("--model", metavar="NAME[:WEIGHTS][+...]", help="Use a model; see 'restore list'.")
 ]
 """One model, for a command that has a default."""
 
@@ -43,7 +46,7 @@ Models = Annotated[
     list[str],
     typer.Option(
         "--model",
-        metavar="NAME[:WEIGHTS]",
+        metavar="NAME[:WEIGHTS][+...]",
         help="Add a model; see 'restore list'. Repeatable.",
         show_default=False,
     ),
@@ -51,7 +54,8 @@ Models = Annotated[
 """At least one model."""
 
 ModelArgument = Annotated[
-    str, typer.Argument(help="Model to use, NAME or NAME:WEIGHTS; see 'restore list'.", show_default=False)
+    str,
+    typer.Argument(help="NAME[:WEIGHTS], or a chain A+B; see 'restore list'.", show_default=False),
 ]
 """One model, as the subject of a command."""
 
@@ -117,12 +121,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per li
 """Results for programs instead of text."""
 
 
-def by_name(assigned: Iterable[str] | None, known: Collection[str]) -> dict[str, dict[str, Any]]:
+def by_name(
+    assigned: Iterable[str] | None, known: Collection[str], default: str = ""
+) -> dict[str, dict[str, Any]]:
     """The values of `Set` as name -> option -> value.
 
     Args:
         assigned: texts such as ``jpeg.quality=30``.
         known: the names that the command uses.
+        default: the name that an option without one belongs to, if any.
 
     Raises:
         UsageError: a text has another form, or another name.
@@ -135,6 +142,9 @@ def by_name(assigned: Iterable[str] | None, known: Collection[str]) -> dict[str,
     options: dict[str, dict[str, Any]] = {}
     for key, value in assignments(assigned or ()):
         name = max((name for name in known if key.startswith(f"{name}.")), key=len, default=None)
+        if name is None and default and "." not in key:
+            options.setdefault(default, {})[key] = value
+            continue
         if name is None:
             raise UsageError(
                 f"`set` takes NAME.OPTION=VALUE, but got '{escaped(key)}'",
@@ -142,6 +152,31 @@ def by_name(assigned: Iterable[str] | None, known: Collection[str]) -> dict[str,
             )
         options.setdefault(name, {})[key.removeprefix(f"{name}.")] = value
     return options
+
+
+def labels_of(models: Iterable[str]) -> set[str]:
+    """The names under which options of models are given, those of the parts of chains included."""
+    from restore.registry import ModelReference
+
+    return {label for model in models for label in ModelReference.parse(model).labels}
+
+
+def sole_label(models: Sequence[str]) -> str:
+    """The name of the model if there is a single one, which is no chain; else an empty text."""
+    labels = labels_of(models)
+    return labels.pop() if len(models) == len(labels) == 1 else ""
+
+
+def options_of_model(model: str, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The part of `chosen`, from `by_name`, that belongs to a model, as ``LABEL.OPTION`` -> value.
+
+    >>> options_of_model("ffdnet:jpeg+bicubic", {"ffdnet": {"quality": 30}, "psnr": {"luma": True}})
+    {'ffdnet.quality': 30}
+    """
+    from restore.registry import ModelReference
+
+    labels = ModelReference.parse(model).labels
+    return {f"{label}.{key}": value for label in labels for key, value in chosen.get(label, {}).items()}
 
 
 def out(help: str, **settings: Any) -> Any:  # noqa: A002 (typer's own name)

@@ -65,6 +65,7 @@ def upscale(
         options.out("Write to this file or folder; - is standard output.", show_default="next to the input"),
     ] = None,
     model: options.Model = "enhancenet",
+    assign: options.Set = None,
     scale: Scale = None,
     width: Side = None,
     height: Side = None,
@@ -106,9 +107,11 @@ def upscale(
     registry = discover()
     console.tell_problems(registry)
     output = Output(width, height, quality, small, strip)
+    chosen = options.by_name(assign, options.labels_of([model]), options.sole_label([model]))
     restorer = load(
         model,
         scale=scale,
+        options=options.options_of_model(model, chosen),
         device=device,
         precision=precision,
         tile=_tile(tile),

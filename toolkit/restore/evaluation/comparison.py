@@ -127,7 +127,7 @@ def compare(
         ),
         regions=tuple(regions),
         meters=used,
-        settings=", ".join(settings(restorers[0]).values()),
+        settings=", ".join(settings(restorers[0])[name] for name in ("engine", "precision", "device")),
         failures=failures,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from restore.evaluation.results import Cost
 from restore.inference import Restorer
+from restore.inference.conditions import samples
 
 __all__ = ["cost", "multiply_adds", "parameters", "peak_memory"]
 
@@ -22,8 +23,9 @@ _SIDE = 16  # input pixels of the image on which operations are counted
 
 def cost(restorer: Restorer, largest: Tensor) -> Cost:
     """Parameters, multiply-adds and peak memory; restores `largest`, ``(1, 3, H, W)``, once."""
-    network = restorer.model.module
-    return Cost(parameters(network), multiply_adds(network, restorer.scale), peak_memory(restorer, largest))
+    model = restorer.model
+    operations = multiply_adds(model.module, restorer.scale, samples(model, batch=1))
+    return Cost(parameters(model.module), operations, peak_memory(restorer, largest))
 
 
 def parameters(network: nn.Module) -> int:
@@ -31,10 +33,11 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def multiply_adds(network: nn.Module, scale: int) -> float | None:
+def multiply_adds(network: nn.Module, scale: int, numbers: Sequence[Tensor] = ()) -> float | None:
     """Multiply-adds per output pixel, for an input of 16x16 pixels.
 
     Counts convolutions and matrix products, including padding; elementwise operations are not counted.
+    `numbers` are what the network takes beside the image, ``(1,)`` each.
 
     >>> multiply_adds(nn.Conv2d(3, 8, 3, padding=1), scale=1)
     216.0
@@ -47,7 +50,7 @@ def multiply_adds(network: nn.Module, scale: int) -> float | None:
     counter = FlopCounterMode(display=False)
     try:
         with torch.no_grad(), counter:
-            network(image)
+            network(image, *(number.to(image.device) for number in numbers))
     except (RuntimeError, ValueError):
         return None
     return counter.get_total_flops() / 2 / (_SIDE * scale) ** 2

@@ -39,11 +39,12 @@ def timed(restorer: Restorer, image: ImageKind, progress: Progress | None = None
 
 
 def settings(restorer: Restorer) -> dict[str, str]:
-    """Engine, precision and device: what the times depend on."""
+    """Engine, precision and device, on which the times depend, and options of the model that were given."""
     return {
         "engine": restorer.engine,
         "precision": restorer.precision,
         "device": restorer.device.type,
+        **restorer.settings,
     }
 
 

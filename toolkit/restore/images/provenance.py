@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from restore.images import xmp
@@ -32,20 +32,27 @@ class Provenance:
     """Name and value of everything else that the pixels depend on, sorted by name: scale, precision, ..."""
     version: str
     """Of restorekit."""
+    estimated: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """Name and value of the numbers that were estimated for the network. They follow from the rest, so they
+    are not compared."""
 
     def to_text(self) -> str:
         """One line of JSON in ASCII."""
-        return json.dumps({**asdict(self), "settings": dict(self.settings)}, sort_keys=True)
+        content = {**asdict(self), "settings": dict(self.settings), "estimated": dict(self.estimated)}
+        if not self.estimated:
+            del content["estimated"]
+        return json.dumps(content, sort_keys=True)
 
     @classmethod
     def from_text(cls, text: str) -> Provenance | None:
         """The inverse; ``None`` of what is not the text of a provenance."""
         try:
             content: Any = json.loads(text)
-            settings = tuple(
-                sorted((str(name), str(value)) for name, value in content.pop("settings").items())
+            settings, estimated = (
+                tuple(sorted((str(name), str(value)) for name, value in pairs.items()))
+                for pairs in (content.pop("settings"), content.pop("estimated", {}))
             )
-            found = cls(settings=settings, **content)
+            found = cls(settings=settings, estimated=estimated, **content)
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             return None
         texts = (found.source, found.model, found.weights, found.version)

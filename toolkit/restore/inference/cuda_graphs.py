@@ -11,11 +11,13 @@ from torch import Tensor
 
 __all__ = ["Network", "Recorder", "Replayed", "fetched", "recorded", "sent"]
 
-Network = Callable[[Tensor], Tensor]
-"""``(B, 3, h, w)`` in [0, 1] on any device -> ``(B, 3, scale*h, scale*w)`` on the network's, both float32."""
+Network = Callable[..., Tensor]
+"""``(B, 3, h, w)`` in [0, 1] on any device -> ``(B, 3, scale*h, scale*w)`` on the network's, both float32.
+After the image it takes the model's conditions, each ``(B,)`` float32."""
 
-Recorder = Callable[[Network, Tensor], Network]
-"""Records what a network does with a tile: the network for tiles of that shape, one at a time."""
+Recorder = Callable[..., Network]
+"""``record(network, tile, *numbers)`` records what a network does with a tile: the network for tiles of that
+shape, one at a time."""
 
 _MOST = 4  # shapes kept: an image of any size is cut into tiles of four shapes at most, mostly of one
 _TOLERANCE = 0.05  # of values in [0, 1]: half precision rounds by 0.01, a wrong recording by much more
@@ -39,7 +41,7 @@ class Replayed:
         self._kept: OrderedDict[torch.Size, Network | None] = OrderedDict()
         self._lock = Lock()
 
-    def __call__(self, tile: Tensor) -> Tensor:
+    def __call__(self, tile: Tensor, *numbers: Tensor) -> Tensor:
         """See `Network`.
 
         Raises:
@@ -49,18 +51,18 @@ class Replayed:
             shape = tile.shape
             if self._record is None or shape not in self._kept:
                 self._remember(shape, None)
-                return self._network(tile)
+                return self._network(tile, *numbers)
             replay = self._kept[shape]
             if replay is None:
-                return self._recorded(tile, self._record)
+                return self._recorded(self._record, tile, *numbers)
             self._kept.move_to_end(shape)
-            return replay(tile)
+            return replay(tile, *numbers)
 
-    def _recorded(self, tile: Tensor, record: Recorder) -> Tensor:
-        expected = self._network(tile)
+    def _recorded(self, record: Recorder, tile: Tensor, *numbers: Tensor) -> Tensor:
+        expected = self._network(tile, *numbers)
         try:
-            replay = record(self._network, tile)
-            if (replay(tile) - expected).abs().max() <= _TOLERANCE:
+            replay = record(self._network, tile, *numbers)
+            if (replay(tile, *numbers) - expected).abs().max() <= _TOLERANCE:
                 self._remember(tile.shape, replay)
             else:
                 self._record = None
@@ -77,28 +79,30 @@ class Replayed:
             self._kept.popitem(last=False)
 
 
-def recorded(network: Network, tile: Tensor, device: torch.device) -> Network:
+def recorded(network: Network, tile: Tensor, *numbers: Tensor, device: torch.device) -> Network:
     """Record what `network` does with `tile` as a CUDA graph.
 
     Args:
         network: runs on `device`.
         tile: its shape is the one that can be replayed.
+        numbers: what the network takes beside it; each replay has its own values.
         device: of CUDA.
     """
     with torch.cuda.device(device):
-        given = tile.to(device, copy=True)
+        given = [value.to(device, copy=True) for value in (tile, *numbers)]
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
-            network(given)  # libraries choose their algorithms at the first call, which cannot be recorded
+            network(*given)  # libraries choose their algorithms at the first call, which cannot be recorded
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            result = network(given)
+            result = network(*given)
 
-    def replay(tile: Tensor) -> Tensor:
+    def replay(*values: Tensor) -> Tensor:
         with torch.cuda.device(device):
-            given.copy_(tile, non_blocking=True)
+            for place, value in zip(given, values, strict=True):
+                place.copy_(value, non_blocking=True)
             graph.replay()
             return result.clone()  # the next replay writes there
 

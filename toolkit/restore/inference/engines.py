@@ -7,12 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from restore.checkpoint import LoadedModel
 from restore.choices import Engine, Precision
 from restore.errors import RestoreError, UsageError
+from restore.inference.conditions import samples
 from restore.inference.devices import choose_precision
 from restore.inference.onnx_graph import library, to_onnx
 from restore.inference.quantization import check_rounding, quantised
@@ -36,8 +39,9 @@ def engine_precision(engine: Engine, model: LoadedModel, precision: Precision, d
         UsageError: the engine cannot run there, or not so.
     """
     if device not in ("auto", "cpu"):
-        raise UsageError(f"engine '{engine}' runs on the CPU, not on '{device}': leave --device out")
-    rounds = engine == "openvino" and model.spec.fuse is not None
+        raise UsageError(f"engine '{engine}' runs on the CPU, not on '{device}'", hint="omit `device`")
+    fused = all(part.spec.fuse is not None for part in model.parts or (model,))
+    rounds = engine == "openvino" and fused
     if precision == "fp32" or (precision == "auto" and not rounds):
         return torch.float32
     if rounds and precision == "int8":
@@ -45,7 +49,8 @@ def engine_precision(engine: Engine, model: LoadedModel, precision: Precision, d
     if rounds and precision in ("auto", "bf16"):
         return choose_precision(precision, torch.device("cpu"))
     raise UsageError(
-        f"engine '{engine}' cannot run '{model.spec.name}' in {precision}: use --precision fp32 or auto"
+        f"engine '{engine}' cannot run '{model.spec.name}' in {precision}",
+        hint="set `precision` to fp32 or auto",
     )
 
 
@@ -69,8 +74,8 @@ def engine_network(engine: Engine, model: LoadedModel, dtype: torch.dtype) -> Ne
     exact = run_openvino(graph, torch.float32)
     compared(model, exact, [(33, 47)])
     rest = choose_precision("auto", torch.device("cpu"))  # what is left beside the integers
-    network = run_openvino(quantised(graph), rest)
-    check_rounding(exact, network)
+    network = run_openvino(quantised(graph, model), rest)
+    check_rounding(exact, network, model)
     return network
 
 
@@ -78,17 +83,17 @@ def run_openvino(graph: Any, dtype: torch.dtype) -> Network:
     """Run an ``openvino.Model``.
 
     Args:
-        graph: one input, one output. One compilation serves all sizes, which keeps this simple.
+        graph: an image and numbers in, an image out. One compilation serves all sizes.
         dtype: what convolutions multiply in; what only scales and adds on the way to the output, such as the
             bicubic enlargement, stays float32.
     """
     settings = {"INFERENCE_PRECISION_HINT": _HINTS[dtype], "PERFORMANCE_HINT": "LATENCY"}
     compiled = openvino_core().compile_model(graph, "CPU", settings)
 
-    def run(tile: Tensor) -> Tensor:
+    def run(*values: Tensor) -> Tensor:
         request = compiled.create_infer_request()  # of its own: the result lives in it, uncopied
-        image = tile.float().cpu().contiguous().numpy()
-        return torch.from_numpy(request.infer([image], share_inputs=True, share_outputs=True)[0])
+        inputs = [_array(value) for value in values]
+        return torch.from_numpy(request.infer(inputs, share_inputs=True, share_outputs=True)[0])
 
     return run
 
@@ -111,16 +116,23 @@ def _core_of(openvino: Any) -> Any:
 
 
 def run_onnx(graph: bytes | Path) -> Network:
-    """Run a serialised ONNX model, or the file of one, with onnxruntime in float32."""
+    """Run a serialized ONNX model, or the file of one, with onnxruntime in float32."""
     runtime = library("onnxruntime", "onnx")
     content = graph if isinstance(graph, bytes) else str(graph)
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
-    def run(tile: Tensor) -> Tensor:
-        image = tile.float().cpu().contiguous().numpy()
-        return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: image})[0])
+    names = [given.name for given in session.get_inputs()]
+
+    def run(*values: Tensor) -> Tensor:
+        inputs = {name: _array(value) for name, value in zip(names, values, strict=True)}
+        return torch.from_numpy(session.run(None, inputs)[0])
 
     return run
+
+
+def _array(value: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = value.float().cpu().contiguous().numpy()
+    return array
 
 
 def compared(
@@ -144,14 +156,16 @@ def compared(
     largest = 0.0
     for height, width in sizes:
         image = torch.rand(2, 3, height, width, generator=generator)
+        numbers = samples(model, batch=2)
         with torch.inference_mode():
-            expected, found = model.module(image), network(image)
+            expected, found = model.module(image, *numbers), network(image, *numbers)
         same = found.shape == expected.shape
         difference = (found - expected).abs().max().item() if same else torch.inf
         if not difference <= _TOLERANCE[dtype]:  # which a NaN is not either
             raise RestoreError(
                 f"the graph of '{model.spec.name}' differs from PyTorch by {difference:.2g} on an image of "
-                f"{height}x{width}: use the model with --engine torch"
+                f"{height}x{width}",
+                hint="set `engine` to torch",
             )
         largest = max(largest, difference)
     return largest

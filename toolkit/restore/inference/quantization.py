@@ -14,6 +14,7 @@ import torch
 
 from restore.errors import RestoreError
 from restore.images import read_levels
+from restore.inference.conditions import samples
 from restore.inference.onnx_graph import library
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from restore.checkpoint import LoadedModel
     from restore.inference.torch_network import Network
 
 __all__ = ["calibration", "check_rounding", "quantised"]
@@ -48,14 +50,15 @@ def calibration() -> Tensor:
     return torch.stack([*(torch.split(strip, side, dim=2)), edges * 255, noise * 255]).float() / 255
 
 
-def quantised(graph: Any) -> Any:
+def quantised(graph: Any, model: LoadedModel) -> Any:
     """Round the convolutions of an ``openvino.Model`` to 8 bits, by NNCF's post-training quantisation.
 
     Sums, products and the enlargement of the input stay as they are: they take no time, and a residual
     network adds its small corrections there.
 
     Args:
-        graph: one input, ``(batch, 3, height, width)``, as `restore.inference.onnx_graph.to_onnx` makes it.
+        graph: as `restore.inference.onnx_graph.to_onnx` makes it.
+        model: what the graph was made of.
 
     Raises:
         UsageError: nncf is not installed.
@@ -64,19 +67,24 @@ def quantised(graph: Any) -> Any:
     # It reports its use to its makers, unless it takes itself to be under test.
     os.environ.setdefault("NNCF_CI", "1")
     nncf = library("nncf", "int8")
-    patches = [patch[None].numpy() for patch in calibration()]
+    patches = calibration()
+    numbers = samples(model, len(patches))
+    inputs = [
+        tuple(value[index : index + 1].numpy() for value in (patches, *numbers))
+        for index in range(len(patches))
+    ]
 
     def quantise() -> Any:
         with _quiet():
             return nncf.quantize(
                 graph,
-                nncf.Dataset(patches),
+                nncf.Dataset(inputs),
                 preset=nncf.QuantizationPreset.MIXED,
                 # The default, the mean over the images, would cut off the strongest edges.
                 advanced_parameters=nncf.AdvancedQuantizationParameters(
                     activations_range_estimator_params=_whole_range()
                 ),
-                subset_size=len(patches),
+                subset_size=len(inputs),
                 ignored_scope=nncf.IgnoredScope(types=["Multiply", "Add", "Subtract"], validate=False),
             )
 
@@ -87,7 +95,8 @@ def quantised(graph: Any) -> Any:
             return thread.submit(quantise).result()
     except Exception as error:  # whatever NNCF can raise about a graph that it does not understand
         raise RestoreError(
-            f"the network cannot be rounded to 8 bits ({type(error).__name__}): use --precision auto"
+            f"the network cannot be rounded to 8 bits ({type(error).__name__})",
+            hint="set `precision` to auto",
         ) from error
 
 
@@ -96,18 +105,19 @@ def _whole_range() -> Any:
     return parameters.RangeEstimatorParametersSet.MINMAX
 
 
-def check_rounding(plain: Network, rounded: Network) -> None:
+def check_rounding(plain: Network, rounded: Network, model: LoadedModel) -> None:
     """Compare two networks on the patches of `calibration`.
 
     Raises:
         RestoreError: 8 bits are too few for this network.
     """
     patches = calibration()
-    error = (plain(patches) - rounded(patches)).square().mean().sqrt().item()
+    inputs = (patches, *samples(model, len(patches)))
+    error = (plain(*inputs) - rounded(*inputs)).square().mean().sqrt().item()
     if not error <= _LARGEST_ERROR:  # which a NaN is not either
         raise RestoreError(
-            f"8 bits are too few for this network: values in [0, 1] change by {error:.2g} on average; use "
-            f"--precision auto"
+            f"8 bits are too few for this network: values in [0, 1] change by {error:.2g} on average",
+            hint="set `precision` to auto",
         )
 
 

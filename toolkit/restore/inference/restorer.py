@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -17,6 +17,7 @@ from restore.choices import Alpha, Engine, Precision
 from restore.errors import ImageError, UsageError
 from restore.images import Photo, conversion_of
 from restore.inference.color import in_srgb, without_bleeding
+from restore.inference.conditions import as_tensors, check_conditions, estimated
 from restore.inference.cuda_graphs import fetched
 from restore.inference.devices import DTYPES, choose_device, choose_precision, tile_side
 from restore.inference.engines import engine_network, engine_precision
@@ -35,6 +36,8 @@ TileSize = int | Literal["auto", "off"]
 
 Progress = Callable[[float], None]
 """Called with the fraction of an image that is done, from 0 to 1."""
+
+Numbers = Mapping[str, float]
 
 _FEATURES = 128  # values per output pixel that a model is assumed to need, unless it declares `memory`
 
@@ -72,6 +75,7 @@ class Restorer:
             raise UsageError(
                 f"a tile of {tile} pixels is too small", hint="set `tile` to 'auto', 'off' or 1 or more"
             )
+        check_conditions(model)
         self.model = model
         self.output_scale = _checked(scale, model.scale)
         self.tile = tile
@@ -126,24 +130,36 @@ class Restorer:
         return min(side, height) * min(side, width) * self._bytes_per_pixel
 
     @overload
-    def upscale(self, image: str | Path, progress: Progress | None = None) -> Image.Image: ...
+    def upscale(
+        self, image: str | Path, progress: Progress | None = None, conditions: Numbers | None = None
+    ) -> Image.Image: ...
 
     @overload
-    def upscale(self, image: Image.Image, progress: Progress | None = None) -> Image.Image: ...
+    def upscale(
+        self, image: Image.Image, progress: Progress | None = None, conditions: Numbers | None = None
+    ) -> Image.Image: ...
 
     @overload
-    def upscale(self, image: bytes, progress: Progress | None = None) -> bytes: ...
+    def upscale(
+        self, image: bytes, progress: Progress | None = None, conditions: Numbers | None = None
+    ) -> bytes: ...
 
     @overload
-    def upscale(self, image: NDArray[Any], progress: Progress | None = None) -> NDArray[Any]: ...
+    def upscale(
+        self, image: NDArray[Any], progress: Progress | None = None, conditions: Numbers | None = None
+    ) -> NDArray[Any]: ...
 
     @overload
-    def upscale(self, image: Tensor, progress: Progress | None = None) -> Tensor: ...
+    def upscale(
+        self, image: Tensor, progress: Progress | None = None, conditions: Numbers | None = None
+    ) -> Tensor: ...
 
     @overload
-    def upscale(self, image: Photo, progress: Progress | None = None) -> Photo: ...
+    def upscale(
+        self, image: Photo, progress: Progress | None = None, conditions: Numbers | None = None
+    ) -> Photo: ...
 
-    def upscale(self, image: Any, progress: Progress | None = None) -> Any:
+    def upscale(self, image: Any, progress: Progress | None = None, conditions: Numbers | None = None) -> Any:
         """Restore one image and return the same kind of image.
 
         Args:
@@ -151,6 +167,7 @@ class Restorer:
                 mode, a `Photo`, a NumPy array ``(H, W)`` or ``(H, W, C)``, or a tensor ``(3, H, W)`` or
                 ``(B, 3, H, W)``. Pixels are uint8 or uint16 levels, or floats in [0, 1].
             progress: called with the fraction that is done.
+            conditions: from `conditions_of`; `None` calls it.
 
         Returns:
             The image enlarged by `output_scale`, with the pixel type of the input. Gray stays gray, alpha and
@@ -165,18 +182,49 @@ class Restorer:
             torch.Size([3, 8, 10])
         """
         if isinstance(image, Tensor):
-            return self._upscale_tensor(image, progress)
+            return self._upscale_tensor(image, progress, conditions)
         photo, back = as_photo(image)
+        if conditions is None:
+            conditions = self.conditions_of(photo, _source(image))
         height, width = photo.color.shape[-2:]
-        restored = self._restore_photo(photo, progress)
+        restored = self._restore_photo(photo, progress, conditions)
         return back(resized(restored, scaled((width, height), self.output_scale)))
 
-    def restore(self, image: Tensor, progress: Progress | None = None) -> Tensor:
+    def conditions_of(self, image: Photo | Tensor, file: Path | bytes | None = None) -> dict[str, float]:
+        """The numbers that the network gets for an image, by name: those given to `load`, or estimates.
+
+        Args:
+            image: a photo, or ``(1, 3, H, W)``, uint8 levels or floats in [0, 1]. It is seen as a whole.
+            file: where it was read from, or the file's content: the tables of a JPEG state its quality.
+
+        Raises:
+            ImageError: `file` cannot be read.
+
+        Example:
+            >>> load("bicubic").conditions_of(torch.zeros(1, 3, 8, 8))
+            {}
+        """
+        color = image.color if isinstance(image, Photo) else image
+        given = {name: value for name, value in self.model.conditions.items() if value != "auto"}
+        return given | estimated(self.model, color, file)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The options that differ from those of the weights, and the numbers for the network or ``auto``."""
+        numbers = {
+            name: value if value == "auto" else f"{value:g}" for name, value in self.model.conditions.items()
+        }
+        return {**self.model.changed, **numbers}
+
+    def restore(
+        self, image: Tensor, progress: Progress | None = None, conditions: Numbers | None = None
+    ) -> Tensor:
         """Run the model under the tensor contract.
 
         Args:
             image: ``(B, 3, H, W)``, RGB in [0, 1].
             progress: called with the fraction that is done.
+            conditions: from `conditions_of`, for all images of the batch; `None` calls it for each.
 
         Returns:
             ``(B, 3, scale*H, scale*W)``, float32 on the CPU, clamped to [0, 1].
@@ -188,59 +236,92 @@ class Restorer:
             raise ValueError(f"expected (B, 3, H, W) with B, H and W >= 1, but got {tuple(image.shape)}")
         batch, _, height, width = image.shape
         result = torch.empty(batch, 3, height * self.scale, width * self.scale)
-        self._fill(result, image, progress)
+        self._fill(result, image, progress, self._bound(image, conditions))
         return result
 
-    def _upscale_tensor(self, image: Tensor, progress: Progress | None) -> Tensor:
+    def _bound(self, image: Tensor, conditions: Numbers | None) -> Network:
+        """The network with its numbers for a batch: ``(B, 3, h, w)`` -> ``(B, 3, scale*h, scale*w)``."""
+        if not self.model.conditions:
+            return self._network
+        if conditions is None:
+            each = [self.conditions_of(one[None]) for one in image]
+            numbers = as_tensors(
+                {name: torch.tensor([found[name] for found in each]) for name in self.model.conditions},
+                self.model,
+                len(image),
+            )
+        else:
+            numbers = as_tensors(conditions, self.model, len(image))
+        return lambda tile: self._network(tile, *numbers)
+
+    def _upscale_tensor(self, image: Tensor, progress: Progress | None, conditions: Numbers | None) -> Tensor:
         single = image.ndim == 3
         values = in_unit_range(image[None] if single else image)
-        restored = self.restore(values, progress)
+        restored = self.restore(values, progress, conditions)
         width, height = scaled((values.shape[-1], values.shape[-2]), self.output_scale)
         if restored.shape[-2:] != (height, width):
             restored = imresize(restored, (height, width)).clamp(0, 1)
         restored = from_values(restored, image.dtype).to(image.device)
         return restored[0] if single else restored
 
-    def _restore_photo(self, photo: Photo, progress: Progress | None) -> Photo:
+    def _restore_photo(self, photo: Photo, progress: Progress | None, conditions: Numbers) -> Photo:
         size = (photo.color.shape[-2] * self.scale, photo.color.shape[-1] * self.scale)
         channels = 1 if photo.gray else 3
-        network, notes = self._network_for(photo)
+        bound = self._bound(photo.color, conditions)
+        network, notes = self._network_for(photo, bound)
         # Of a large photo even one copy in float32 would be too much: tiles become levels one by one.
         dtype = torch.uint8 if photo.bits == 8 else torch.float32
         color = torch.empty(1, channels, *size, dtype=dtype, memory_format=torch.channels_last)
         alpha = photo.alpha
-        self._fill(color, without_bleeding(photo.color, alpha), progress, network)
+        converts = network is not bound
+        self._fill(color, without_bleeding(photo.color, alpha), progress, network, converts=converts)
         if alpha is not None:
-            alpha = self._enlarged_alpha(alpha, size, dtype)
+            alpha = self._enlarged_alpha(alpha, size, dtype, bound)
         dpi = photo.dpi and (photo.dpi[0] * self.scale, photo.dpi[1] * self.scale)  # a print keeps its size
         color = color.expand(1, 3, *size)
         return replace(photo, color=color, alpha=alpha, dpi=dpi, notes=photo.notes + notes)
 
-    def _enlarged_alpha(self, alpha: Tensor, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    def _enlarged_alpha(
+        self, alpha: Tensor, size: tuple[int, int], dtype: torch.dtype, network: Network
+    ) -> Tensor:
         if self.alpha == "bicubic":
             return _ready(imresize(to_values(alpha), size), dtype).to(dtype)
         enlarged = torch.empty(1, 1, *size, dtype=dtype)
-        self._fill(enlarged, alpha.expand(1, 3, -1, -1), None)
+        self._fill(enlarged, alpha.expand(1, 3, -1, -1), None, network)
         return enlarged
 
-    def _network_for(self, photo: Photo) -> tuple[Network | None, tuple[str, ...]]:
-        """The network for the colors of a photo where it differs from that for sRGB, and notes about them."""
+    def _network_for(self, photo: Photo, network: Network) -> tuple[Network, tuple[str, ...]]:
+        """`network`, or what converts the colors of a photo around it, and notes about them."""
         if photo.icc_profile is None:
-            return None, ()
+            return network, ()
         conversion = conversion_of(photo.icc_profile)
         if conversion is None:
-            return None, ("its color profile is damaged or unknown: the model took its colors for sRGB",)
-        return (None if conversion.is_identity else in_srgb(self._network, conversion)), ()
+            return network, ("its color profile is damaged or unknown: the model took its colors for sRGB",)
+        return (network if conversion.is_identity else in_srgb(network, conversion)), ()
 
     def _fill(
-        self, result: Tensor, image: Tensor, progress: Progress | None, network: Network | None = None
+        self,
+        result: Tensor,
+        image: Tensor,
+        progress: Progress | None,
+        network: Network,
+        *,
+        converts: bool = False,
     ) -> None:
-        """Restore `image` tile by tile into `result`, of one channel (their mean) or three."""
+        """Restore `image` tile by tile into `result`, of one channel (their mean) or three.
+
+        With `converts`, `network` also enlarges by bicubic interpolation, which has a margin of its own.
+        """
         size = self._tile_size(image.shape[-2], image.shape[-1])
         done, area = 0, result.shape[-2] * result.shape[-1]
-        halo = max(self.margin or 0, cubic_reach(self.scale) if network else 0)
+        halo = max(self.margin or 0, cubic_reach(self.scale) if converts else 0)
         restored = map_tiles(
-            network or self._network, to_values(image), scale=self.scale, size=size, halo=halo
+            network,
+            to_values(image),
+            scale=self.scale,
+            size=size,
+            halo=halo,
+            stride=self.model.stride,
         )
         for tile, inner in restored:
             done += inner.shape[-2] * inner.shape[-1]
@@ -262,10 +343,31 @@ class Restorer:
     @property
     def _bytes_per_pixel(self) -> int:
         """Estimated peak memory of the network, per input pixel."""
-        # An engine keeps every layer's whole result.
-        memory = None if self.engine != "torch" else self.model.spec.memory
-        values = memory(self.scale, self.model.options) if memory else _FEATURES * self.scale**2
+        values = _values_per_pixel(self.model, whole_graph=self.engine != "torch")
         return values * (2 if self.dtype == torch.int8 else self.dtype.itemsize)  # sums are wider
+
+
+def _source(image: Any) -> Path | bytes | None:
+    """The file of an image, from whose header more may be known than from its pixels."""
+    match image:
+        case str() | Path():
+            return Path(image)
+        case bytes() | bytearray() | memoryview():
+            return bytes(image)
+    return None
+
+
+def _values_per_pixel(model: LoadedModel, *, whole_graph: bool) -> int:
+    """Values per input pixel that a network holds at once; an engine keeps every layer's whole result."""
+    most, scale = 0, 1
+    for part in model.parts:
+        own = _values_per_pixel(part, whole_graph=whole_graph) * scale**2
+        most = most + own if whole_graph else max(most, own)
+        scale *= part.scale
+    if model.parts:
+        return most
+    memory = None if whole_graph else model.spec.memory
+    return memory(model.scale, model.options) if memory else _FEATURES * model.scale**2
 
 
 def _checked(scale: float | None, native: int) -> float:
@@ -304,6 +406,7 @@ def load(  # noqa: PLR0913 - every choice that a user has
     reference: str = "enhancenet",
     *,
     scale: float | None = None,
+    options: Mapping[str, Any] | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     tile: TileSize = "auto",
@@ -315,9 +418,11 @@ def load(  # noqa: PLR0913 - every choice that a user has
 
     Args:
         reference: ``NAME[:WEIGHTS]``, such as ``bicubic``, ``enhancenet``, ``enhancenet:e`` or
-            ``enhancenet:runs/mine/generator.safetensors``.
+            ``enhancenet:runs/mine/generator.safetensors``; or a chain, such as ``dncnn:FILE+bicubic``.
         scale: output pixels per input pixel along one side, also a fraction. Where the model lacks it, the
             next larger one that it has is reduced. `None` takes that of the weights, or 4.
+        options: options other than those of the weights, and numbers that the network takes beside the image
+            (``auto``, the default, estimates them); for the parts of a chain as ``NAME.OPTION``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``auto`` is bfloat16 where the hardware has it; ``fp32`` is the most exact.
         tile: longest side of a tile in input pixels, ``auto`` or ``off``.
@@ -326,8 +431,9 @@ def load(  # noqa: PLR0913 - every choice that a user has
         registry: `None` discovers the installed plugins.
 
     Raises:
-        UsageError: there is no such model, weights, scale or device, or the engine is not installed or cannot
-            run the model.
+        UsageError: there is no such model, weights, scale or device, the weights cannot be used with these
+            options, or the engine is not installed or cannot run the model.
+        OptionsError: an option is unknown or not valid.
         WeightsError: a weights file is missing or damaged, or belongs to another model.
 
     Example:
@@ -336,7 +442,7 @@ def load(  # noqa: PLR0913 - every choice that a user has
         (10, 20, 3)
     """
     registry = registry or discover()
-    model = load_model(reference, registry, working_scale(reference, registry, scale))
+    model = load_model(reference, registry, working_scale(reference, registry, scale), options)
     return Restorer(
         model, scale=scale, device=device, precision=precision, tile=tile, engine=engine, alpha=alpha
     )

@@ -52,6 +52,22 @@ class OpenedModel:
     of the whole image. ``None`` if the model must not be tiled."""
     precisions: frozenset[str] = frozenset({"fp32", "bf16", "fp16"})
     """The precisions in which it may be run."""
+    stride: int = 1
+    """See `ModelSpec.stride`."""
+    conditions: tuple[str, ...] = ()
+    """See `ModelSpec.conditions`."""
+
+
+def _no_overlap(scale: int, options: Any) -> int | None:  # noqa: ARG001 - the signature of `ModelSpec.overlap`
+    return None
+
+
+def _any_position(scale: int, options: Any) -> int:  # noqa: ARG001 - the signature of `ModelSpec.stride`
+    return 1
+
+
+def _no_conditions(options: Any) -> tuple[str, ...]:  # noqa: ARG001 - the signature of `ModelSpec.conditions`
+    return ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +118,18 @@ class ModelSpec(Named):
     """``memory(scale, options)``: the largest number of values per input pixel that the fused network holds
     at once, from which the size of tiles is chosen. ``None``: 4 feature maps of 64 channels at the output's
     size."""
+    overlap: Callable[[int, Any], int | None] = _no_overlap
+    """``overlap(scale, options)``, for a model whose `halo` is ``None``: the margin in input pixels with
+    which the results of tiles nearly equal that of the whole image. ``None`` if it must not be tiled."""
+    stride: Callable[[int, Any], int] = _any_position
+    """``stride(scale, options)``: tiles begin at rows and columns that are multiples of it, in input pixels.
+    A network that merges squares of 2x2 pixels into one (pixel unshuffle, convolutions of stride 2) has 2, so
+    that tiles merge the same squares as the whole image. The halo then holds for pixels at any position."""
+    conditions: Callable[[Any], tuple[str, ...]] = _no_conditions
+    """``conditions(options)``: names of numbers that describe an image, such as ``("sigma",)``. The network
+    takes them after the image in this order, each as a ``(B,)`` float32 tensor. ``sigma`` is the standard
+    deviation of the noise in levels of 255, ``quality`` that of a JPEG from 1 to 100: both can be estimated
+    from the image. Users give the numbers as they give options, whose names they must not repeat."""
 
     def __post_init__(self) -> None:
         """Check the fields.

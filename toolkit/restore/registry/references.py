@@ -1,8 +1,10 @@
-"""References to models as people write them: ``NAME`` or ``NAME:WEIGHTS``."""
+"""References to models as people write them: ``NAME``, ``NAME:WEIGHTS``, or several joined by ``+``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from restore.errors import UsageError
@@ -10,13 +12,18 @@ from restore.interfaces import ModelSpec
 
 __all__ = ["ModelReference"]
 
+_NEXT = re.compile(r"\+(?=[a-z0-9][a-z0-9_-]*(?:[:+]|$))")
+"""A plus sign before a name: where the next model of a chain can begin. A name with a dot, which few have, is
+taken for the end of a file's name."""
+
 
 @dataclass(frozen=True)
 class ModelReference:
-    r"""A model by name, and the weights to use if the reference says which.
+    r"""A model by name, and the weights to use if the reference says which; or a chain of models.
 
     A name never holds a colon, so the first one ends it: whatever follows is the name of weights or the path
-    of a file, in which colons and plus signs mean nothing.
+    of a file, in which further colons mean nothing. A plus sign begins the next model of a chain only where
+    the name of one follows, and not inside the name of a file that exists.
 
         >>> ModelReference.parse("enhancenet")
         ModelReference(name='enhancenet', weights='')
@@ -24,26 +31,55 @@ class ModelReference:
         'e'
         >>> ModelReference.parse(r"spandrel:C:\networks\a+b.pth").weights
         'C:\\networks\\a+b.pth'
+        >>> [str(part) for part in ModelReference.parse("ffdnet:jpeg+enhancenet:e").parts]
+        ['ffdnet:jpeg', 'enhancenet:e']
     """
 
     name: str
+    """Of a chain, the names of its parts joined by ``+``, which is never the name of a model."""
     weights: str = ""
+    chain: tuple[ModelReference, ...] = field(default=(), repr=False)
+    """The parts of a chain, in the order in which an image passes them; empty for a model."""
 
     @classmethod
     def parse(cls, text: str) -> ModelReference:
-        """Split ``NAME[:WEIGHTS]``.
+        """Split ``NAME[:WEIGHTS][+NAME[:WEIGHTS]...]``.
 
         Raises:
-            UsageError: the name is missing, or a colon is not followed by weights.
+            UsageError: a name is missing, or a colon is not followed by weights.
         """
-        name, colon, weights = text.partition(":")
-        if not name or (colon and not weights):
-            raise UsageError(
-                f"'{text}' is not a model", hint="write NAME or NAME:WEIGHTS, such as enhancenet:e"
-            )
-        return cls(name, weights)
+        parts = []
+        for part in _split(text):
+            name, colon, weights = part.partition(":")
+            if not name or (colon and not weights):
+                raise UsageError(
+                    f"'{text}' is not a model",
+                    hint="write NAME or NAME:WEIGHTS, such as enhancenet:e, or several of them joined by +",
+                )
+            parts.append(cls(name, weights))
+        return parts[0] if len(parts) == 1 else cls("+".join(part.name for part in parts), chain=tuple(parts))
+
+    @property
+    def parts(self) -> tuple[ModelReference, ...]:
+        """The models: those of a chain, or this one."""
+        return self.chain or (self,)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names under which the options of the parts are given; repeated names are numbered.
+
+        >>> ModelReference.parse("dncnn+bicubic+dncnn").labels
+        ('dncnn', 'bicubic', 'dncnn#2')
+        """
+        names = [part.name for part in self.parts]
+        counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
+        return tuple(
+            name if count == 1 else f"{name}#{count}" for name, count in zip(names, counts, strict=True)
+        )
 
     def __str__(self) -> str:
+        if self.chain:
+            return "+".join(map(str, self.chain))
         return f"{self.name}:{self.weights}" if self.weights else self.name
 
     def file(self, spec: ModelSpec) -> Path | None:
@@ -60,3 +96,23 @@ class ModelReference:
         file = Path(self.weights)
         is_path = file.suffix == ".safetensors" or bool(set(self.weights) & {"/", "\\"}) or file.is_file()
         return file if is_path or spec.open is not None else None
+
+
+def _split(text: str) -> Iterator[str]:
+    """The references of a chain. The longest name of a file that exists is not split."""
+    while True:
+        places = [match.start() for match in _NEXT.finditer(text)]
+        ends = [end for end in (len(text), *reversed(places)) if _is_file(text[:end])]
+        end = ends[0] if ends else (places[0] if places else len(text))
+        yield text[:end]
+        if end == len(text):
+            return
+        text = text[end + 1 :]
+
+
+def _is_file(reference: str) -> bool:
+    name, _, weights = reference.partition(":")
+    try:
+        return "+" not in name and bool(weights) and Path(weights).is_file()
+    except (OSError, ValueError):  # too long, or with a null
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from restore.errors import UsageError, first_line
+from restore.inference.onnx_graph import dynamic_shapes
 from restore.interfaces import ModelSpec, Options
 from restore.testing.check import Check, ContractError, check, expect, sample
 from restore.tiling import map_tiles
@@ -35,6 +37,7 @@ def model_checks(spec: ModelSpec, *, scale: int, options: Options | None = None)
         _treats_images_of_a_batch_alike,
         _leaves_its_input_alone,
         _is_deterministic,
+        *((_depends_on_its_conditions,) if spec.conditions(chosen) else ()),
         _runs_on_every_device,
         _passes_gradients,
         _saves_and_loads,
@@ -64,6 +67,8 @@ def opened_checks(spec: ModelSpec, file: Path) -> list[Check]:
         build=lambda scale, options: reader(file).module,  # noqa: ARG005
         halo=lambda scale, options: opened.halo,  # noqa: ARG005
         scales=(opened.scale,),
+        stride=lambda scale, options: opened.stride,  # noqa: ARG005
+        conditions=lambda options: opened.conditions,  # noqa: ARG005
     )
     claims = (
         _keeps_shape,
@@ -77,26 +82,48 @@ def opened_checks(spec: ModelSpec, file: Path) -> list[Check]:
     return [check(subject, claim, fixed, opened.scale, spec.options()) for claim in claims]
 
 
-def measured_halo(module: nn.Module, scale: int, size: int) -> int:
+def measured_halo(module: nn.Module, scale: int, size: int, stride: int = 1, conditions: int = 0) -> int:
     """Measure the halo: the radius of the receptive field in input pixels.
 
     The gradients of the output pixels inside the middle pixel of a `size` x `size` input are computed in
     float64 with positive weights, so that nothing cancels and no unit is dead. The weights of `module` are
-    overwritten.
+    overwritten. With a `stride`, pixels at every position within it are looked at.
 
+    Args:
+        module: the network.
+        scale: output pixels per input pixel along one side.
+        size: side of the input, larger than twice the halo.
+        stride: see `restore.interfaces.ModelSpec.stride`.
+        conditions: how many numbers the network takes beside the image.
+
+    Example:
         >>> measured_halo(nn.Conv2d(3, 3, 5, padding=2), scale=1, size=11)
         2
     """
     _make_positive(module)
     image = (0.6 + 0.3 * sample(size, size, dtype=torch.float64)).requires_grad_()
-    middle = size // 2
-    cell = slice(middle * scale, (middle + 1) * scale)
-    patch = module(image)[..., cell, cell]
+    restored = module(image, *_numbers(conditions, 1))
     # Uneven weights, so that two phases cannot cancel each other by symmetry.
     weights = 0.5 + sample(scale, scale, dtype=torch.float64)
-    (gradient,) = torch.autograd.grad((patch * weights).sum(), image)
-    touched = gradient[0].abs().sum(0).nonzero()
-    return int((touched - middle).abs().max())
+    farthest = 0
+    for row, column in product(range(size // 2, size // 2 + stride), repeat=2):
+        rows, columns = (slice(start * scale, (start + 1) * scale) for start in (row, column))
+        patch = restored[..., rows, columns]
+        (gradient,) = torch.autograd.grad((patch * weights).sum(), image, retain_graph=True)
+        touched = gradient[0].abs().sum(0).nonzero()
+        farthest = max(farthest, int((touched - torch.tensor([row, column])).abs().max()))
+    return farthest
+
+
+def _numbers(conditions: int, batch: int) -> tuple[torch.Tensor, ...]:
+    """Numbers for a network that takes some, ``(batch,)`` each, different for each image."""
+    return tuple(20.0 + 10 * index + 15 * torch.arange(batch) for index in range(conditions))
+
+
+def _run(module: nn.Module, image: torch.Tensor, spec: ModelSpec, options: Options) -> torch.Tensor:
+    """The result for a batch, with a number for each image where the network takes some."""
+    result: torch.Tensor = module(image, *_numbers(len(spec.conditions(options)), len(image)))
+    return result
 
 
 def _build(spec: ModelSpec, scale: int, options: Options) -> nn.Module:
@@ -109,7 +136,7 @@ def _keeps_shape(spec: ModelSpec, scale: int, options: Options) -> None:
     module = _build(spec, scale, options)
     for height, width in SIZES:
         with torch.inference_mode():
-            restored = module(sample(height, width))
+            restored = _run(module, sample(height, width), spec, options)
         wanted = (1, 3, height * scale, width * scale)
         expect(
             tuple(restored.shape) == wanted,
@@ -122,7 +149,7 @@ def _keeps_dtype(spec: ModelSpec, scale: int, options: Options) -> None:
     module = _build(spec, scale, options)
     for dtype in (torch.float32, torch.float64):
         with torch.inference_mode():
-            restored = module.to(dtype)(sample(5, 6, dtype=dtype))
+            restored = _run(module.to(dtype), sample(5, 6, dtype=dtype), spec, options)
         expect(restored.dtype == dtype, f"{dtype} became {restored.dtype}: return the dtype of the input")
 
 
@@ -130,8 +157,11 @@ def _treats_images_of_a_batch_alike(spec: ModelSpec, scale: int, options: Option
     module = _build(spec, scale, options).double()
     batch = sample(9, 11, batch=3, dtype=torch.float64)
     with torch.inference_mode():
-        together = module(batch)
-        apart = torch.cat([module(image[None]) for image in batch])
+        numbers = _numbers(len(spec.conditions(options)), len(batch))
+        together = module(batch, *numbers)
+        apart = torch.cat(
+            [module(batch[i : i + 1], *(value[i : i + 1] for value in numbers)) for i in range(len(batch))]
+        )
     difference = (together - apart).abs().max().item()
     expect(difference < 1e-9, f"an image differs by {difference:.2g} when others are in its batch")
 
@@ -140,15 +170,28 @@ def _leaves_its_input_alone(spec: ModelSpec, scale: int, options: Options) -> No
     image = sample(5, 6)
     before = image.clone()
     with torch.inference_mode():
-        _build(spec, scale, options)(image)
+        _run(_build(spec, scale, options), image, spec, options)
     expect(torch.equal(image, before), "the model changed its input: work on a copy")
 
 
 def _is_deterministic(spec: ModelSpec, scale: int, options: Options) -> None:
     module, image = _build(spec, scale, options), sample(9, 11)
     with torch.inference_mode():
-        first, second = module(image), module(image)
+        first, second = (_run(module, image, spec, options) for _ in range(2))
     expect(torch.equal(first, second), "two runs on one image differ: no randomness in evaluation mode")
+
+
+def _depends_on_its_conditions(spec: ModelSpec, scale: int, options: Options) -> None:
+    names = spec.conditions(options)
+    twice = sorted({*names} & {*spec.options.model_fields})
+    expect(not twice, f"these are names of conditions and of options: {', '.join(twice)}: rename one")
+    module, image = _build(spec, scale, options), sample(9, 11)
+    numbers = _numbers(len(names), 1)
+    with torch.inference_mode():
+        before = module(image, *numbers)
+        for index, name in enumerate(names):
+            other = [value + 20 * (position == index) for position, value in enumerate(numbers)]
+            expect(not torch.equal(module(image, *other), before), f"'{name}' makes no difference: use it")
 
 
 def _runs_on_every_device(spec: ModelSpec, scale: int, options: Options) -> None:
@@ -158,14 +201,16 @@ def _runs_on_every_device(spec: ModelSpec, scale: int, options: Options) -> None
     for device in devices:
         module = _build(spec, scale, options).to(device)
         with torch.inference_mode():
-            restored = module(sample(5, 6).to(device))
+            numbers = (number.to(device) for number in _numbers(len(spec.conditions(options)), 1))
+            restored = module(sample(5, 6).to(device), *numbers)
         expect(restored.device.type == torch.device(device).type, f"the result left {device}")
         expect(restored.isfinite().all(), f"the result on {device} is not finite")
 
 
 def _passes_gradients(spec: ModelSpec, scale: int, options: Options) -> None:
     module, image = _build(spec, scale, options).train(), sample(9, 11).requires_grad_()
-    module(image).square().sum().backward()
+    total = _run(module, image, spec, options).square().sum()
+    total.backward()  # type: ignore[no-untyped-call]
     expect(image.grad is not None and image.grad.abs().sum() > 0, "no gradient reaches the input")
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
@@ -180,7 +225,7 @@ def _saves_and_loads(spec: ModelSpec, scale: int, options: Options) -> None:
         save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, file)
         again.load_state_dict(load_file(file))
         expect(
-            torch.equal(module(image), again(image)),
+            torch.equal(_run(module, image, spec, options), _run(again, image, spec, options)),
             "the model differs after saving and loading: keep its state in parameters and buffers",
         )
 
@@ -189,7 +234,9 @@ def _halo_is_exact(spec: ModelSpec, scale: int, options: Options) -> None:
     declared = spec.halo(scale, options)
     if declared is None:
         return
-    measured = measured_halo(_build(spec, scale, options), scale, 2 * declared + 7)
+    stride, conditions = spec.stride(scale, options), len(spec.conditions(options))
+    size = 2 * (declared + stride) + 7
+    measured = measured_halo(_build(spec, scale, options), scale, size, stride, conditions)
     expect(
         measured <= declared,
         f"an output depends on an input at least {measured} pixels away, but the halo is {declared}: "
@@ -203,21 +250,30 @@ def _halo_is_exact(spec: ModelSpec, scale: int, options: Options) -> None:
 
 
 def _tiles_equal_the_whole(spec: ModelSpec, scale: int, options: Options) -> None:
-    halo = spec.halo(scale, options)
+    halo, overlap, stride = (claim(scale, options) for claim in (spec.halo, spec.overlap, spec.stride))
+    expect(stride is not None and stride >= 1, f"the stride is {stride}: return 1 or more")
     if halo is None:
+        expect(overlap is None or overlap >= 0, f"the overlap is {overlap}: return None, 0 or more")
         return
-    module, image = _build(spec, scale, options), sample(37, 45)
-    tiled = torch.empty(1, 3, 37 * scale, 45 * scale)
-    for tile, inner in map_tiles(module, image, scale=scale, size=16, halo=halo):
+    expect(overlap is None, f"the overlap is {overlap} beside a halo of {halo}: return None")
+    module = _build(spec, scale, options)
+    height, width = 2 * halo + 37, 2 * halo + 45  # so that there are tiles within the image
+    image = sample(height, width)
+    tiled = torch.empty(1, 3, height * scale, width * scale)
+
+    def run(tile: torch.Tensor) -> torch.Tensor:
+        return _run(module, tile, spec, options)
+
+    for tile, inner in map_tiles(run, image, scale=scale, size=halo + 15, halo=halo, stride=stride or 1):
         tile.place(tiled, scale).copy_(inner)
     with torch.inference_mode():
-        whole = module(image)
+        whole = run(image)
     difference = (tiled - whole).abs().max().item()
     limit = 1e-5 * max(1.0, whole.abs().max().item())
     expect(
         difference <= limit,
-        f"tiles differ from the whole image by {difference:.2g}: the halo is too small, or the model "
-        "depends on the whole image (return a halo of None)",
+        f"tiles differ from the whole image by {difference:.2g}: the halo is too small, the model merges "
+        "pixels (return how many as the stride), or it depends on the whole image (return a halo of None)",
     )
 
 
@@ -230,7 +286,7 @@ def _fused_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
     for height, width in SIZES:
         image = sample(height, width, batch=2, dtype=torch.float64)
         with torch.inference_mode():
-            plain, fast = module(image), fused(image)
+            plain, fast = (_run(network, image, spec, options) for network in (module, fused))
         difference = (fast - plain).abs().max().item()
         expect(
             difference <= 1e-10 * max(1.0, plain.abs().max().item()),
@@ -243,7 +299,7 @@ def _fused_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
     )
     for dtype in (torch.float32, torch.bfloat16):
         with torch.inference_mode():
-            restored = fuse(module.float(), dtype).eval()(sample(9, 11))
+            restored = _run(fuse(module.float(), dtype).eval(), sample(9, 11), spec, options)
         expect(
             restored.dtype == torch.float32,
             f"the network fused in {dtype} returned {restored.dtype}: accept and return float32",
@@ -253,19 +309,19 @@ def _fused_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
 def _traced_equals_plain(spec: ModelSpec, scale: int, options: Options) -> None:
     module = _build(spec, scale, options).double()
     network = module if spec.fuse is None else spec.fuse(module, torch.float64).eval()
-    sizes = {axis: torch.export.Dim(name) for axis, name in ((0, "batch"), (2, "height"), (3, "width"))}
-    image = sample(13, 17, batch=2, dtype=torch.float64)
+    example = (sample(13, 17, batch=2, dtype=torch.float64), *_numbers(len(spec.conditions(options)), 2))
     try:
-        traced = torch.export.export(network, (image,), dynamic_shapes=(sizes,)).module()
+        shapes = dynamic_shapes(network, example, spec.stride(scale, options))
+        traced = torch.export.export(network, example, dynamic_shapes=shapes).module()
     except Exception as error:  # the exporter wraps whatever the network raises
         raise ContractError(
             f"the network cannot be exported as a graph for images of any size, which 'restore export' and "
             f"other engines need: do not branch on sizes or values in forward ({_cause(error)})"
         ) from error
-    for height, width in ((2, 7), (33, 47)):
+    for height, width in ((1 + spec.stride(scale, options), 7), (33, 47)):
         image = sample(height, width, batch=2, dtype=torch.float64)
         with torch.inference_mode():
-            plain, graph = module(image), traced(image)
+            plain, graph = (_run(network, image, spec, options) for network in (module, traced))
         difference = (graph - plain).abs().max().item()
         expect(
             difference <= 1e-10 * max(1.0, plain.abs().max().item()),

@@ -1,0 +1,111 @@
+"""FFDNet and DnCNN optimized for inference."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from restore.fusion import FusedConv
+from restore_denoising.dncnn import Dncnn
+from restore_denoising.ffdnet import Ffdnet, ResidualBlock, squares, strength_map, whole
+from restore_denoising.options import DncnnOptions, FfdnetOptions
+
+__all__ = ["FusedDncnn", "FusedFfdnet", "dncnn_memory", "ffdnet_memory", "fuse_dncnn", "fuse_ffdnet"]
+
+
+class FusedFfdnet(nn.Module):
+    """Equivalent to `Ffdnet`, with each ReLU and sum computed by the convolution before it.
+
+    Args:
+        network: the plain network, which is not changed.
+        dtype: type of the weights and features; the image and the sum keep the type of the input.
+    """
+
+    def __init__(self, network: Ffdnet, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.residual = network.residual
+        self.of_quality = network.of_quality
+        self.head = FusedConv(network.head, dtype, relu=True)
+        blocks = (layer for layer in network.body if isinstance(layer, ResidualBlock))
+        convolutions = (layer for layer in network.body if isinstance(layer, nn.Conv2d))
+        self.body = nn.Sequential(
+            *(_FusedBlock(block, dtype) for block in blocks),
+            *(FusedConv(conv, dtype, relu=True) for conv in convolutions),
+        )
+        self.tail = FusedConv(network.tail, dtype)
+
+    def forward(self, degraded: Tensor, strength: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` and ``(B,)`` -> ``(B, 3, H, W)``, not clamped."""
+        x = squares(degraded)
+        x = torch.cat([x, strength_map(x, strength, of_quality=self.of_quality)], 1)
+        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        restored = whole(self.tail(self.body(self.head(x))), degraded)
+        return restored.add_(degraded) if self.residual else restored
+
+
+class _FusedBlock(nn.Module):
+    """A residual block that works in place."""
+
+    def __init__(self, block: ResidualBlock, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.first = FusedConv(block.conv1, dtype, relu=True)
+        self.second = FusedConv(block.conv2, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, width, H, W)`` -> `x`, with the residual added to it."""
+        return self.second.add_to(x, self.first(x))
+
+
+class FusedDncnn(nn.Module):
+    """Equivalent to `Dncnn` in evaluation mode, with batch normalization folded into the convolutions.
+
+    Args:
+        network: the plain network, which is not changed.
+        dtype: type of the weights and features; the image and the difference keep the type of the input.
+    """
+
+    def __init__(self, network: Dncnn, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        layers: list[nn.Conv2d] = []
+        for layer in network.noise:
+            if isinstance(layer, nn.Conv2d):
+                layers.append(layer)
+            elif isinstance(layer, nn.BatchNorm2d):
+                layers[-1] = fuse_conv_bn_eval(layers[-1].eval(), layer.eval())
+        last = len(layers) - 1
+        self.noise = nn.Sequential(
+            *(FusedConv(layer, dtype, relu=index < last) for index, layer in enumerate(layers))
+        )
+
+    def forward(self, degraded: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` -> ``(B, 3, H, W)``, not clamped."""
+        x = degraded.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        noise: Tensor = self.noise(x)
+        return degraded - noise.to(degraded.dtype)
+
+
+def fuse_ffdnet(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Return the optimized equivalent of an `Ffdnet`."""
+    if not isinstance(network, Ffdnet):
+        raise TypeError(f"expected an Ffdnet, but got {type(network).__name__}")
+    return FusedFfdnet(network, dtype)
+
+
+def fuse_dncnn(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Return the optimized equivalent of a `Dncnn`."""
+    if not isinstance(network, Dncnn):
+        raise TypeError(f"expected a Dncnn, but got {type(network).__name__}")
+    return FusedDncnn(network, dtype)
+
+
+def ffdnet_memory(scale: int, options: FfdnetOptions) -> int:  # noqa: ARG001 - scale 1 is the only one
+    """Return the values per pixel: two feature maps at a quarter of the pixels, and three images."""
+    return options.width // 2 + 9
+
+
+def dncnn_memory(scale: int, options: DncnnOptions) -> int:  # noqa: ARG001 - scale 1 is the only one
+    """Return the values per pixel: two feature maps, and three images."""
+    return 2 * options.width + 9
