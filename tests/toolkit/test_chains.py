@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +251,14 @@ def test_the_commands_take_options_of_models(
     assert command(monkeypatch, *[*compare, "--set", "sigma=3", *common]) == 2  # whose it is, is not said
     assert "use one of the names" in capsys.readouterr().err
     assert command(monkeypatch, *[*compare[:4], *compare[6:], "--set", "sigma=3", *common]) == 0
+
+
+def test_a_model_that_sees_everything_is_tiled_with_its_overlap_and_a_note() -> None:
+    spec = replace(
+        REGISTRY.models["bicubic"], halo=lambda scale, options: None, overlap=lambda scale, options: 6
+    )
+    model = LoadedModel.built("all", spec, 2, spec.options(), spec.build(2, spec.options()))
+    restorer = Restorer(model, device="cpu", tile=16)
+    assert restorer.margin == 6
+    assert "tiles that overlap by 6 pixels" in restorer.notes[0]
+    assert LoadedModel.chained("all+all", ("all", "all#2"), (model, model)).overlap == 6 + 3

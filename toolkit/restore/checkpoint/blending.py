@@ -64,7 +64,7 @@ def _parts(models: Sequence[LoadedModel], shares: Sequence[float]) -> list[float
     """Shares whose sum is 1, after `models` were found to fit each other."""
     first = models[0]
     for model in models:
-        if model.spec.open is not None or not model.weights:
+        if model.spec.open is not None or model.parts or not model.weights:
             raise UsageError(
                 f"'{model.reference}' has no weights of this program: name a model with weights that "
                 f"'restore train' wrote"
