@@ -183,6 +183,11 @@ def test_detail_moves_colors_of_a_table_profile_by_as_much_in_srgb() -> None:
     assert off.quantile(0.98) < 3e-3  # more only where the slope changes: at the nodes of the table
 
 
+def test_detail_is_added_where_a_bicubic_enlargement_overshoots() -> None:
+    known, bright = conversion(table_profile()), torch.full((1, 3, 1, 1), 1.05)
+    assert known.with_detail(bright, torch.full_like(bright, -0.1)).max() < 1
+
+
 def test_detail_of_a_table_profile_is_never_magnified_by_much() -> None:
     known = conversion(table_profile())
     steps = torch.linspace(0, 1, 9)
@@ -237,7 +242,7 @@ def enhancenet() -> Restorer:
 
 
 def patches(side: int = 56) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """27 flat colours, and the picture in which each is a square larger than the model's receptive field."""
+    """27 flat colors, and the picture in which each is a square larger than the model's receptive field."""
     flat = np.array(list(product((0.2, 0.5, 0.8), repeat=3)))
     flat = (flat * 65535).astype(np.uint16)
     return flat, np.kron(flat.reshape(3, 9, 3), np.ones((side, side, 1), np.uint16))

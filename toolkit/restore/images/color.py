@@ -141,7 +141,7 @@ class _TableConversion(Conversion):
     def with_detail(self, color: Tensor, detail: Tensor) -> Tensor:
         # One damped Gauss-Newton step. Not all tables have an inverse in their profile (scanners have none),
         # and those that have one are as coarse as it is.
-        base = color.double()
+        base = color.double().clamp(0, 1)  # a bicubic enlargement overshoots, where a table has no slope
         step = torch.where(base < 0.5, _STEP, -_STEP)
         here = self.to_srgb(base)
         columns = []

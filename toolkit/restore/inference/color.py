@@ -14,10 +14,10 @@ __all__ = ["in_srgb", "without_bleeding"]
 
 
 def in_srgb(network: Network, conversion: Conversion) -> Network:
-    """The same network for colours of another profile.
+    """Wrap a network, which works in sRGB, for the colors of another profile.
 
-    It sees sRGB. What it makes of that beyond a bicubic enlargement is added to the bicubic enlargement of
-    the colours themselves, so that those beyond sRGB stay what they are.
+    The difference between its result and a bicubic enlargement is added to the bicubic enlargement in the
+    colors of the profile, so that colors beyond sRGB are preserved.
     """
 
     def run(tile: Tensor) -> Tensor:
@@ -31,10 +31,10 @@ def in_srgb(network: Network, conversion: Conversion) -> Network:
 
 
 def without_bleeding(color: Tensor, alpha: Tensor | None) -> Tensor:
-    """`color` with fully transparent pixels in the colours of the visible ones around them.
+    """Fill fully transparent pixels with the colors of the visible ones around them.
 
-    Each becomes the mean, weighted by alpha, of the smallest square of 2, 4, 8, ... pixels on a grid that has
-    anything visible in it. What is visible stays as it is.
+    Each becomes the mean, weighted by alpha, of the smallest square of 2, 4, 8, ... pixels on a grid that
+    contains anything visible. Visible pixels are unchanged.
 
     Args:
         color: ``(1, 3, H, W)``, float in [0, 1] or levels.
@@ -54,7 +54,7 @@ def without_bleeding(color: Tensor, alpha: Tensor | None) -> Tensor:
 
 
 def _spread(weighted: Tensor, weight: Tensor) -> Tensor:
-    """Colour where there is weight, and that of a coarser copy where there is none."""
+    """The mean color where the weight is positive, and that of a coarser copy elsewhere."""
     mean = weighted / weight.clamp(min=1e-12)
     if bool((weight > 0).all()) or max(weight.shape[-2:]) == 1:
         return mean
