@@ -1,4 +1,4 @@
-"""The README and the tutorials run as written, on small images."""
+"""The README, the tutorials and the Python guide run as written, on small images."""
 
 from __future__ import annotations
 
@@ -62,6 +62,16 @@ def test_a_tutorial_runs_as_written(
     for block in blocks(page):
         if block.mark not in INSTALLS:
             shell.do(block)
+
+
+def test_the_python_guide_runs(
+    desk: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = Shell(desk, capfd, monkeypatch)
+    for block in blocks(ROOT / "docs" / "how-to" / "use-in-python.md"):
+        shell.do(block)
+    with Image.open(desk / "from-server.jpg") as image:
+        assert image.size == (192, 144)
 
 
 def short(words: list[str]) -> list[str]:
