@@ -508,3 +508,14 @@ def test_the_estimate_of_memory_is_near_what_is_used(tmp_path: Path) -> None:
     estimate = json.loads(run("--dry-run")[0])["memory"]
     used = int(run()[1]) * (1 if sys.platform == "darwin" else 1024)
     assert 0.6 < estimate / used < 1.7
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_side_that_the_format_cannot_store_is_refused_before_restoring(
+    tmp_path: Path, upscale: Upscale, dry: list[str]
+) -> None:
+    photo = picture(tmp_path / "a.png", 20, 16)
+    done = upscale(photo, "--model", "bicubic", "--format", "webp", "--width", "16384", "--height", "8", *dry)
+    assert done.returncode == 1
+    assert "too large for .webp, which stores at most 16383 pixels per side" in done.stderr + done.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]

@@ -10,10 +10,9 @@ import torch
 
 from restore.batch.failures import failed
 from restore.batch.jobs import Existing, Job, Outcome
-from restore.batch.memory import check_memory, needed_memory
+from restore.batch.memory import needed
 from restore.batch.output import Output
 from restore.batch.skipping import Results
-from restore.images import MAX_PIXELS, size_of
 from restore.inference.restorer import Restorer
 
 __all__ = ["preview", "seconds_per_pixel"]
@@ -41,28 +40,26 @@ def preview(
     wanted = output or Output()
     results = Results(restorer, wanted, existing)
     pace, base = seconds_per_pixel(restorer), _resident()
-    limit = MAX_PIXELS if max_pixels is None else max_pixels
     for job in jobs:
         try:
-            yield results.settled(job) or _planned(job, restorer, wanted, limit, pace, base)
+            yield results.settled(job) or _planned(job, restorer, wanted, max_pixels, pace, base)
         except Exception as error:  # as in `run_all`: the other images are looked at
             yield failed(job, error)
 
 
-def _planned(job: Job, restorer: Restorer, output: Output, limit: int, pace: float, base: int) -> Outcome:
-    source = size_of(job.source, max_pixels=limit)
-    size = output.size(source, restorer.output_scale)
-    needed = needed_memory(source, job.destination.suffix, restorer, output)
-    check_memory(job.source, source, needed, size)
+def _planned(
+    job: Job, restorer: Restorer, output: Output, max_pixels: int | None, pace: float, base: int
+) -> Outcome:
+    need = needed(job, restorer, output, max_pixels)
     return Outcome(
         job.source,
         "planned",
         job.destination,
-        size=size,
-        seconds=pace * source[0] * source[1],
-        notes=output.notes(source, restorer.scale),
-        source_size=source,
-        memory=base + needed,
+        size=need.result,
+        seconds=pace * need.source[0] * need.source[1],
+        notes=output.notes(need.source, restorer.scale),
+        source_size=need.source,
+        memory=base + need.memory,
     )
 
 

@@ -1,23 +1,63 @@
-"""The memory that an image will take, known before it is read."""
+"""The size and memory of a result, checked before the image is read."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 
+from restore.batch.jobs import Job
 from restore.batch.output import Output
 from restore.errors import ImageError
+from restore.images import MAX_PIXELS, longest_side, size_of
 from restore.inference.devices import available_memory
 from restore.inference.restorer import Restorer
 from restore.inference.sizing import Size, scaled
 
-__all__ = ["check_memory", "needed_memory", "readable"]
+__all__ = ["Need", "needed", "readable"]
 
 _INPUT = 16  # bytes per input pixel: levels as they were decoded, and float32
 _LEVELS = 3  # bytes per output pixel
 _RESIZING = 8  # bytes per pixel of one plane in float32, before and after
 
 
-def needed_memory(source: Size, suffix: str, restorer: Restorer, output: Output) -> int:
+@dataclass(frozen=True)
+class Need:
+    """The size of one image and its result, and the memory that they need."""
+
+    source: Size
+    result: Size
+    memory: int
+    """Estimated peak in bytes, in addition to what the process already uses."""
+
+
+def needed(job: Job, restorer: Restorer, output: Output, max_pixels: int | None = None) -> Need:
+    """Read the size of an image from its header, and refuse a result that cannot be made.
+
+    Args:
+        job: the image and its result.
+        restorer: the model with its tiles.
+        output: the size and encoding of the result.
+        max_pixels: the most that the image may have; `None` is the limit of `restore.images.read`.
+
+    Raises:
+        ImageError: the header cannot be read, the result has a longer side than its format allows, or there
+            is too little memory.
+    """
+    source = size_of(job.source, max_pixels=MAX_PIXELS if max_pixels is None else max_pixels)
+    result = output.size(source, restorer.output_scale)
+    longest = longest_side(job.destination)
+    if max(result) > longest:
+        raise ImageError(
+            f"the result of {result[0]}x{result[1]} is too large for {job.destination.suffix}, which "
+            f"stores at most {longest} pixels per side",
+            path=job.source,
+            hint="set `format` to 'png' or reduce `scale`, `width` or `height`",
+        )
+    need = Need(source, result, _memory(source, job.destination.suffix, restorer, output))
+    _check_memory(job, need)
+    return need
+
+
+def _memory(source: Size, suffix: str, restorer: Restorer, output: Output) -> int:
     """Estimated peak memory in bytes for one image, beside what the process holds already.
 
     Args:
@@ -38,24 +78,14 @@ def needed_memory(source: Size, suffix: str, restorer: Restorer, output: Output)
     return max(network, resizing, encoding)
 
 
-def check_memory(job_source: Path, source: Size, needed: int, output: Size) -> None:
-    """Refuse an image for which this machine has too little memory.
-
-    Args:
-        job_source: the file, for the message.
-        source: width and height of the input in pixels.
-        needed: from `needed_memory`.
-        output: width and height of the result in pixels.
-
-    Raises:
-        ImageError: names both amounts.
-    """
+def _check_memory(job: Job, need: Need) -> None:
+    """Raise `ImageError` with both amounts if less memory is available than needed."""
     available = available_memory()
-    if available is not None and needed > available:
+    if available is not None and need.memory > available:
         raise ImageError(
-            f"{source[0]}x{source[1]} would become {output[0]}x{output[1]}, which takes about "
-            f"{readable(needed)} of memory, and {readable(available)} are available",
-            path=job_source,
+            f"{need.source[0]}x{need.source[1]} would become {need.result[0]}x{need.result[1]}, which takes "
+            f"about {readable(need.memory)} of memory, and {readable(available)} are available",
+            path=job.source,
             hint="reduce `scale`, `width` or `height`",
         )
 

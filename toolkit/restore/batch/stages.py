@@ -11,7 +11,7 @@ from types import TracebackType
 from restore.batch.estimate import seconds_per_pixel
 from restore.batch.jobs import Existing, Job, Listener, Outcome
 from restore.batch.locking import Claim, claim, holder, sweep
-from restore.batch.memory import check_memory, needed_memory, readable
+from restore.batch.memory import needed, readable
 from restore.batch.output import Output
 from restore.batch.records import UnusableRecordError, remember
 from restore.batch.skipping import Results
@@ -26,7 +26,6 @@ from restore.images import (
     read,
     read_all,
     read_provenance,
-    size_of,
     write,
     write_animation,
 )
@@ -117,23 +116,21 @@ class Batch:
             sweep(folder)
 
     def check_size(self, job: Job) -> None:
-        """Compare the memory that an image needs with what there is, and announce the first large result.
+        """Refuse a result that cannot be made, and announce the first large one.
 
         Raises:
-            ImageError: there is too little memory, or the header cannot be read.
+            ImageError: as for `restore.batch.memory.needed`.
         """
-        source = size_of(job.source, max_pixels=MAX_PIXELS if self.max_pixels is None else self.max_pixels)
-        size = self.output.size(source, self.restorer.output_scale)
-        needed = needed_memory(source, job.destination.suffix, self.restorer, self.output)
-        check_memory(job.source, source, needed, size)
+        need = needed(job, self.restorer, self.output, self.max_pixels)
+        source, size = need.source, need.result
         if size[0] * size[1] > _LARGE and not self._announced:
             self._announced = True
             seconds = seconds_per_pixel(self.restorer) * source[0] * source[1]
             self.listener.note(
                 job,
                 f"{source[0]}x{source[1]} becomes {size[0]}x{size[1]} ({size[0] * size[1] / 1e6:.0f} "
-                f"megapixels) in about {seconds:.0f} s with {readable(needed)} of memory; set `scale` or "
-                "`width` for a smaller result",
+                f"megapixels) in about {seconds:.0f} s with {readable(need.memory)} of memory; set "
+                "`scale` or `width` for a smaller result",
             )
 
 

@@ -19,11 +19,11 @@ __all__ = ["upscale"]
 Scale = Annotated[
     float | None,
     typer.Option(
-        help="Set the output pixels per input pixel along one side.",
+        help="Upscale by this factor.",
         show_default="the model's own, usually 4",
     ),
 ]
-Side = Annotated[int | None, typer.Option(help="Set this side of the results in pixels, not --scale.")]
+Side = Annotated[int | None, typer.Option(help="Set this side of the results in pixels, instead of --scale.")]
 Format = Annotated[
     str | None,
     typer.Option("--format", help="Write png, jpg, webp, tif, avif, ...", show_default="that of each input"),
@@ -38,11 +38,11 @@ KeepSuffix = Annotated[
     bool, typer.Option("--keep-suffix", help="Keep the input's suffix in names, as in a.jpg.png.")
 ]
 Strip = Annotated[bool, typer.Option("--strip", help="Leave out metadata; keep the color profile.")]
-Small = Annotated[bool, typer.Option("--small", help="Make PNG files as small as possible, which is slow.")]
+Small = Annotated[bool, typer.Option("--small", help="Compress PNG files as much as possible (slow).")]
 MaxPixels = Annotated[
     int | None, typer.Option(min=1, help="Accept inputs of up to this many pixels.", show_default="89478485")
 ]
-AlphaMethod = Annotated[Alpha, typer.Option(help="Set what enlarges transparency.")]
+AlphaMethod = Annotated[Alpha, typer.Option(help="Upscale alpha with this method.")]
 Existing = Annotated[
     Literal["overwrite", "skip", "error"] | None,
     typer.Option(
@@ -54,7 +54,9 @@ Check = Annotated[bool, typer.Option("--check", help="Compare each result with i
 CheckMap = Annotated[
     bool, typer.Option("--check-map", help="Like --check, and write an image of the differences.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only list what would be done, with estimates.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="List what would be done, with estimates; write nothing.")
+]
 
 
 def upscale(

@@ -12,7 +12,7 @@ What each format keeps is in docs/reference/file-formats.md.
 from restore.images.animation import holds_animation, read_all, write_animation
 from restore.images.checking import check
 from restore.images.color import Conversion, conversion_of
-from restore.images.formats import READ_SUFFIXES, WRITE_SUFFIXES, is_image_name
+from restore.images.formats import READ_SUFFIXES, WRITE_SUFFIXES, is_image_name, longest_side
 from restore.images.opening import MAX_PIXELS
 from restore.images.photo import Animation, Photo
 from restore.images.provenance import Provenance, read_provenance
@@ -35,6 +35,7 @@ __all__ = [
     "holds_animation",
     "is_cut_off",
     "is_image_name",
+    "longest_side",
     "losses",
     "read",
     "read_all",

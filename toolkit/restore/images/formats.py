@@ -26,6 +26,7 @@ __all__ = [
     "enable",
     "format_of",
     "is_image_name",
+    "longest_side",
     "needed_plugin",
 ]
 
@@ -132,6 +133,18 @@ def format_of(path: Path) -> Format:
     if known is None:
         raise ImageError(f"the suffix '{path.suffix}' is not one of {', '.join(sorted(WRITE_SUFFIXES))}")
     return known
+
+
+def longest_side(path: Path) -> int:
+    """Return the largest width or height in pixels that the format of a result can store.
+
+    Raises:
+        ImageError: the suffix is not one of `WRITE_SUFFIXES`.
+
+        >>> longest_side(Path("panorama.webp"))
+        16383
+    """
+    return format_of(path).longest
 
 
 def needed_plugin(head: bytes) -> Format | None:
