@@ -37,10 +37,11 @@ class Fake:
     precision = "fp32"
     engine = "torch"
     alpha = "bicubic"
-    model = SimpleNamespace(spec=SimpleNamespace(name="fake", weights=()), weights="", digest="")
+    model = SimpleNamespace(spec=SimpleNamespace(name="fake", weights=()), weights="", digest="", parts=())
 
     def __init__(self, before: Callable[[int], Photo | None] = lambda _: None) -> None:
         self.before = before
+        self.settings: dict[str, str] = {}
 
     def working_memory(self, height: int, width: int) -> int:
         return height * width
