@@ -37,7 +37,9 @@ class Fake:
     precision = "fp32"
     engine = "torch"
     alpha = "bicubic"
-    model = SimpleNamespace(spec=SimpleNamespace(name="fake", weights=()), weights="", digest="", parts=())
+    model = SimpleNamespace(
+        spec=SimpleNamespace(name="fake", weights=()), weights="", digest="", parts=(), conditions={}
+    )
 
     def __init__(self, before: Callable[[int], Photo | None] = lambda _: None) -> None:
         self.before = before
@@ -46,10 +48,13 @@ class Fake:
     def working_memory(self, height: int, width: int) -> int:
         return height * width
 
-    def restore(self, image: torch.Tensor) -> torch.Tensor:
+    def restore(self, image: torch.Tensor, *_: object) -> torch.Tensor:
         return image
 
-    def upscale(self, photo: Photo, progress: Progress | None = None) -> Photo:
+    def conditions_of(self, *_: object) -> dict[str, float]:
+        return {}
+
+    def upscale(self, photo: Photo, progress: Progress | None = None, *_: object, **__: object) -> Photo:
         other = self.before(photo.color.shape[-1])
         if progress:
             progress(1.0)
@@ -283,7 +288,7 @@ def test_the_memory_of_a_failed_image_is_freed(jobs: list[Job]) -> None:
     held: list[weakref.ref[torch.Tensor]] = []
 
     class Failing(Fake):
-        def upscale(self, photo: Photo, progress: Progress | None = None) -> Photo:
+        def upscale(self, photo: Photo, progress: Progress | None = None, *_: object, **__: object) -> Photo:
             held.append(weakref.ref(photo.color))
             raise MemoryError
 
