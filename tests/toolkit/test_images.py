@@ -32,6 +32,7 @@ from restore.images import (
     size_of,
     to_pil,
     write,
+    write_atomic,
 )
 from restore.images.png import BAND
 
@@ -730,11 +731,10 @@ def test_gif_keeps_up_to_256_colors(tmp_path: Path) -> None:
     assert (color_levels(read(tmp_path / "a.gif")) == palette[indices]).all()
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
-def test_transparency_is_refused_where_the_format_has_none(tmp_path: Path, suffix: str) -> None:
+def test_transparency_is_refused_where_the_format_has_none(tmp_path: Path) -> None:
     photo = photo_of(smooth(), alpha=smooth()[..., 0])
     with pytest.raises(ImageError, match=r"cannot hold its transparency; choose \.png or \.webp"):
-        write(photo, tmp_path / f"a{suffix}")
+        write(photo, tmp_path / "a.jpg")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -766,8 +766,8 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float, pa
     photo = Photo(flat(), alpha=torch.ones(1, 1, 4, 5))
     bad: Tensor = getattr(photo, part)
     bad[..., 1, 1] = value
-    with pytest.raises(ImageError, match=r"some values are NaN or infinite"):
-        write(photo, tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"a\.png: some values are NaN or infinite"):
+        write_atomic(photo, tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -775,8 +775,8 @@ def test_a_value_that_is_not_finite_below_the_first_band_leaves_the_old_file(tmp
     (tmp_path / "a.png").write_bytes(b"old")
     color = torch.zeros(1, 3, 2, BAND)
     color[..., 1, 1] = float("nan")
-    with pytest.raises(ImageError, match=r"some values are NaN or infinite"):
-        write(Photo(color), tmp_path / "a.png")
+    with pytest.raises(ImageError, match=r"a\.png: some values are NaN or infinite"):
+        write_atomic(Photo(color), tmp_path / "a.png")
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
 
 
@@ -877,9 +877,9 @@ def test_the_longest_side_is_readable_and_one_more_is_refused(
 @pytest.mark.parametrize(
     ("color", "alpha", "words"),
     [
-        (torch.zeros(3, 4, 5), None, r"colour has the shape \(3, 4, 5\)"),
-        (torch.zeros(2, 3, 4, 5), None, r"colour has the shape \(2, 3, 4, 5\)"),
-        (torch.zeros(1, 3, 0, 5), None, r"colour has the shape \(1, 3, 0, 5\)"),
+        (torch.zeros(3, 4, 5), None, r"color has the shape \(3, 4, 5\)"),
+        (torch.zeros(2, 3, 4, 5), None, r"color has the shape \(2, 3, 4, 5\)"),
+        (torch.zeros(1, 3, 0, 5), None, r"color has the shape \(1, 3, 0, 5\)"),
         (flat(), torch.ones(1, 1, 8, 10), r"alpha has the shape \(1, 1, 8, 10\); give \(1, 1, 4, 5\)"),
     ],
 )
@@ -933,7 +933,7 @@ def test_a_full_disk_is_reported_and_leaves_the_old_file(
     path.write_bytes(b"old")
     fail_on_disk(monkeypatch, errno.ENOSPC)
     with pytest.raises(ImageError, match="No space left on device; make room") as caught:
-        write(Photo(flat()), path)
+        write_atomic(Photo(flat()), path)
     assert str(path) in str(caught.value)
     monkeypatch.undo()
     assert [file.name for file in tmp_path.iterdir()] == [name]
@@ -951,7 +951,7 @@ def test_what_the_encoder_refuses_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_a_place_that_is_no_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ImageError, match=r"cannot write .*file/a\.png"):
+    with pytest.raises(ImageError, match=r"file/a\.png: cannot write it: "):
         write(Photo(flat()), tmp_path / "file" / "a.png")
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(ImageError, match="Is a directory"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from restore.images import (
     read,
     read_all,
     read_provenance,
+    stores_provenance,
     write,
     write_animation,
 )
@@ -233,6 +235,34 @@ def test_strip_leaves_pixels_and_profile_alone(tmp_path: Path, suffix: str) -> N
     assert read_provenance(tmp_path / f"a{suffix}") is None
     if suffix in CARRYING:
         assert read(tmp_path / f"a{suffix}").icc_profile == SRGB
+
+
+@pytest.mark.parametrize("suffix", [*CARRYING, ".gif", ".bmp", ".jxl"])
+def test_what_stores_the_provenance_gives_it_back(tmp_path: Path, suffix: str) -> None:
+    write(Photo(torch.rand(1, 3, 16, 16)), tmp_path / f"a{suffix}", provenance=MADE)
+    assert (read_provenance(tmp_path / f"a{suffix}") == MADE) == stores_provenance(Path(f"a{suffix}"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_a_result_is_synced_and_renamed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    restorer = restore.load("bicubic", scale=2, device="cpu")
+    synced: list[int] = []
+    renamed: list[Path] = []
+    rename = Path.replace
+
+    def replaced(path: Path, target: Path) -> Path:
+        renamed.append(target)
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced.append)
+    monkeypatch.setattr(Path, "replace", replaced)
+    (outcome,) = run_all([Job(tmp_path / "a.png", tmp_path / f"b{suffix}")], restorer)
+    assert outcome.status == "done"
+    assert len(synced) == 1
+    assert renamed == [tmp_path / f"b{suffix}"]
 
 
 def test_what_has_no_provenance_is_no_error(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from restore.errors import RestoreError
+
 __all__ = [
     "PREFIX",
     "atomic_file",
@@ -36,7 +38,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     The temporary file keeps the suffix of `path`, because encoders choose their format by it; that of a path
     which is temporary itself begins with the same name, so that one owner finds both. Missing parent folders
     are made. The data is on disk before the name is: a power cut cannot leave an empty
-    file under the final name.
+    file under the final name. An error about the temporary file becomes one about `path`.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
@@ -49,7 +51,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         move_into_place(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, RestoreError) and error.path == temporary:
+            error.path = path
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise

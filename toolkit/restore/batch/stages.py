@@ -25,7 +25,7 @@ from restore.images import (
     losses,
     read,
     read_all,
-    read_provenance,
+    stores_provenance,
     write,
     write_animation,
 )
@@ -191,7 +191,7 @@ def save(work: Work, batch: Batch) -> Outcome:
     notes = (*_losses(work), *work.notes)
     with _writing(work.job, work.claim.temporary):
         _write(work, batch.output)
-        if read_provenance(work.claim.temporary) != work.provenance:
+        if batch.output.strip or not stores_provenance(work.claim.temporary):
             try:
                 remember(work.claim.temporary, work.job.destination.name, work.provenance)
             except UnusableRecordError as error:

@@ -32,7 +32,7 @@ def check(outcome: Outcome, name: Path | None, *, drawn: bool) -> dict[str, Any]
         JSON-serializable: ``{"check": {"consistency": dB, "shift": {"red": levels, ...}, ...}}``.
     """
     from restore.faithfulness import compare, consistency_map
-    from restore.images import Photo, read, write
+    from restore.images import Photo, read, write_atomic
 
     if outcome.destination is None:
         return {}
@@ -47,6 +47,6 @@ def check(outcome: Outcome, name: Path | None, *, drawn: bool) -> dict[str, Any]
     if drawn:
         place = map_of(outcome.destination)
         differences = _BRIGHTER * consistency_map(restored, degraded).float()
-        write(Photo(differences.expand(-1, 3, -1, -1), gray=True), place)
+        write_atomic(Photo(differences.expand(-1, 3, -1, -1), gray=True), place)
         content["map"] = str(place)
     return {"check": content}

@@ -19,7 +19,7 @@ from restore.data.folders import find_images
 from restore.data.pairs import pair
 from restore.errors import RestoreError, UsageError, escaped
 from restore.files import remove_leftovers, to_line
-from restore.images import Photo, check, write
+from restore.images import Photo, check, write_atomic
 from restore.interfaces import Parameters
 
 __all__ = ["RECORD", "DegradedFile", "degrade_folder"]
@@ -100,7 +100,7 @@ def _degrade(
             continue
         try:
             made = pair(source, file, degradation, seed=settings["seed"])
-            write(Photo(made.degraded, gray=False), destination)
+            write_atomic(Photo(made.degraded, gray=False), destination)
         # Plugins can raise anything; one image never ends the others.
         except Exception as error:
             reason = str(error) if isinstance(error, RestoreError) else f"{type(error).__name__}: {error}"

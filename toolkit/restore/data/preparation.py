@@ -27,7 +27,7 @@ import torch
 from restore.data.folders import find_images
 from restore.errors import DataError, ImageError, UsageError
 from restore.files import atomic_file, remove_leftovers
-from restore.images import Photo, check, read, size_of, write
+from restore.images import Photo, check, read, size_of, write_atomic
 from restore.resizing import imresize
 
 __all__ = ["RECORD", "Job", "Outcome", "Plan", "Settings", "Status", "Tally", "make_plan", "run"]
@@ -251,7 +251,7 @@ def _prepare(job: Job, settings: Settings) -> Outcome:
     if not settings.keep_gray and _is_gray(photo):
         return Outcome(source, "gray", reason="it has no colour")
     made = _reduced(photo, settings)
-    write(made, destination)
+    write_atomic(made, destination)
     height, width = made.color.shape[-2:]
     return Outcome(source, "done", destination, (width, height))
 

@@ -12,14 +12,15 @@ What each format keeps is in docs/reference/file-formats.md.
 from restore.images.animation import holds_animation, read_all, write_animation
 from restore.images.checking import check
 from restore.images.color import Conversion, conversion_of
+from restore.images.fitting import losses
 from restore.images.formats import READ_SUFFIXES, WRITE_SUFFIXES, is_image_name, longest_side
 from restore.images.opening import MAX_PIXELS
 from restore.images.photo import Animation, Photo
-from restore.images.provenance import Provenance, read_provenance
+from restore.images.provenance import Provenance, read_provenance, stores_provenance
 from restore.images.reading import from_pil, read, read_levels, size_of
 from restore.images.suffixes import suffix_of
 from restore.images.truncation import is_cut_off
-from restore.images.writing import losses, to_pil, write
+from restore.images.writing import to_pil, write, write_atomic
 
 __all__ = [
     "MAX_PIXELS",
@@ -42,8 +43,10 @@ __all__ = [
     "read_levels",
     "read_provenance",
     "size_of",
+    "stores_provenance",
     "suffix_of",
     "to_pil",
     "write",
     "write_animation",
+    "write_atomic",
 ]

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from restore.errors import ImageError
-from restore.files import atomic_file
-from restore.images.failures import explained, why_unwritten
+from restore.images.fitting import prepared
 from restore.images.formats import GIF, PNG, WEBP, format_of
 from restore.images.metadata import carried
 from restore.images.opening import MAX_PIXELS, check_pixels, opened
 from restore.images.photo import Animation, Photo
+from restore.images.pixels import with_palette
 from restore.images.reading import photo_of, read
-from restore.images.writing import prepared, save_options, to_pil, with_palette
+from restore.images.writing import explained_writing, save_options, to_pil
 from restore.levels import to_levels
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def write_animation(
     provenance: Provenance | None = None,
     strip: bool = False,
 ) -> None:
-    """Write all frames in the format that the suffix names; a failure leaves an existing file as it was.
+    """Write all frames in the format that the suffix names.
 
     Frames that equal the one before become a longer showing of that one, where the encoder does so. GIF
     counts in hundredths of a second, and has 255 colours a frame.
@@ -95,10 +95,10 @@ def write_animation(
     Raises:
         ImageError: as for `write`, and if the format holds no animation.
     """
-    with explained(f"cannot write '{path}'", why_unwritten):
+    with explained_writing(path):
         form = format_of(path)
         if not form.animated:
-            raise ImageError(f"{form.name} holds no animation; choose .gif, .webp or .png")
+            raise ImageError(f"{form.name} holds no animation", hint="choose .gif, .webp or .png")
         photos = [prepared(frame, form) for frame in animation.frames]
         if any(frame.alpha is not None for frame in photos):
             photos = [_with_alpha(frame) for frame in photos]
@@ -118,8 +118,8 @@ def write_animation(
         if form is WEBP and images[0].mode == "RGBA" and data[12:16] == b"VP8X":
             # The encoder forgets to say that there is transparency where it lies outside of all its parts.
             data[20] |= _ALPHA_FLAG
-        with atomic_file(path) as temporary, temporary.open("wb") as file:
-            file.write(data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
 def _timing(animation: Animation, name: str, *, clear: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["check_file", "explained", "strict_pillow", "why_unreadable", "why_unwritten"]
+__all__ = ["check_file", "explained", "strict_pillow", "why_unreadable"]
 
 
 @contextmanager
@@ -68,16 +68,6 @@ def why_unreadable(error: Exception) -> str:
         case OSError(strerror=str(reason)):
             return f"{reason}; make the file readable or leave it out"
     return f"it is damaged or cut short ({_detail(error)}); replace it by a whole copy"
-
-
-def why_unwritten(error: Exception) -> str:
-    """Why a file cannot be written, and what to do about it."""
-    match error:
-        case ImageError():
-            return str(error)
-        case OSError(strerror=str(reason)):
-            return f"{reason}; make room or choose another place"
-    return f"the encoder refused it ({_detail(error)}); choose another format, such as .png"
 
 
 def _detail(error: Exception) -> str:

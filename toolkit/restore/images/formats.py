@@ -131,7 +131,9 @@ def format_of(path: Path) -> Format:
     """
     known = _FORMATS.get(path.suffix.lower())
     if known is None:
-        raise ImageError(f"the suffix '{path.suffix}' is not one of {', '.join(sorted(WRITE_SUFFIXES))}")
+        raise ImageError(
+            f"the suffix '{path.suffix}' is not one of {', '.join(sorted(WRITE_SUFFIXES))}", path=path
+        )
     return known
 
 

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from restore.images import xmp
+from restore.images.formats import GIF, PNG, format_of
 from restore.images.opening import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["KEYWORD", "Provenance", "read_provenance"]
+__all__ = ["KEYWORD", "Provenance", "read_provenance", "stores_provenance"]
 
 KEYWORD = "restore:provenance"
 """What begins the text in PNG and GIF."""
@@ -57,6 +58,17 @@ class Provenance:
             return None
         texts = (found.source, found.model, found.weights, found.version)
         return found if all(isinstance(text, str) for text in texts) else None
+
+
+def stores_provenance(path: Path) -> bool:
+    """Whether the format that the suffix of `path` names has a place for the provenance.
+
+    >>> from pathlib import Path
+    >>> stores_provenance(Path("a.jpg")), stores_provenance(Path("a.bmp"))
+    (True, False)
+    """
+    form = format_of(path)
+    return form in (PNG, GIF) or "xmp" in form.carries
 
 
 def read_provenance(path: Path) -> Provenance | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from restore.checkpoint import LoadedModel
 from restore.data import ImagePair
 from restore.evaluation import evaluate
-from restore.images import Photo, write
+from restore.images import Photo, write_atomic
 from restore.inference import Restorer
 from restore.resizing import imresize
 from restore.training.session import Session
@@ -56,7 +56,7 @@ class Validation:
         )
         restorer = Restorer(model, device=str(device), precision=setup.config.precision)
         self._crops = self._crops or list(crops(setup))  # read once: all steps show the same crops
-        write(Photo(strip(self._crops, restorer)), sample_file(self.run, session.step))
+        write_atomic(Photo(strip(self._crops, restorer)), sample_file(self.run, session.step))
         rows = [evaluate(restorer, data, setup.meters).complete() for data in setup.validation]
         return {f"{row.data} {name}": figure for row in rows for name, figure in row.means.items()}
 

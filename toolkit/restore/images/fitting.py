@@ -1,0 +1,87 @@
+"""What a format can hold of a photo, and what it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from restore.errors import ImageError
+from restore.images.color import conversion_of
+from restore.images.formats import AVIF, BMP, GIF, HEIC, Format, format_of
+from restore.images.metadata import carried
+from restore.images.pixels import bits_of, check_shapes, is_partial, levels, mode_of
+from restore.levels import to_values
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from restore.images.photo import Photo
+
+__all__ = ["losses", "prepared"]
+
+
+def losses(photo: Photo, path: Path) -> tuple[str, ...]:
+    """What a file of this name will not hold of `photo`, for people; nothing for an unknown suffix."""
+    try:
+        form = format_of(path)
+    except ImageError:
+        return ()
+    found = []
+    if (bits := bits_of(photo, form)) < photo.bits and photo.color.dtype != torch.uint8:
+        deeper = "floating point" if photo.bits == 32 else f"{photo.bits} bits"
+        found.append(f"{form.name} holds {bits} bits a channel, not {deeper}")
+    if photo.gray and not mode_of(photo, form).startswith("L"):
+        found.append(f"{form.name} holds this gray as RGB")
+    if form.cutout and photo.alpha is not None and is_partial(photo.alpha):
+        found.append(f"{form.name} holds no partial transparency")
+    if photo.lossless and form in (AVIF, HEIC):
+        found.append(f"{form.name} is written with lossy compression, although the original is lossless")
+    if photo.icc_profile and "icc_profile" not in form.carries:
+        found += filter(None, [_profile_note(form, photo.icc_profile)])
+    lost = [name.upper() for name in ("exif", "xmp") if getattr(photo, name) and name not in form.carries]
+    if lost:
+        found.append(f"{form.name} holds no {' and no '.join(lost)}")
+    return tuple(found)
+
+
+def prepared(photo: Photo, form: Format) -> Photo:
+    """What of `photo` the format can hold: without opaque alpha, in sRGB where there is no profile.
+
+    Raises:
+        ImageError: it cannot hold this size or transparency, or these are no pixels.
+    """
+    check_shapes(photo)
+    height, width = photo.color.shape[-2:]
+    if max(height, width) > form.longest:
+        raise ImageError(
+            f"{form.name} holds at most {form.longest} pixels a side, not {width} x {height}",
+            hint="choose .png or .tif",
+        )
+    if photo.alpha is not None and (form in (BMP, GIF) or not form.has_alpha):
+        opaque = levels(photo.alpha, 8).min() == 255
+        if not (opaque or form.has_alpha):
+            raise ImageError(f"{form.name} cannot hold its transparency", hint="choose .png or .webp")
+        photo = replace(photo, alpha=None) if opaque else photo
+    if photo.icc_profile and "icc_profile" not in carried(photo, form, mode_of(photo, form)):
+        return _in_srgb(photo, photo.icc_profile)
+    return photo
+
+
+def _in_srgb(photo: Photo, profile: bytes) -> Photo:
+    """The photo in sRGB, without its profile; unchanged if that is damaged or sRGB."""
+    conversion = conversion_of(profile)
+    if conversion is None or conversion.is_identity:
+        return photo
+    srgb = conversion.to_srgb(to_values(photo.color).cpu()).clamp(0, 1)
+    return replace(photo, color=srgb, icc_profile=None)
+
+
+def _profile_note(form: Format, profile: bytes) -> str | None:
+    """What losing the profile means; nothing if it is sRGB, which is what is assumed without one."""
+    conversion = conversion_of(profile)
+    if conversion and conversion.is_identity:
+        return None
+    effect = "became sRGB" if conversion else "are no longer described, and its profile is damaged"
+    return f"{form.name} holds no color profile: its colors {effect}"
