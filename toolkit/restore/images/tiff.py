@@ -9,7 +9,7 @@ Source: TIFF 6.0 sections 7, 14 and 18; TIFF Technical Note 1 of Adobe Photoshop
 from __future__ import annotations
 
 import struct
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,11 +55,10 @@ def encoded(
     Raises:
         ValueError: the file would be larger than the 4 GiB that TIFF can hold.
     """
-    strips: list[bytes] = []
-    for band in bands:
-        if not strips:
-            (rows, _, channels), kind = band.shape, band.dtype
-        strips.append(isal_zlib.compress(_differences(band), _LEVEL))
+    remaining = iter(bands)
+    first = next(remaining)
+    (rows, _, channels), kind = first.shape, first.dtype
+    strips = [isal_zlib.compress(_differences(band), _LEVEL) for band in chain([first], remaining)]
     if sum(map(len, strips)) > 2**32 - 2**24:
         raise ValueError("TIFF holds at most 4 GiB")
     directory = TiffImagePlugin.ImageFileDirectory_v2()
