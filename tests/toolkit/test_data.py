@@ -91,7 +91,7 @@ def test_images_smaller_than_the_patch_are_set_aside(photos: Path) -> None:
 def test_an_image_that_cannot_be_read_is_named_at_once(photos: Path) -> None:
     content = (photos / "b.png").read_bytes()
     (photos / "b.png").write_bytes(content[:-200])
-    with pytest.raises(DataError, match=r"^cannot read '.*b\.png': it is damaged or cut short"):
+    with pytest.raises(DataError, match=r"^.*b\.png: it is damaged or cut short"):
         usable(find_images([photos]), 32)
 
 
@@ -266,7 +266,7 @@ def test_an_image_that_turns_out_to_be_damaged_is_named_in_one_sentence(
 ) -> None:
     damage(photos / "b.png")
     data = patches(photos)
-    with pytest.raises(ImageError, match=r"cannot read .*b\.png") as caught:
+    with pytest.raises(ImageError, match=r"b\.png: it is damaged") as caught:
         list(batches(data, CountedSampler(0, 3, 1), workers=workers))
     assert "\n" not in str(caught.value)
 

@@ -481,7 +481,7 @@ def test_size_is_told_without_decoding_the_pixels(
 def test_size_of_what_is_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("hello, world")
     for path in (tmp_path, tmp_path / "none.png", tmp_path / "a.png"):
-        with pytest.raises(ImageError, match=f"cannot read '{path}': "):
+        with pytest.raises(ImageError, match=f"{path}: "):
             size_of(path)
 
 
@@ -967,7 +967,7 @@ def refused(path: Path) -> str:
     with pytest.raises(ImageError) as caught:
         read(path)
     sentence = str(caught.value)
-    assert sentence.startswith(f"cannot read '{path}': ")
+    assert sentence.startswith(f"{path}: ")
     assert "; " in sentence
     assert "\n" not in sentence
     return sentence
@@ -1060,7 +1060,7 @@ def test_levels_of_what_cannot_be_read_are_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1000])
     (tmp_path / "b.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     for file in (path, tmp_path / "b.eps", tmp_path / "none.png"):
-        with pytest.raises(ImageError, match=f"cannot read '{file}': "):
+        with pytest.raises(ImageError, match=f"{file}: "):
             read_levels(file)
 
 
@@ -1081,7 +1081,7 @@ def test_a_check_refuses_what_was_cut_and_passes_what_is_whole(
     path = saved(Image.fromarray(noise(60, 70, 3)), tmp_path / f"a{suffix}")
     assert check(path) == (70, 60)
     path.write_bytes(path.read_bytes()[:-missing])
-    with pytest.raises(ImageError, match=f"cannot read '{path}': it is .*damaged"):
+    with pytest.raises(ImageError, match=f"{path}: it is .*damaged"):
         check(path)
 
 
@@ -1126,7 +1126,7 @@ def test_lack_of_memory_is_not_the_files_fault(tmp_path: Path, monkeypatch: pyte
         raise MemoryError
 
     monkeypatch.setattr(Path, "open", exhausted)
-    with pytest.raises(MemoryError):
+    with pytest.raises(ImageError, match="not enough memory to decode it; close other programs"):
         read(path)
 
 
@@ -1139,7 +1139,7 @@ def test_too_many_pixels_are_refused_with_the_option_that_allows_them(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for reader in (read, read_all):
-            with pytest.raises(ImageError, match=rf"100 pixels \(10 x {side}\).* --max-pixels {side}0"):
+            with pytest.raises(ImageError, match=rf"100 pixels \(10 x {side}\).*`max_pixels` to {side}0"):
                 reader(path, max_pixels=100)
         assert read(path, max_pixels=10 * side).color.shape == (1, 3, side, 10)
         assert read(path, max_pixels=None).color.shape == (1, 3, side, 10)
@@ -1149,7 +1149,7 @@ def test_too_many_pixels_are_refused_with_the_option_that_allows_them(
 
 def test_a_decompression_bomb_is_refused_by_default(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(20000, 20000, 8, 2, b""))
-    assert "give --max-pixels 400000000" in refused(tmp_path / "a.png")
+    assert "set `max_pixels` to 400000000" in refused(tmp_path / "a.png")
     assert size_of(tmp_path / "a.png") == (20000, 20000)
 
 
@@ -1163,7 +1163,7 @@ def test_an_image_without_pixels_is_refused(tmp_path: Path) -> None:
 def test_from_pil_explains_a_damaged_image(tmp_path: Path) -> None:
     path = saved(Image.fromarray(noise(60, 70, 3)), tmp_path / "a.jpg")
     path.write_bytes(path.read_bytes()[:2000])
-    with Image.open(path) as image, pytest.raises(ImageError, match="cannot use this image: it is damaged"):
+    with Image.open(path) as image, pytest.raises(ImageError, match="it is damaged"):
         from_pil(image)
 
 

@@ -387,7 +387,7 @@ def test_an_animation_that_plays_once_plays_once(tmp_path: Path) -> None:
 def test_all_frames_together_count_for_the_limit(tmp_path: Path) -> None:
     frames()[0].save(tmp_path / "a.gif", save_all=True, append_images=frames()[1:])
     assert isinstance(read(tmp_path / "a.gif", max_pixels=24 * 16), Photo)
-    with pytest.raises(ImageError, match=r"24 x 16 in 4 frames.*--max-pixels 1536"):
+    with pytest.raises(ImageError, match=r"24 x 16 in 4 frames.*`max_pixels` to 1536"):
         read_all(tmp_path / "a.gif", max_pixels=24 * 16)
 
 

@@ -270,7 +270,7 @@ def test_what_a_decoder_raises_fails_that_image_alone(jobs: list[Job]) -> None:
         Image.OPEN.pop("BROKEN")
         Image.ID.remove("BROKEN")
     assert [outcome.status for outcome in outcomes].count("failed") == 1
-    assert "there is not enough memory for it" in outcomes[2].reason
+    assert "there is not enough memory to decode it" in outcomes[2].reason
     assert written(jobs) == list("12456")
 
 

@@ -284,7 +284,7 @@ def test_bad_files_are_named_and_the_others_done(photos: Path, tmp_path: Path, d
         "size": [24, 24],
         "reason": "",
     }
-    assert f"error: cannot read '{photos}/b.png': it is damaged or cut short" in done.stderr
+    assert f"error: {photos}/b.png: it is damaged or cut short" in done.stderr
     assert "4 images: 2 made; 1 small left out; 1 failed" in done.stderr
     assert "Traceback" not in done.stderr
     assert set(results(tmp_path / "out")) == {"a.png", "deep/c.png"}

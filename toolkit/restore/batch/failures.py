@@ -10,10 +10,9 @@ import torch
 
 from restore.batch.jobs import Job, Outcome
 from restore.errors import ImageError, RestoreError, in_one_line
+from restore.images.failures import is_out_of_memory
 
 __all__ = ["failed"]
-
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "bad allocation", "failed to allocate")
 
 
 def failed(job: Job, error: Exception) -> Outcome:
@@ -52,12 +51,9 @@ def _explained(error: Exception, source: Path) -> RestoreError:
 
 
 def _is_memory(error: BaseException | None) -> bool:
-    """Whether memory ran out, by the type or, of libraries that raise something general, by the message."""
+    """Whether memory ran out, in `error` or in what led to it."""
     while error is not None:
-        text = str(error).lower()
-        if isinstance(error, MemoryError | torch.OutOfMemoryError):
-            return True
-        if isinstance(error, RuntimeError) and any(words in text for words in _OUT_OF_MEMORY):
+        if is_out_of_memory(error):
             return True
         error = error.__cause__
     return False

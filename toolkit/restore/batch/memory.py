@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from restore.batch.jobs import Job
 from restore.batch.output import Output
 from restore.errors import ImageError
-from restore.images import MAX_PIXELS, longest_side, size_of
+from restore.images import MAX_PIXELS, Header, header_of, holds_animation, longest_side, readable
 from restore.inference.devices import available_memory
 from restore.inference.restorer import Restorer
 from restore.inference.sizing import Size, scaled
 
-__all__ = ["Need", "needed", "readable"]
+__all__ = ["Need", "needed"]
 
-_INPUT = 16  # bytes per input pixel: levels as they were decoded, and float32
+_INPUT = 12  # bytes per input pixel in float32, besides what decoding takes
 _LEVELS = 3  # bytes per output pixel
+_FRAME = 4  # bytes per pixel of each further frame of an animation, as levels
 _RESIZING = 8  # bytes per pixel of one plane in float32, before and after
 
 
@@ -42,7 +43,9 @@ def needed(job: Job, restorer: Restorer, output: Output, max_pixels: int | None 
         ImageError: the header cannot be read, the result has a longer side than its format allows, or there
             is too little memory.
     """
-    source = size_of(job.source, max_pixels=MAX_PIXELS if max_pixels is None else max_pixels)
+    limit = MAX_PIXELS if max_pixels is None else max_pixels
+    header = header_of(job.source, max_pixels=limit, all_frames=holds_animation(job.destination))
+    source = header.size
     result = output.size(source, restorer.output_scale)
     longest = longest_side(job.destination)
     if max(result) > longest:
@@ -52,30 +55,34 @@ def needed(job: Job, restorer: Restorer, output: Output, max_pixels: int | None 
             path=job.source,
             hint="set `format` to 'png' or reduce `scale`, `width` or `height`",
         )
-    need = Need(source, result, _memory(source, job.destination.suffix, restorer, output))
+    need = Need(source, result, _memory(header, job.destination.suffix, restorer, output))
     _check_memory(job, need)
     return need
 
 
-def _memory(source: Size, suffix: str, restorer: Restorer, output: Output) -> int:
+def _memory(header: Header, suffix: str, restorer: Restorer, output: Output) -> int:
     """Estimated peak memory in bytes for one image, beside what the process holds already.
 
     Args:
-        source: width and height of the input in pixels.
+        header: of the input.
         suffix: of the result: PNG is encoded in strips, other formats at once.
         restorer: the model with its tiles.
         output: the size of the result.
     """
+    source, claim = header.size, header.claim
     width, height = source
     restored = _area(scaled(source, restorer.scale))
     result = _area(output.size(source, restorer.output_scale))
-    network = restorer.working_memory(height, width) + _INPUT * width * height + _LEVELS * restored
+    network = (
+        restorer.working_memory(height, width) + _INPUT * width * height + claim.memory + _LEVELS * restored
+    )
     in_strips = suffix.lower() == ".png" and not output.small
     encoding = (_LEVELS if in_strips else 2 * _LEVELS) * result
+    others = _FRAME * (claim.frames - 1) * result  # restored frames are kept until all are written
     if result == restored:
-        return max(network, network + encoding - _LEVELS * result)
+        return others + max(network, network + encoding - _LEVELS * result)
     resizing = _LEVELS * restored + _RESIZING * max(restored, result) + _LEVELS * result
-    return max(network, resizing, encoding)
+    return others + max(network, resizing, encoding)
 
 
 def _check_memory(job: Job, need: Need) -> None:
@@ -88,19 +95,6 @@ def _check_memory(job: Job, need: Need) -> None:
             path=job.source,
             hint="reduce `scale`, `width` or `height`",
         )
-
-
-def readable(size: float) -> str:
-    """A number of bytes for people.
-
-    >>> readable(3 * 2**30)
-    '3.0 GiB'
-    >>> readable(200 * 2**20)
-    '200 MiB'
-    """
-    if size < 2**30:
-        return f"{size / 2**20:,.0f} MiB"
-    return f"{size / 2**30:,.1f} GiB" if size < 2**40 else f"{size / 2**40:,.1f} TiB"
 
 
 def _area(size: Size) -> int:

@@ -11,7 +11,7 @@ from types import TracebackType
 from restore.batch.estimate import seconds_per_pixel
 from restore.batch.jobs import Existing, Job, Listener, Outcome
 from restore.batch.locking import Claim, claim, holder, sweep
-from restore.batch.memory import needed, readable
+from restore.batch.memory import needed
 from restore.batch.output import Output
 from restore.batch.records import UnusableRecordError, remember
 from restore.batch.skipping import Results
@@ -25,6 +25,7 @@ from restore.images import (
     losses,
     read,
     read_all,
+    readable,
     stores_provenance,
     write,
     write_animation,

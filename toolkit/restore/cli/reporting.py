@@ -12,11 +12,11 @@ import typer
 
 from restore.batch import Job, Listener, Outcome, Plan
 from restore.batch.jobs import Status
-from restore.batch.memory import readable
 from restore.cli import checking, console
 from restore.cli.errors import in_options
 from restore.cli.streams import Streams
 from restore.errors import UsageError, escaped
+from restore.images import readable
 from restore.inference.restorer import Progress
 
 __all__ = ["ReportOptions", "Reporter"]

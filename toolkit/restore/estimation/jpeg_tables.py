@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, JpegImagePlugin, UnidentifiedImageError
 
 from restore.estimation.results import JpegEstimate, Subsampling
-from restore.images.opening import opened
+from restore.images.opening import opened_header
 
 __all__ = ["jpeg_from_file", "nearest_quality", "standard_table"]
 
@@ -101,7 +101,7 @@ def jpeg_from_file(file: Path | bytes) -> JpegEstimate | None:
                 return _of_header(image)
         except UnidentifiedImageError:
             return None
-    with opened(file, None) as image:
+    with opened_header(file) as image:
         return _of_header(image)
 
 

@@ -14,10 +14,10 @@ from restore.images.checking import check
 from restore.images.color import Conversion, conversion_of
 from restore.images.fitting import losses
 from restore.images.formats import READ_SUFFIXES, WRITE_SUFFIXES, is_image_name, longest_side
-from restore.images.opening import MAX_PIXELS
+from restore.images.limits import MAX_PIXELS, Claim, readable
 from restore.images.photo import Animation, Photo
 from restore.images.provenance import Provenance, read_provenance, stores_provenance
-from restore.images.reading import from_pil, read, read_levels, size_of
+from restore.images.reading import Header, from_pil, header_of, read, read_levels, size_of
 from restore.images.suffixes import suffix_of
 from restore.images.truncation import is_cut_off
 from restore.images.writing import to_pil, write, write_atomic
@@ -27,12 +27,15 @@ __all__ = [
     "READ_SUFFIXES",
     "WRITE_SUFFIXES",
     "Animation",
+    "Claim",
     "Conversion",
+    "Header",
     "Photo",
     "Provenance",
     "check",
     "conversion_of",
     "from_pil",
+    "header_of",
     "holds_animation",
     "is_cut_off",
     "is_image_name",
@@ -42,6 +45,7 @@ __all__ = [
     "read_all",
     "read_levels",
     "read_provenance",
+    "readable",
     "size_of",
     "stores_provenance",
     "suffix_of",

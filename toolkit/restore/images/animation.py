@@ -11,8 +11,9 @@ import torch
 from restore.errors import ImageError
 from restore.images.fitting import prepared
 from restore.images.formats import GIF, PNG, WEBP, format_of
+from restore.images.limits import MAX_PIXELS, check_claim, claim_of
 from restore.images.metadata import carried
-from restore.images.opening import MAX_PIXELS, check_pixels, opened
+from restore.images.opening import opened_file, pillow_image
 from restore.images.photo import Animation, Photo
 from restore.images.pixels import with_palette
 from restore.images.reading import photo_of, read
@@ -46,7 +47,7 @@ def read_all(path: Path, *, max_pixels: int | None = MAX_PIXELS) -> Photo | Anim
 
     Args:
         path: of the file.
-        max_pixels: the most that all frames together may have; ``None`` is any number.
+        max_pixels: as for `read`, for all frames together; ``None`` is any number.
 
     Raises:
         ImageError: as for `read`.
@@ -54,16 +55,18 @@ def read_all(path: Path, *, max_pixels: int | None = MAX_PIXELS) -> Photo | Anim
     first = read(path, max_pixels=max_pixels)
     if first.frames == 1:
         return first
-    with opened(path, max_pixels) as image:
+    with opened_file(path) as file, pillow_image(file, max_pixels) as image:
         if image.format not in _MOVING:
             return first
-        check_pixels(*image.size, max_pixels, first.frames)
+        check_claim(claim_of(image, file), max_pixels)
+        size = image.size
         begin = 1 if image.info.get("default_image") else 0  # which is for those who show no animation
         frames, durations = [], []
         for index in range(begin, first.frames):
             image.seek(index)
             image.load()
-            frames.append(_as_levels(photo_of(image.copy())))
+            shown = image.crop((0, 0, *size))  # a frame of a GIF may reach beyond the screen
+            frames.append(_as_levels(photo_of(shown)))
             durations.append(float(image.info.get("duration", 0)))
         plays = _plays(image)
     gray = all(frame.gray for frame in frames)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from restore.images.limits import MAX_PIXELS
 from restore.images.reading import read, size_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def check(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: as for `read`.
     """
-    size = size_of(path)
+    size = size_of(path, max_pixels=MAX_PIXELS)
     if not _ends_well(path):
         read(path)
     return size

@@ -1,7 +1,7 @@
-"""Files with more bits than Pillow keeps: 16-bit colour of PNG and TIFF, and TIFF in floating point.
+"""Files with more bits than Pillow keeps: 16-bit color of PNG and TIFF, and TIFF in floating point.
 
-Pillow cuts 16-bit colour to 8 bits, and does not know gray with alpha of 16 bits or colour in floating point
-in TIFF. imagecodecs (libpng) and tifffile keep them; they are imported when such a file comes.
+Pillow reduces 16-bit color to 8 bits, and does not know gray with alpha of 16 bits or color in floating point
+in TIFF. imagecodecs (libpng) and tifffile keep them; they are imported when the first such file is read.
 """
 
 from __future__ import annotations
@@ -45,30 +45,30 @@ def png_planes(file: IO[bytes]) -> Tensor:
 
 
 def tiff_page(file: IO[bytes]) -> Any:
-    """The first page of a TIFF file, not decoded, as tifffile tells of it."""
+    """The first page of a TIFF file, not decoded, as tifffile describes it."""
     import tifffile
 
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of odd tags is for nobody
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # it warns of unusual tags
     file.seek(0)
     return tifffile.TiffFile(file).pages.first
 
 
 def bits_of(page: Any) -> Literal[8, 16, 32]:
-    """Bits a channel of a page that are worth writing."""
+    """Bits per channel of a page that are worth writing."""
     if page.sampleformat == _FLOAT:
         return 32
     return 16 if page.bitspersample > 8 else 8
 
 
 def tiff_planes(page: Any) -> Tensor:
-    """``(1, C, H, W)`` of a page as it lies, not turned: float32 in [0, 1], C is 1 or 3, 1 more with alpha.
+    """``(1, C, H, W)`` of a page as stored: float32 in [0, 1], C is 1 or 3, and 1 more with alpha.
 
     Raises:
         ImageError: it is not gray or RGB, or its values have no known range.
     """
     known = page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB)
     if not known or page.axes not in ("YX", "YXS", "SYX"):
-        raise ImageError("it is a TIFF of a kind that is not known; convert it to 8- or 16-bit RGB")
+        raise ImageError("it is a TIFF of a kind that is not known", hint="convert it to 8- or 16-bit RGB")
     values: NDArray[Any] = np.atleast_3d(page.asarray(maxworkers=1))
     if page.axes == "SYX":
         values = values.transpose(1, 2, 0)
@@ -91,7 +91,8 @@ def _planes(values: NDArray[Any], bits: int = 16) -> Tensor:
     low, high = values.min(), values.max()
     if values.dtype.kind not in "uf" or not (low >= 0 and high <= full):  # so that NaN is refused as well
         raise ImageError(
-            f"its values run from {low} to {high} where 0 to {full} is expected; convert it to 16-bit RGB"
+            f"its values run from {low} to {high} where 0 to {full} is expected",
+            hint="convert it to 16-bit RGB",
         )
     scaled = np.divide(values, full, dtype=np.float64 if bits > 24 else np.float32).astype(np.float32)
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))[None]

@@ -143,6 +143,7 @@ def longest_side(path: Path) -> int:
     Raises:
         ImageError: the suffix is not one of `WRITE_SUFFIXES`.
 
+        >>> from pathlib import Path
         >>> longest_side(Path("panorama.webp"))
         16383
     """

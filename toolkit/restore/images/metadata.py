@@ -62,6 +62,7 @@ _ENCODER_ERRORS = (TypeError, ValueError, AttributeError, ArithmeticError, KeyEr
 """What Pillow raises for a value that does not fit the type of its tag."""
 _DAMAGED_EXIF = "its damaged EXIF was dropped"
 _DAMAGED_XMP = f"its XMP was dropped: it is not well-formed, or has more than {xmp.MAX_BYTES >> 20} MiB"
+_MAX_TAGS = 2000  # cameras write a few hundred; each that is damaged takes time
 _NAMED = 5  # names of tags in a note
 _TIFF_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}
 """Channels of color by the value of PhotometricInterpretation."""
@@ -112,6 +113,8 @@ def exif_of(image: Image.Image) -> tuple[bytes | None, tuple[str, ...]]:
 def exif_of_tags(found: Image.Exif) -> tuple[bytes | None, tuple[str, ...]]:
     """The same of tags; a tag whose value cannot be written, for one of a wrong type, is dropped alone."""
     try:
+        if _count(found) > _MAX_TAGS:
+            return None, (f"its EXIF was dropped: it has more than {_MAX_TAGS} tags",)
         found.bigtiff = False  # of a BigTIFF, to get EXIF data, which has 32-bit offsets
         data, notes = _writable(found)
         kept = Image.Exif()
@@ -127,6 +130,10 @@ def exif_of_tags(found: Image.Exif) -> tuple[bytes | None, tuple[str, ...]]:
         raise
     except Exception:
         return None, (_DAMAGED_EXIF,)
+
+
+def _count(tags: Image.Exif) -> int:
+    return len(tags) + sum(len(tags.get_ifd(directory)) for directory in _DIRECTORIES if directory in tags)
 
 
 def _writable(found: Image.Exif) -> tuple[bytes, tuple[str, ...]]:
@@ -276,7 +283,8 @@ def _described(photo: Photo, provenance: Provenance | None) -> bytes | None:
 
 
 def _fits(profile: bytes | None, gray: bool) -> bool:
-    return profile is not None and profile[16:20] == (b"GRAY" if gray else b"RGB ")
+    # Of a damaged file the type may be any.
+    return isinstance(profile, bytes) and profile[16:20] == (b"GRAY" if gray else b"RGB ")
 
 
 def _belongs_to_file(tag: int) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from restore.images import xmp
 from restore.images.formats import GIF, PNG, format_of
-from restore.images.opening import opened
+from restore.images.opening import opened_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def stores_provenance(path: Path) -> bool:
 def read_provenance(path: Path) -> Provenance | None:
     """What made the picture in a file, from its header alone; ``None`` if it does not say, or is no image."""
     try:
-        with opened(path, max_pixels=None) as image:
+        with opened_header(path) as image:
             info = image.info
             packet, comment = info.get("xmp"), info.get("comment", b"")
             text = info.get(KEYWORD) or (xmp.provenance_in(packet) if isinstance(packet, bytes) else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from restore.errors import ImageError
-from restore.images.opening import opened
+from restore.images.opening import opened_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ _SUFFIXES = {
 def suffix_of(path: Path) -> str:
     """The suffix of the format that a file holds; ``.png`` where that format cannot be written."""
     try:
-        with opened(path, max_pixels=None) as image:
+        with opened_header(path) as image:
             return _SUFFIXES.get(image.format or "", ".png")
     except ImageError:
         return ".png"

@@ -1,0 +1,178 @@
+"""The memory that an image file asks for, added up from its headers before anything is decoded.
+
+A file of a hundred bytes can claim any size. `claim_of` adds up what decoding it takes, and `check_claim`
+refuses what is beyond the limit. The limit is a number of pixels, which people know of their images: an image
+may have that many, and its decoded samples may take as much memory as that many RGBA pixels of 32 bits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from PIL import Image, TiffImagePlugin
+
+from restore.errors import ImageError
+from restore.images.headers import gif_canvas, largest_icon, webp_canvas
+from restore.images.jxl import read_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "MAX_PIXELS",
+    "Claim",
+    "check_claim",
+    "claim_before_opening",
+    "claim_of",
+    "claim_of_page",
+    "readable",
+]
+
+MAX_PIXELS = 89_478_485
+"""Pixels of an image, or of all frames of an animation, that are read by default: as many as in Pillow."""
+
+_BYTES_PER_PIXEL = 16  # RGBA in 32-bit floating point
+_ALWAYS = 2**26
+"""Bytes that are never refused, so that a low limit of pixels does not refuse tiles larger than the image."""
+
+_PER_FRAME = 4096  # bytes of objects for each frame
+_BYTES_OF_MODE = {"1": 1, "L": 1, "P": 1, "LA": 4, "PA": 4, "RGB": 4, "YCbCr": 4, "LAB": 4, "HSV": 4}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the headers of a file say about its decoded size."""
+
+    width: int
+    height: int
+    pixel_bytes: float = 4
+    """Bytes of all samples of a pixel."""
+    frames: int = 1
+    tile: int = 0
+    """Bytes of the largest tile, which is decoded whole even where it is larger than the image."""
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of all frames."""
+        return self.width * self.height * self.frames
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the decoded image takes.
+
+        >>> Claim(1000, 500, pixel_bytes=3, frames=2).memory
+        3008192
+        """
+        overhead = _PER_FRAME * self.frames if self.frames > 1 else 0
+        return math.ceil(self.pixels * self.pixel_bytes) + overhead + self.tile
+
+
+def check_claim(claim: Claim, max_pixels: int | None) -> None:
+    """Refuse a file that asks for too much memory.
+
+    Args:
+        claim: of the file.
+        max_pixels: the limit; ``None`` is any number.
+
+    Raises:
+        ImageError: with the memory that it would take, and the limit that allows it.
+
+    >>> check_claim(Claim(9000, 900), max_pixels=10**6)
+    Traceback (most recent call last):
+    restore.errors.ImageError: it has more than 1000000 pixels (9000 x 900), which would take 31 MiB of \
+memory; set `max_pixels` to 8100000 if you trust the file
+    """
+    if max_pixels is None:
+        return
+    size = f"{claim.width} x {claim.height}" + (f" in {claim.frames} frames" if claim.frames > 1 else "")
+    memory = readable(claim.memory)
+    if claim.pixels > max_pixels:
+        problem = f"it has more than {max_pixels} pixels ({size}), which would take {memory} of memory"
+    elif claim.memory > max(max_pixels * _BYTES_PER_PIXEL, _ALWAYS):
+        problem = (
+            f"decoding it ({size}) would take {memory} of memory, as much as {_needed(claim)} pixels of a "
+            f"usual image, and {max_pixels} are allowed"
+        )
+    else:
+        return
+    raise ImageError(problem, hint=f"set `max_pixels` to {_needed(claim)} if you trust the file")
+
+
+def _needed(claim: Claim) -> int:
+    """The lowest limit that allows a file."""
+    return max(claim.pixels, math.ceil(claim.memory / _BYTES_PER_PIXEL))
+
+
+def claim_before_opening(file: IO[bytes]) -> Claim | None:
+    """The claim of a file of a format that is decoded, or gets its memory, as soon as it is opened.
+
+    Returns:
+        ``None`` for all other formats, which are opened by their headers alone.
+
+    Raises:
+        ImageError: the header is damaged.
+    """
+    file.seek(0)
+    head = file.read(32)
+    if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        header = read_header(file)
+        if header is None:
+            raise ImageError("its header is damaged", hint="replace the file by a whole copy")
+        return Claim(header.width, header.height, pixel_bytes=max(16, 12 + 4 * header.extra))
+    canvas = webp_canvas(head) or largest_icon(file)
+    return Claim(*canvas) if canvas else None
+
+
+def claim_of(image: Image.Image, file: IO[bytes] | None = None) -> Claim:
+    """The claim of an image that Pillow has opened and not decoded.
+
+    Args:
+        image: of it, one frame counts if `file` is missing.
+        file: its file, to count all frames of an animation.
+    """
+    width, height = image.size
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return _claim_of_tiff(image)
+    pixel_bytes = _BYTES_OF_MODE.get(image.mode, 4)
+    if file is None:
+        return Claim(width, height, pixel_bytes)
+    if image.format == "GIF":
+        width, height, frames = gif_canvas(file)
+        return Claim(max(width, image.width), max(height, image.height), 4, max(frames, 1))
+    return Claim(width, height, 4, max(1, getattr(image, "n_frames", 1)))
+
+
+def claim_of_page(page: Any) -> Claim:
+    """The claim of a TIFF page that tifffile has opened and not decoded."""
+    pixel_bytes = page.samplesperpixel * math.ceil(page.bitspersample / 8) * max(page.imagedepth, 1)
+    tile = page.tilewidth * page.tilelength * max(page.tiledepth, 1) * pixel_bytes
+    return Claim(page.imagewidth, page.imagelength, pixel_bytes, tile=tile)
+
+
+def _claim_of_tiff(image: TiffImagePlugin.TiffImageFile) -> Claim:
+    tags = image.tag_v2
+    samples = _largest(tags.get(TiffImagePlugin.SAMPLESPERPIXEL))
+    pixel_bytes = samples * math.ceil(_largest(tags.get(TiffImagePlugin.BITSPERSAMPLE)) / 8)
+    has_tiles = TiffImagePlugin.TILEWIDTH in tags
+    tile = _largest(tags.get(TiffImagePlugin.TILEWIDTH)) * _largest(tags.get(TiffImagePlugin.TILELENGTH))
+    pixel_bytes = max(pixel_bytes, _BYTES_OF_MODE.get(image.mode, 4))
+    return Claim(image.width, image.height, pixel_bytes, tile=tile * pixel_bytes if has_tiles else 0)
+
+
+def _largest(value: Any) -> int:
+    """The largest of the numbers of a tag, at least 1; tags of foreign files have any type and count."""
+    values: Iterable[Any] = value if isinstance(value, tuple | list) else (value,)
+    return max((int(each) for each in values if isinstance(each, int | float) and each >= 1), default=1)
+
+
+def readable(size: float) -> str:
+    """A number of bytes for people.
+
+    >>> readable(3 * 2**30), readable(200 * 2**20)
+    ('3.0 GiB', '200 MiB')
+    """
+    if size < 2**30:
+        return f"{size / 2**20:,.0f} MiB"
+    return f"{size / 2**30:,.1f} GiB" if size < 2**40 else f"{size / 2**40:,.1f} TiB"

@@ -1,0 +1,77 @@
+"""TIFF files that Pillow does not know, such as those of color in floating point, by tifffile."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from PIL import Image, TiffImagePlugin
+
+from restore.images import deep
+from restore.images.decoding import split, swaps_sides, upright
+from restore.images.limits import Claim, check_claim, claim_of_page
+from restore.images.metadata import channel_notes, dpi_of, exif_of_tags, orientation_in, profile_of, xmp_of
+from restore.images.photo import Photo
+
+__all__ = ["is_tiff", "read", "size_and_claim"]
+
+
+def is_tiff(file: IO[bytes]) -> bool:
+    """Whether a file begins as a TIFF or BigTIFF does."""
+    file.seek(0)
+    return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def size_and_claim(file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, int], Claim]:
+    """Width and height of the first page, upright, and what decoding it takes.
+
+    Raises:
+        ImageError: it takes more than `max_pixels` allows.
+    """
+    page = _page(file, max_pixels)
+    width, height = page.imagewidth, page.imagelength
+    turned = swaps_sides(orientation_in(_tags(file)))
+    return (height, width) if turned else (width, height), claim_of_page(page)
+
+
+def read(file: IO[bytes], max_pixels: int | None) -> Photo:
+    """The photo of the first page.
+
+    Raises:
+        ImageError: it takes more than `max_pixels` allows, or is of a kind that is not known.
+    """
+    page = _page(file, max_pixels)
+    planes = deep.tiff_planes(page)
+    exif = _tags(file)
+    color, alpha = split(upright(planes, orientation_in(exif)))
+    gray = color.shape[1] == 1
+    info = {"icc_profile": exif.get(TiffImagePlugin.ICCPROFILE), "xmp": exif.get(TiffImagePlugin.XMP)}
+    kept, exif_notes = exif_of_tags(exif)
+    xmp, xmp_notes = xmp_of(info)
+    return Photo(
+        color=color.repeat(1, 3, 1, 1) if gray else color,
+        alpha=alpha,
+        gray=gray,
+        bits=deep.bits_of(page),
+        icc_profile=profile_of(info, mode="", png=False, gray=gray),
+        exif=kept,
+        xmp=xmp,
+        dpi=dpi_of(info, kept),
+        notes=(
+            *channel_notes(page.photometric, page.samplesperpixel, alpha=alpha is not None),
+            *exif_notes,
+            *xmp_notes,
+        ),
+    )
+
+
+def _page(file: IO[bytes], max_pixels: int | None) -> Any:
+    page = deep.tiff_page(file)
+    check_claim(claim_of_page(page), max_pixels)
+    return page
+
+
+def _tags(file: IO[bytes]) -> Image.Exif:
+    tags = Image.Exif()
+    file.seek(0)
+    tags.load_from_fp(file)
+    return tags
