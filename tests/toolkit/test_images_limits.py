@@ -264,6 +264,34 @@ def test_a_tiff_file_with_thousands_of_tags_is_read_in_bounded_time(tmp_path: Pa
     assert time.process_time() - begin < 2
 
 
+@pytest.mark.parametrize("tag", [256, 257, 277, 322, 323])
+def test_a_size_of_many_numbers_is_refused(tmp_path: Path, tag: int) -> None:
+    tags = SMALL | {277: (3, 5), 322: (4, 16), 323: (4, 16), 324: (4, 8), 325: (4, 64)}
+    entries = b"".join(
+        struct.pack("<HHII", each, kind, 16 if each == tag else 1, 8 if each == tag else value)
+        for each, (kind, value) in sorted(tags.items())
+    )
+    content = b"II*\0" + struct.pack("<I", 72) + b"\1\1\1\1" * 16 + struct.pack("<H", len(tags)) + entries
+    (tmp_path / "a.tif").write_bytes(content + bytes(4))
+    with pytest.raises(ImageError, match="damaged"):
+        read(tmp_path / "a.tif")
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_and_one_of_a_hundred_is_not(tmp_path: Path) -> None:
+    def with_scans(side: int, count: int) -> Path:
+        Image.new("RGB", (side, side)).save(tmp_path / "a.jpg", progressive=True)
+        content = (tmp_path / "a.jpg").read_bytes()
+        last = content[content.rindex(b"\xff\xc4") : -2]
+        (tmp_path / "a.jpg").write_bytes(content[:-2] + last * count + b"\xff\xd9")
+        return tmp_path / "a.jpg"
+
+    assert read(with_scans(64, 100)).color.shape == (1, 3, 64, 64)
+    readers: list[Callable[[Path], Any]] = [read, read_levels, read_all]
+    for reader in readers:
+        with pytest.raises(ImageError, match=r"20\d\d scans of 4000 x 4000 pixels take too long to decode"):
+            reader(with_scans(4000, 2000))
+
+
 def test_a_profile_that_expands_without_end_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png(8, 8, (b"iCCP", b"a\0\0" + zlib.compress(bytes(20 << 20)))))

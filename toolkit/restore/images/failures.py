@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, UnidentifiedImageError
 
-from restore.errors import ImageError
+from restore.errors import ImageError, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,4 +119,4 @@ def why_unreadable(error: Exception) -> tuple[str, str]:
 
 
 def _detail(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return in_one_line(error) or type(error).__name__

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from dataclasses import dataclass
 from typing import IO
 
-__all__ = ["MAX_PAGES", "gif_canvas", "largest_icon", "tiff_pages", "webp_canvas"]
+__all__ = ["MAX_PAGES", "Scans", "gif_canvas", "jpeg_scans", "largest_icon", "tiff_pages", "webp_canvas"]
 
 MAX_PAGES = 100_000
 """Pages of a TIFF file after which counting ends."""
@@ -13,6 +15,9 @@ MAX_PAGES = 100_000
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG2000 = b"\0\0\0\x0cjP  "
 _CODESTREAM = b"\xff\x4f\xff\x51"
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # besides stuffed bytes, restarts and padding
+_SCAN, _END = 0xDA, 0xD9
+_PROGRESSIVE = (0xC2, 0xCA)  # by Huffman and by arithmetic coding
 _ENTRY = 16  # bytes of an icon's entry
 
 
@@ -156,3 +161,30 @@ def _chained(file: IO[bytes], place: int, layout: tuple[str, int, str]) -> int:
         seen.add(place)
         place = following
     return len(seen)
+
+
+@dataclass(frozen=True)
+class Scans:
+    """The scans of the first image in a JPEG file."""
+
+    count: int
+    progressive: bool
+    end: int | None
+    """Offset of the end marker, if the file has one."""
+
+
+def jpeg_scans(content: bytes) -> Scans:
+    """The scans in the bytes of a JPEG file.
+
+    Source: ITU-T T.81, annex B.
+    """
+    place, count, progressive, end = 2, 0, False, None
+    while found := _MARKER.search(content, place):
+        place, kind = found.start(), content[found.start() + 1]
+        if kind == _END:
+            end = place
+            break
+        progressive |= kind in _PROGRESSIVE
+        count += kind == _SCAN
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return Scans(count, progressive, end)

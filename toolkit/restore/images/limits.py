@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, TiffImagePlugin
 
 from restore.errors import ImageError
-from restore.images.headers import gif_canvas, largest_icon, webp_canvas
+from restore.images.headers import gif_canvas, jpeg_scans, largest_icon, webp_canvas
 from restore.images.jxl import read_header
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
     "MAX_PIXELS",
     "Claim",
     "check_claim",
+    "check_scans",
     "claim_before_opening",
     "claim_of",
     "claim_of_page",
@@ -37,7 +38,21 @@ _BYTES_PER_PIXEL = 16  # RGBA in 32-bit floating point
 _ALWAYS = 2**26
 """Bytes that are never refused, so that a low limit of pixels does not refuse tiles larger than the image."""
 
+_MAX_SCANS = 64  # of a JPEG; encoders write up to about 20
+_MAX_SCANNED = 2 * 10**9
+"""Pixels that more than `_MAX_SCANS` scans may go over: a few seconds of time."""
+
 _PER_FRAME = 4096  # bytes of objects for each frame
+_SIZES_OF_PAGE = (
+    "imagewidth",
+    "imagelength",
+    "imagedepth",
+    "tilewidth",
+    "tilelength",
+    "tiledepth",
+    "samplesperpixel",
+    "bitspersample",
+)
 _BYTES_OF_MODE = {"1": 1, "L": 1, "P": 1, "LA": 4, "PA": 4, "RGB": 4, "YCbCr": 4, "LAB": 4, "HSV": 4}
 
 
@@ -100,6 +115,26 @@ memory; set `max_pixels` to 8100000 if you trust the file
     raise ImageError(problem, hint=f"set `max_pixels` to {_needed(claim)} if you trust the file")
 
 
+def check_scans(image: Image.Image, file: IO[bytes]) -> None:
+    """Refuse a JPEG of thousands of scans: a few bytes each make the decoder go over the whole image again.
+
+    Raises:
+        ImageError: its decoding would not end in a reasonable time.
+    """
+    if image.format not in ("JPEG", "MPO"):
+        return
+    file.seek(0)
+    content = file.read()
+    if content.count(b"\xff\xda") <= _MAX_SCANS:  # at least as many as there are scans
+        return
+    count = jpeg_scans(content).count
+    if count > _MAX_SCANS and count * image.width * image.height > _MAX_SCANNED:
+        raise ImageError(
+            f"its {count} scans of {image.width} x {image.height} pixels take too long to decode",
+            hint="convert it to PNG, or omit it",
+        )
+
+
 def _needed(claim: Claim) -> int:
     """The lowest limit that allows a file."""
     return max(claim.pixels, math.ceil(claim.memory / _BYTES_PER_PIXEL))
@@ -145,7 +180,14 @@ def claim_of(image: Image.Image, file: IO[bytes] | None = None) -> Claim:
 
 
 def claim_of_page(page: Any) -> Claim:
-    """The claim of a TIFF page that tifffile has opened and not decoded."""
+    """The claim of a TIFF page that tifffile has opened and not decoded.
+
+    Raises:
+        ImageError: a size is not a number.
+    """
+    for name in _SIZES_OF_PAGE:
+        if not isinstance(getattr(page, name), int):  # but a tuple, which computing with would repeat
+            raise ImageError(f"its header is damaged ({name})", hint="replace it by a whole copy")
     pixel_bytes = page.samplesperpixel * math.ceil(page.bitspersample / 8) * max(page.imagedepth, 1)
     tile = page.tilewidth * page.tilelength * max(page.tiledepth, 1) * pixel_bytes
     return Claim(page.imagewidth, page.imagelength, pixel_bytes, tile=tile)

@@ -14,7 +14,7 @@ from restore.images import unusual_tiff
 from restore.images.decoding import decoded, split, swaps_sides
 from restore.images.failures import explained_reading
 from restore.images.headers import tiff_pages
-from restore.images.limits import MAX_PIXELS, Claim, check_claim, claim_of
+from restore.images.limits import MAX_PIXELS, Claim, check_claim, check_scans, claim_of
 from restore.images.lossless import is_lossless
 from restore.images.metadata import channel_notes, dpi_of, exif_of, orientation_of, profile_of, xmp_of
 from restore.images.opening import opened_file, pillow_image
@@ -65,6 +65,7 @@ def read(path: Path, *, max_pixels: int | None = MAX_PIXELS) -> Photo:
         if image is None:
             return unusual_tiff.read(file, max_pixels)
         with image:
+            check_scans(image, file)
             photo = photo_of(image)
         return replace(photo, lossless=is_lossless(file), notes=(*photo.notes, *cut_off_notes(file)))
 
@@ -85,6 +86,7 @@ def read_levels(path: Path) -> Tensor:
         else:
             with image:
                 _check_picture(image)
+                check_scans(image, file)
                 planes, _ = split(decoded(image)[0])
     if planes.dtype != torch.uint8:
         planes = to_levels(planes)

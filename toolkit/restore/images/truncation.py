@@ -6,7 +6,6 @@ marker of a whole file are skipped, but those of a file that was cut off are dec
 
 from __future__ import annotations
 
-import re
 from io import BytesIO
 from typing import IO, TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from restore.images.failures import strict_pillow
+from restore.images.headers import jpeg_scans
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["cut_off_notes", "is_cut_off"]
 
 _START = b"\xff\xd8\xff"
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # besides stuffed bytes, restarts and padding
-_END = 0xD9
 _EOI = b"\xff\xd9"
-_PROGRESSIVE = (0xC2, 0xCA)  # by Huffman and by arithmetic coding
 _BLOCK = 8
 _NOISE = np.random.default_rng(0).integers(0, 255, 512, np.uint8).tobytes()  # 255 would begin a marker
 _FILLING = _NOISE + b"".join(bytes((0xFF, 0xD0 + index)) + _NOISE for index in range(8))
@@ -64,30 +61,19 @@ def _is_cut_off_jpeg(content: bytes) -> bool:
 
     One pixel for each block is enough, except where a cut can take away detail alone.
     """
-    end, progressive = _end_of_scans(content)
+    scans = jpeg_scans(content)
+    end = scans.end
     if end is None:
         return True
-    side = 1 if progressive else _BLOCK
+    side = 1 if scans.progressive else _BLOCK
     try:
         seen = _decoded(content[:end] + _EOI, side)
         filled = _decoded(content[:end] + _FILLING + _EOI, side)
     except MemoryError:
         raise
-    except Exception:  # whatever is wrong with it, it is told when the file is read
+    except Exception:  # whatever is wrong with it, reading the file reports it
         return False
     return int((seen != filled).any(-1).sum()) * side**2 > _TOLERATED * _BLOCK**2
-
-
-def _end_of_scans(content: bytes) -> tuple[int | None, bool]:
-    """Where the end marker of the first picture is, if it has one, and whether the picture is progressive."""
-    place, progressive = 2, False
-    while found := _MARKER.search(content, place):
-        place, kind = found.start(), content[found.start() + 1]
-        if kind == _END:
-            return place, progressive
-        progressive |= kind in _PROGRESSIVE
-        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-    return None, progressive
 
 
 def _decoded(content: bytes, side: int) -> NDArray[np.uint8]:
