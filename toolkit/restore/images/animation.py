@@ -86,7 +86,7 @@ def write_animation(
     """Write all frames in the format that the suffix names.
 
     Frames that equal the one before become a longer showing of that one, where the encoder does so. GIF
-    counts in hundredths of a second, and has 255 colours a frame.
+    counts in hundredths of a second, and has 255 colors per frame.
 
     Args:
         animation: its frames are of one size.

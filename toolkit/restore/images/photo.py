@@ -16,15 +16,15 @@ class Photo:
 
     color: Tensor
     """``(1, 3, H, W)`` in any memory format: float32 in [0, 1], or uint8 levels from 0 to 255; if `gray`, the
-    same levels in each channel. In the colour space of `icc_profile` or else sRGB."""
+    same levels in each channel. In the color space of `icc_profile` or else sRGB."""
     alpha: Tensor | None = None
-    """``(1, 1, H, W)`` float32 in [0, 1] or uint8; 1 or 255 is opaque. Colour is not multiplied by it."""
+    """``(1, 1, H, W)`` float32 in [0, 1] or uint8; 1 or 255 is opaque. Color is not multiplied by it."""
     gray: bool = False
-    """The file had one colour channel: it is repeated in `color`, and written back as one."""
+    """The file had one color channel: it is repeated in `color`, and written back as one."""
     bits: Literal[8, 16, 32] = 8
-    """Bits a channel that are worth writing, where `color` has as many; 32 stands for floating point."""
+    """Bits per channel that are worth writing, where `color` has as many; 32 stands for floating point."""
     icc_profile: bytes | None = None
-    """Always of the kind that `gray` tells: a gray profile or an RGB one."""
+    """Always of the kind that `gray` says: a gray profile or an RGB one."""
     exif: bytes | None = None
     """Without orientation, which `color` has already, without thumbnail, and without tags that describe the
     pixels' layout."""
