@@ -71,7 +71,7 @@ def restore_losses() -> Sequence[LossSpec]:
 
 @hookspec
 def restore_objectives() -> Sequence[ObjectiveSpec]:
-    """Objectives: weighted sums of losses, with at most one adversary."""
+    """Objectives: weighted sums of losses, and adversaries."""
 
 
 @hookspec
