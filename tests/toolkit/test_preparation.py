@@ -241,7 +241,7 @@ def test_a_source_inside_the_results_is_refused(photos: Path, tmp_path: Path) ->
 
 
 def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no folder"):
+    with pytest.raises(DataError, match="there is no such folder"):
         make_plan(tmp_path / "missing", tmp_path / "out", Settings())
     (tmp_path / "in" / "out").mkdir(parents=True)
     Image.new("RGB", (9, 9)).save(tmp_path / "in" / "out" / "a.png")

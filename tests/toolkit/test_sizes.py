@@ -10,12 +10,14 @@ ROOT = Path(__file__).parents[2] / "toolkit" / "restore"
 LINES, PARAMETERS = 50, 6
 
 EXCEPTIONS = {
+    "batch/pipeline.py run_all": "the three stages of a batch, started and stopped in one place",
     "data/patches.py Patches.__init__": "each parameter is a choice of the training configuration",
     "evaluation/comparison.py compare": "the options of `restore compare`, which has no other home",
     "evaluation/datasets.py dataset": "where inputs come from, and how they are degraded",
     "images/png.py encoded": "one argument for each kind of metadata that a file can have",
     "images/tiff.py encoded": "one argument for each kind of metadata that a file can have",
     "inference/restorer.py load": "the public entry point, whose parameters are documented options",
+    "inference/restorer.py Restorer.__init__": "the choices of `load`, which builds it",
     "training/learner.py Learner.__init__": "each parameter is a choice of the training configuration",
     "training/loop.py train": "a run from start to end, to be read from top to bottom",
 }
