@@ -165,8 +165,8 @@ class Phases:
 class TimedAdversary:
     """The adversarial trainer of a session, with a stopwatch."""
 
-    def __init__(self, adversary: AdversarialTrainer, phases: Phases) -> None:
-        self.adversary = adversary
+    def __init__(self, trainer: AdversarialTrainer, phases: Phases) -> None:
+        self.trainer = trainer
         self.phases = phases
 
     def term(self, batch: Batch, part: int = 0) -> dict[str, Tensor]:
@@ -175,19 +175,19 @@ class TimedAdversary:
         seen = batch.fake.view_as(batch.fake)
         # It is the last term, so that its gradient is the first: when it arrives here, the losses begin.
         seen.register_hook(lambda _: self.phases.lap("discriminator"))  # type: ignore[no-untyped-call]
-        terms = self.adversary.term(Batch(seen, batch.real, batch.degraded), part)
+        terms = self.trainer.term(Batch(seen, batch.real, batch.degraded), part)
         self.phases.lap("discriminator")
         return terms
 
     def update(self, batch: Batch, step: int) -> dict[str, float]:
         """As the trainer's own."""
         self.phases.lap("generator")  # whose gradient and update came before
-        values = self.adversary.update(batch, step)
+        values = self.trainer.update(batch, step)
         self.phases.lap("discriminator")
         return values
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.adversary, name)
+        return getattr(self.trainer, name)
 
 
 def measure_phases(case: Case) -> dict[str, float]:

@@ -77,7 +77,7 @@ def weights(python: Python, images: Path, tmp_path_factory: pytest.TempPathFacto
     """The weights after three steps of training."""
     run = tmp_path_factory.mktemp("runs") / "espcn"
     options = ["--steps", "3", "--batch-size", "2", "--device", "cpu", "--set", "workers=0"]
-    changes = ["--set", "model_options.width=8", "--set", "charbonnier.epsilon=0.01"]
+    changes = ["--set", "model_options.width=8", "--set", "huber.delta=0.01"]
     chosen = ["--model", "espcn", "--loss", "espcn", "--data", images, "--run", run]
     python("restore", "train", *chosen, *options, *changes)
     return run / "generator.safetensors"
@@ -92,7 +92,7 @@ def test_its_entries_are_listed_with_their_distribution(python: Python) -> None:
     brought = {(row["kind"], row["name"]) for row in listed if row["distribution"] == "restore-espcn"}
     assert brought == {
         ("model", "espcn"),
-        ("loss", "charbonnier"),
+        ("loss", "huber"),
         ("objective", "espcn"),
         ("plugin", "espcn"),
     }

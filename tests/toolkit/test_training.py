@@ -741,7 +741,7 @@ def test_an_image_that_was_cut_short_is_named_before_anything_is_written(
 ) -> None:
     file = draw(tmp_path / "other" / "d.png", 40, 40)
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(DataError, match=r"^cannot read .*d\.png': it is damaged or cut short"):
+    with pytest.raises(DataError, match=r"d\.png: it is damaged or cut short"):
         train(configure(**{folder: [tmp_path / "other"]}), toys, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -751,7 +751,7 @@ def test_an_image_with_damage_in_its_middle_ends_the_run_with_its_name(
     toys: Registry, configure: Configure, tmp_path: Path, photos: Path, damage: Damage, workers: int
 ) -> None:
     damage(photos / "b.png")
-    with pytest.raises(ImageError, match=r"cannot read .*b\.png") as caught:
+    with pytest.raises(ImageError, match=r"b\.png: it is damaged") as caught:
         train(configure(workers=workers), toys, tmp_path / "run")
     assert "\n" not in str(caught.value)
 

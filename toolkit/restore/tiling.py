@@ -69,7 +69,7 @@ def tiles(height: int, width: int, size: int, halo: int, stride: int = 1) -> Ite
 
     Example:
         >>> [(tile.outer_left, tile.left) for tile in tiles(1, 20, size=6, halo=1, stride=2)]
-        [(0, 0), (4, 6), (10, 12)]
+        [(0, 0), (4, 6), (8, 10), (12, 14)]
     """
     columns = list(_cuts(width, size, halo, stride))
     for top, bottom, outer_top, outer_bottom in _cuts(height, size, halo, stride):

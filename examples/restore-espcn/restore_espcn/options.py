@@ -6,7 +6,7 @@ from pydantic import Field
 
 from restore.interfaces import Options
 
-__all__ = ["CharbonnierOptions", "EspcnOptions"]
+__all__ = ["EspcnOptions", "HuberOptions"]
 
 
 class EspcnOptions(Options):
@@ -15,9 +15,7 @@ class EspcnOptions(Options):
     width: int = Field(64, ge=2, description="feature maps of the first layer; the second has half as many")
 
 
-class CharbonnierOptions(Options):
+class HuberOptions(Options):
     """Options of the loss."""
 
-    epsilon: float = Field(
-        1e-3, gt=0, description="difference (1 is white) below which the loss is quadratic"
-    )
+    delta: float = Field(1e-2, gt=0, description="difference (1 is white) below which the loss is quadratic")

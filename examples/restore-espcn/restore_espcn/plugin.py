@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from restore.hookspecs import hookimpl
 from restore.interfaces import LossSpec, ModelSpec, ObjectiveSpec, Term, lazy
-from restore_espcn.options import CharbonnierOptions, EspcnOptions
+from restore_espcn.options import EspcnOptions, HuberOptions
 
 CONTRACT = 2  # the version of the plugin contract
 
 _SHI = "Shi et al.: Real-time single image and video super-resolution (ESPCN), CVPR 2016, arXiv 1609.05158"
-_CHARBONNIER = "Charbonnier et al.: Two deterministic half-quadratic regularization algorithms, ICIP 1994"
+_HUBER = "Huber: Robust estimation of a location parameter, Annals of Mathematical Statistics, 1964"
 
 
 @hookimpl
@@ -32,11 +32,11 @@ def restore_losses() -> list[LossSpec]:
     """Return a loss that any objective of any plugin can use."""
     return [
         LossSpec(
-            "charbonnier",
-            "Charbonnier loss: a smooth absolute error",
+            "huber",
+            "Huber loss: the absolute error, quadratic near zero",
             build=lazy("restore_espcn.loss:build"),
-            options=CharbonnierOptions,
-            reference=_CHARBONNIER,
+            options=HuberOptions,
+            reference=_HUBER,
         )
     ]
 
@@ -47,8 +47,8 @@ def restore_objectives() -> list[ObjectiveSpec]:
     return [
         ObjectiveSpec(
             "espcn",
-            "Charbonnier loss on small patches (the paper uses the squared error)",
-            terms=(Term("charbonnier"),),
+            "Huber loss on small patches (the paper uses the squared error)",
+            terms=(Term("huber"),),
             patch_size=68,  # 17 input pixels at 4x, as in the paper
             reference=_SHI,
         )
