@@ -66,17 +66,12 @@ def test_a_command_on_a_page_parses(block: Block, words: list[str]) -> None:
     COMMANDS[name].make_context(name, list(arguments))  # raises for unknown options
 
 
-RUN = {ROOT / "README.md", ROOT / "docs" / "how-to" / "use-in-python.md", *TUTORIALS}
+BLOCKS_RUN = {ROOT / "README.md", ROOT / "docs" / "how-to" / "use-in-python.md", *TUTORIALS}
 
 PYTHON = [
     block
     for page in PAGES
-    if page
-    not in {
-        ROOT / "README.md",
-        ROOT / "docs" / "how-to" / "use-in-python.md",
-        *TUTORIALS,
-    }  # whose blocks are run
+    if page not in BLOCKS_RUN
     for block in blocks(page)
     if block.language == "python"
 ]

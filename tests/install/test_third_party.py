@@ -128,4 +128,4 @@ def test_it_is_evaluated_with_the_included_models(python: Python, images: Path, 
     assert (bicubic["model"], espcn["model"]) == ("bicubic", model)
     assert len(bicubic["images"]) == len(espcn["images"]) == 2
     assert bicubic["protocol"] == espcn["protocol"]
-    assert 0 < espcn["figures"]["psnr"] < bicubic["figures"]["psnr"]  # after three steps
+    assert 0 < espcn["values"]["psnr"] < bicubic["values"]["psnr"]  # after three steps

@@ -250,7 +250,7 @@ def r1_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor) -> Tenso
 
     Example:
         >>> half = lambda images: images.square().flatten(1).sum(1, keepdim=True) / 2  # its gradient is x
-        >>> float(r1_penalty(half, torch.ones(2, 3, 1, 1)))
+        >>> r1_penalty(half, torch.ones(2, 3, 1, 1)).item()
         1.5
     """
     images = real.detach().requires_grad_()
