@@ -69,11 +69,7 @@ def test_a_command_on_a_page_parses(block: Block, words: list[str]) -> None:
 BLOCKS_RUN = {ROOT / "README.md", ROOT / "docs" / "how-to" / "use-in-python.md", *TUTORIALS}
 
 PYTHON = [
-    block
-    for page in PAGES
-    if page not in BLOCKS_RUN
-    for block in blocks(page)
-    if block.language == "python"
+    block for page in PAGES if page not in BLOCKS_RUN for block in blocks(page) if block.language == "python"
 ]
 
 
