@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["FusedConv", "FusedUpsampling", "folded"]
+__all__ = ["FusedConv", "FusedResidual", "FusedUpsampling", "folded"]
 
 _HALF = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
 
@@ -55,6 +55,25 @@ class FusedConv(nn.Module):
                 total, x, self.weight, self.bias, self.padding, (1, 1), (1, 1), 1, "add", 1.0, None, [], None
             )
         return total.add_(F.conv2d(x, self.weight, self.bias, padding=self.padding))
+
+
+class FusedResidual(nn.Module):
+    """``x + second(ReLU(first(x)))``, in place.
+
+    Args:
+        first: the plain layer before the ReLU; see `FusedConv`.
+        second: the plain layer after it.
+        dtype: of the weights, the inputs and the results.
+    """
+
+    def __init__(self, first: nn.Conv2d, second: nn.Conv2d, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.first = FusedConv(first, dtype, relu=True)
+        self.second = FusedConv(second, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` -> `x`, with the residual added to it."""
+        return self.second.add_to(x, self.first(x))
 
 
 class FusedUpsampling(nn.Module):

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restore.interfaces import AdversarialLoss, Logits, Options
+from restore.logits import input_gradient, scales_of
 from restore_adversarial.options import VanillaOptions, WassersteinOptions
 
 __all__ = [
@@ -121,8 +122,7 @@ class WassersteinWithPenalty(Wasserstein):
     ) -> Tensor:
         """``lambda (||grad D(x)|| - 1)^2`` at one random point x between each target and its restoration."""
         share = torch.rand(len(real), 1, 1, 1, generator=generator, device=generator.device).to(real)
-        between = torch.lerp(fake, real, share).requires_grad_()
-        (gradient,) = torch.autograd.grad(_total(discriminator(between)), between, create_graph=True)
+        gradient = input_gradient(discriminator, torch.lerp(fake, real, share))
         norms: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
         return self.gradient_penalty * (norms - 1).square().mean()
 
@@ -153,7 +153,7 @@ class RelativisticAverage:
         """``-log D(real) - log(1 - D(fake))``."""
         terms = [
             F.softplus(of_fake.mean() - of_real).mean() + F.softplus(of_fake - of_real.mean()).mean()
-            for of_fake, of_real in zip(_scales(fake), _scales(real), strict=True)
+            for of_fake, of_real in zip(scales_of(fake), scales_of(real), strict=True)
         ]
         return torch.stack(terms).mean()
 
@@ -184,17 +184,7 @@ def build_relativistic(options: Options) -> AdversarialLoss:  # noqa: ARG001 - i
     return RelativisticAverage()
 
 
-def _scales(logits: Logits) -> list[Tensor]:
-    return [logits] if isinstance(logits, Tensor) else list(logits)
-
-
 def _mean(function: Callable[[Tensor], Tensor], logits: Logits) -> Tensor:
     """Mean of `function` over each scale, then over the scales, which count equally."""
-    scales = [function(scale).mean() for scale in _scales(logits)]
+    scales = [function(scale).mean() for scale in scales_of(logits)]
     return scales[0] if len(scales) == 1 else torch.stack(scales).mean()
-
-
-def _total(logits: Logits) -> Tensor:
-    """One number whose gradient by the images is that of each image's own mean logit."""
-    scales = [scale.flatten(1).mean(1).sum() for scale in _scales(logits)]
-    return torch.stack(scales).mean()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from restore.fusion import FusedConv
+from restore.fusion import FusedConv, FusedResidual
 from restore_denoising.dncnn import Dncnn
 from restore_denoising.ffdnet import Ffdnet, ResidualBlock, squares, strength_map, whole
 from restore_denoising.options import DncnnOptions, FfdnetOptions
@@ -31,7 +31,7 @@ class FusedFfdnet(nn.Module):
         blocks = (layer for layer in network.body if isinstance(layer, ResidualBlock))
         convolutions = (layer for layer in network.body if isinstance(layer, nn.Conv2d))
         self.body = nn.Sequential(
-            *(_FusedBlock(block, dtype) for block in blocks),
+            *(FusedResidual(block.conv1, block.conv2, dtype) for block in blocks),
             *(FusedConv(conv, dtype, relu=True) for conv in convolutions),
         )
         self.tail = FusedConv(network.tail, dtype)
@@ -43,19 +43,6 @@ class FusedFfdnet(nn.Module):
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         restored = whole(self.tail(self.body(self.head(x))), degraded)
         return restored.add_(degraded) if self.residual else restored
-
-
-class _FusedBlock(nn.Module):
-    """A residual block that works in place."""
-
-    def __init__(self, block: ResidualBlock, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.first = FusedConv(block.conv1, dtype, relu=True)
-        self.second = FusedConv(block.conv2, dtype)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, width, H, W)`` -> `x`, with the residual added to it."""
-        return self.second.add_to(x, self.first(x))
 
 
 class FusedDncnn(nn.Module):

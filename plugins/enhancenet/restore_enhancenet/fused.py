@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from restore.fusion import FusedConv, FusedUpsampling
+from restore.fusion import FusedConv, FusedResidual, FusedUpsampling
 from restore.resizing import cubic_reach, imresize
 from restore.tiling import tiles
 from restore_enhancenet.generator import Generator, ResidualBlock, Upsampling, tail_reach
@@ -40,7 +40,7 @@ class FusedGenerator(nn.Module):
         self.head = FusedConv(generator.head, dtype, relu=True)
         blocks = (block for block in generator.trunk if isinstance(block, ResidualBlock))
         stages = (stage for stage in generator.upsampling if isinstance(stage, Upsampling))
-        self.trunk = nn.Sequential(*(FusedBlock(block, dtype) for block in blocks))
+        self.trunk = nn.Sequential(*(FusedResidual(block.conv1, block.conv2, dtype) for block in blocks))
         self.tail = nn.Sequential(
             *(FusedUpsampling(stage.conv, stage.factor, dtype) for stage in stages),
             FusedConv(generator.refine, dtype, relu=True),
@@ -72,24 +72,6 @@ class FusedGenerator(nn.Module):
         """Return bicubic upscaling and residual of a tile, both ``(B, 3, scale*h, scale*w)``."""
         bicubic = imresize(image, (self.scale * image.shape[-2], self.scale * image.shape[-1]))
         return bicubic, self.tail(features.contiguous(memory_format=torch.channels_last))
-
-
-class FusedBlock(nn.Module):
-    """A residual block that works in place.
-
-    Args:
-        block: the plain block.
-        dtype: as for `FusedGenerator`.
-    """
-
-    def __init__(self, block: ResidualBlock, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.first = FusedConv(block.conv1, dtype, relu=True)
-        self.second = FusedConv(block.conv2, dtype)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, width, H, W)`` -> `x`, with the residual added to it."""
-        return self.second.add_to(x, self.first(x))
 
 
 def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:

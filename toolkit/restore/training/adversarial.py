@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.interfaces import AdversarialLoss, Adversary, GradientPenalty, Logits, Scores
+from restore.logits import input_gradient, scales_of
 from restore.resizing import imresize
 from restore.training.learner import Learner
 
@@ -213,7 +214,7 @@ class AdversarialTrainer:
             logits = self.learner.module(images, torch.cat([condition, condition]))
         else:
             logits = self.learner.module(images)
-        halves = [scale.float().chunk(2) for scale in _scales(logits)]
+        halves = [scale.float().chunk(2) for scale in scales_of(logits)]
         real, fake = ([half[number] for half in halves] for number in (0, 1))
         return (fake[0], real[0]) if isinstance(logits, Tensor) else (fake, real)
 
@@ -236,7 +237,7 @@ class AdversarialTrainer:
                 whole.append(None)
                 continue
             joined = own if self._whole is None else _replaced(self._whole[index], own, part, parts)
-            whole.append([group.gather(scale) for scale in _scales(joined)])
+            whole.append([group.gather(scale) for scale in scales_of(joined)])
         value = formula(*whole)
         return value.detach() + parts * group.size * (value - value.detach())
 
@@ -253,10 +254,7 @@ def r1_penalty(discriminator: Callable[[Tensor], Logits], real: Tensor) -> Tenso
         >>> r1_penalty(half, torch.ones(2, 3, 1, 1)).item()
         1.5
     """
-    images = real.detach().requires_grad_()
-    scales = [scale.flatten(1).mean(1).sum() for scale in _scales(discriminator(images))]
-    (gradient,) = torch.autograd.grad(torch.stack(scales).mean(), images, create_graph=True)
-    return gradient.square().flatten(1).sum(1).mean() / 2
+    return input_gradient(discriminator, real).square().flatten(1).sum(1).mean() / 2
 
 
 @contextmanager
@@ -272,19 +270,15 @@ def frozen(module: nn.Module) -> Iterator[None]:
             parameter.requires_grad = True
 
 
-def _scales(logits: Logits) -> list[Tensor]:
-    return [logits] if isinstance(logits, Tensor) else list(logits)
-
-
 def _joined(passes: Sequence[Logits]) -> list[Tensor]:
     """The logits of several parts, scale by scale."""
-    return [torch.cat(scale) for scale in zip(*(_scales(each) for each in passes), strict=True)]
+    return [torch.cat(scale) for scale in zip(*(scales_of(each) for each in passes), strict=True)]
 
 
 def _replaced(whole: Logits, own: Logits, part: int, parts: int) -> list[Tensor]:
     """`whole` with one part exchanged for `own`, which has a graph."""
     result = []
-    for scale, exchanged in zip(_scales(whole), _scales(own), strict=True):
+    for scale, exchanged in zip(scales_of(whole), scales_of(own), strict=True):
         chunks = list(scale.chunk(parts))
         chunks[part] = exchanged
         result.append(torch.cat(chunks))
@@ -293,6 +287,6 @@ def _replaced(whole: Logits, own: Logits, part: int, parts: int) -> list[Tensor]
 
 def _scores(fake: Logits, real: Logits) -> Tensor:
     """Mean probability of the right answer on targets and on restored images, scales counting equally."""
-    of_real = [scale.detach().sigmoid().mean() for scale in _scales(real)]
-    of_fake = [(-scale.detach()).sigmoid().mean() for scale in _scales(fake)]
+    of_real = [scale.detach().sigmoid().mean() for scale in scales_of(real)]
+    of_fake = [(-scale.detach()).sigmoid().mean() for scale in scales_of(fake)]
     return torch.stack([torch.stack(of_real).mean(), torch.stack(of_fake).mean()])
