@@ -10,7 +10,7 @@ from torch import Tensor
 
 from restore.resizing import quantize
 
-__all__ = ["luma", "psnr", "shave", "ssim"]
+__all__ = ["luma", "psnr", "shave", "ssim", "window_means"]
 
 _STUDIO = (65.481, 128.553, 24.966)  # ITU-R BT.601: luma from 16 to 235
 
@@ -71,21 +71,32 @@ def ssim(restored: Tensor, target: Tensor, *, data_range: float) -> float:
     """
     x, y = restored.double(), target.double()
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    mean_x, mean_y = _window(x), _window(y)
-    var_x = _window(x * x) - mean_x**2
-    var_y = _window(y * y) - mean_y**2
-    covariance = _window(x * y) - mean_x * mean_y
+    mean_x, mean_y = window_means(x), window_means(y)
+    var_x = window_means(x * x) - mean_x**2
+    var_y = window_means(y * y) - mean_y**2
+    covariance = window_means(x * y) - mean_x * mean_y
     similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
         (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
     )
     return similarity.mean().item()
 
 
-def _window(image: Tensor) -> Tensor:
-    """Gaussian-weighted means of the windows inside the image, one axis after the other."""
+def window_means(image: Tensor) -> Tensor:
+    """Weighted means of the windows of `ssim` that lie inside the image, one axis after the other.
+
+    Args:
+        image: ``(B, C, H, W)``.
+
+    Returns:
+        ``(B, C, H - 10, W - 10)`` of the type of the image; 1 for a side shorter than 11 pixels.
+
+    Example:
+        >>> window_means(torch.ones(1, 1, 11, 12)).shape
+        torch.Size([1, 1, 1, 2])
+    """
     channels, height, width = image.shape[-3:]
-    rows = _gaussian(min(11, height)).to(image.device).view(1, 1, -1, 1).expand(channels, -1, -1, -1)
-    columns = _gaussian(min(11, width)).to(image.device).view(1, 1, 1, -1).expand(channels, -1, -1, -1)
+    rows = _gaussian(min(11, height)).to(image).view(1, 1, -1, 1).expand(channels, -1, -1, -1)
+    columns = _gaussian(min(11, width)).to(image).view(1, 1, 1, -1).expand(channels, -1, -1, -1)
     return F.conv2d(F.conv2d(image, rows, groups=channels), columns, groups=channels)
 
 

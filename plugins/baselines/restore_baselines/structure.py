@@ -7,11 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restore.interfaces import Options
+from restore.metrics import window_means
 
 __all__ = ["MsSsimLoss", "build", "ms_ssim"]
 
 _EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, of the finest scale first
-_WINDOW, _SIGMA = 11, 1.5
+_WINDOW = 11
 _C1, _C2 = 0.01**2, 0.03**2
 _LEAST = 1e-6  # similarities can be negative, and a power of them would be no number
 
@@ -68,17 +69,9 @@ def build(options: Options) -> nn.Module:  # noqa: ARG001 - it has none
 
 def _similarities(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Luminance, and contrast times structure, at each position of the window: ``(B, C, h, w)``."""
-    mean_a, mean_b = _blurred(a), _blurred(b)
-    variance_a = _blurred(a * a) - mean_a**2
-    variance_b = _blurred(b * b) - mean_b**2
-    covariance = _blurred(a * b) - mean_a * mean_b
+    mean_a, mean_b = window_means(a), window_means(b)
+    variance_a = window_means(a * a) - mean_a**2
+    variance_b = window_means(b * b) - mean_b**2
+    covariance = window_means(a * b) - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
     return luminance, (2 * covariance + _C2) / (variance_a + variance_b + _C2)
-
-
-def _blurred(image: Tensor) -> Tensor:
-    position = torch.arange(_WINDOW, dtype=image.dtype, device=image.device) - _WINDOW // 2
-    window = torch.exp(-(position**2) / (2 * _SIGMA**2))
-    window = (window / window.sum()).expand(image.shape[1], 1, 1, _WINDOW)
-    rows = F.conv2d(image, window, groups=image.shape[1])
-    return F.conv2d(rows, window.transpose(-1, -2), groups=image.shape[1])
