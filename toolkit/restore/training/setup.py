@@ -122,8 +122,10 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
     """
     spec = _model(config, registry)
     spec.check_scale(config.scale)
-    objective = _objective(config, registry)
+    objective = recipe(config.loss, registry, config.terms, config.adversary)
     adversaries = objective.adversaries
+    adversarial_losses = _checked_losses(objective, registry)
+    _check_compile(config, objective, adversarial_losses, registry)
     launch = find_launch(config.devices, config.nodes)
     config = config.model_copy(update={"devices": launch.devices, "nodes": launch.nodes})
     _check_batch(config, launch)
@@ -149,7 +151,7 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
         initial=initial,
         make_optimizer=_optimizer(config, registry),
         schedule=_schedule(config, registry),
-        adversarial_losses=[_adversarial_loss(each, registry) for each in adversaries],
+        adversarial_losses=adversarial_losses,
         conditional=[registry.discriminators[each.discriminator].conditional for each in adversaries],
     )
 
@@ -191,21 +193,16 @@ def _precision(dtype: torch.dtype, device: torch.device) -> Precision:
     return MixedPrecision("16-mixed", device.type, torch.amp.GradScaler(device.type, enabled=False))
 
 
-def _objective(config: TrainingConfig, registry: Registry) -> ObjectiveSpec:
-    """What `loss` means with the requested changes, checked to the leaf."""
-    objective = recipe(config.loss, registry, config.terms, config.adversary)
-    _check_options(objective, registry)
-    _check_compile(config, objective, registry)
-    return objective
-
-
-def _check_options(objective: ObjectiveSpec, registry: Registry) -> None:
+def _checked_losses(objective: ObjectiveSpec, registry: Registry) -> list[AdversarialLoss]:
+    """The adversarial loss of each adversary; all options of the objective are checked."""
+    losses = []
     for term in objective.terms:
         parse(registry.losses[term.loss].options, term.options, f"loss '{term.loss}'")
     for adversary in objective.adversaries:
         spec = registry.discriminators[adversary.discriminator]
         parse(spec.options, adversary.options, f"discriminator '{spec.name}'")
-        _adversarial_loss(adversary, registry)
+        losses.append(_adversarial_loss(adversary, registry))
+    return losses
 
 
 def _adversarial_loss(adversary: Adversary, registry: Registry) -> AdversarialLoss:
@@ -213,12 +210,17 @@ def _adversarial_loss(adversary: Adversary, registry: Registry) -> AdversarialLo
     return spec.build(parse(spec.options, adversary.loss_options, f"adversarial loss '{spec.name}'"))
 
 
-def _check_compile(config: TrainingConfig, objective: ObjectiveSpec, registry: Registry) -> None:
+def _check_compile(
+    config: TrainingConfig,
+    objective: ObjectiveSpec,
+    adversarial_losses: Sequence[AdversarialLoss],
+    registry: Registry,
+) -> None:
     """Refuse what compiled networks cannot do."""
     if not config.compile:
         return
-    for adversary in objective.adversaries:
-        if adversary.r1 or isinstance(_adversarial_loss(adversary, registry), GradientPenalty):
+    for adversary, loss in zip(objective.adversaries, adversarial_losses, strict=True):
+        if adversary.r1 or isinstance(loss, GradientPenalty):
             raise UsageError(
                 f"the adversary '{adversary.label}' penalizes gradients, which a compiled network cannot",
                 hint="omit `compile`",
