@@ -168,8 +168,8 @@ def restore(work: Work, batch: Batch, progress: Progress | None = None) -> Work:
     first = picture if isinstance(picture, Photo) else picture.frames[0]
     # From the first frame for all of them, so that an animation does not flicker.
     conditions = batch.restorer.conditions_of(first, work.job.source)
-    given = {name for name, value in batch.restorer.model.conditions.items() if value != "auto"}
-    estimated = sorted((name, f"{value:g}") for name, value in conditions.items() if name not in given)
+    wanted = batch.restorer.model.conditions
+    estimated = sorted((name, f"{value:g}") for name, value in conditions.items() if wanted[name] == "auto")
     work = replace(work, provenance=replace(work.provenance, estimated=tuple(estimated)))
     if isinstance(picture, Photo):
         restored = _restored(picture, batch, conditions, progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -31,9 +31,7 @@ def check_conditions(model: LoadedModel) -> None:
             )
 
 
-def estimated(
-    model: LoadedModel, image: Tensor, file: Path | bytes | None = None, *, names: Collection[str] = ()
-) -> dict[str, float]:
+def estimated(model: LoadedModel, image: Tensor, file: Path | bytes | None = None) -> dict[str, float]:
     """Estimate the numbers of `model` that were not given, from a whole image.
 
     In a chain, all are estimated from the image that the first part is given.
@@ -42,12 +40,11 @@ def estimated(
         model: the model.
         image: ``(1, 3, H, W)``, uint8 levels or floats in [0, 1].
         file: where the image was read from, or the file's content: the tables of a JPEG state its quality.
-        names: of the numbers that are known otherwise.
 
     Raises:
         ImageError: `file` cannot be read.
     """
-    wanted = [name for name, value in model.conditions.items() if value == "auto" and name not in names]
+    wanted = [name for name, value in model.conditions.items() if value == "auto"]
     if not wanted:
         return {}
     picture = image.detach().cpu()[0]
