@@ -19,18 +19,17 @@ import shutil
 import signal
 import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from killing import must, run_forked
 from PIL import Image
 from safetensors.torch import save_file
 
 import restore.training  # noqa: F401 - what the children would otherwise import
-from restore.cli import main as command_line
 from restore.files import PREFIX
 
 STEPS = 8
@@ -74,10 +73,10 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
     seconds = [0.0, 0.0]
     for number in range(2):  # the first one also measures the means of VGG-19
         begin = time.perf_counter()
-        _must(_run(folder, f"whole{number}") == 0, "the undisturbed run failed")
+        must(_run(folder, f"whole{number}") == 0, "the undisturbed run failed")
         seconds[number] = time.perf_counter() - begin
     expected, duration = _weights(folder / "runs" / "whole1"), seconds[1]
-    _must(_weights(folder / "runs" / "whole0") == expected, "two undisturbed runs differ")
+    must(_weights(folder / "runs" / "whole0") == expected, "two undisturbed runs differ")
     counts = Counts()
     for number in range(rounds):
         run = folder / "runs" / "run"
@@ -89,9 +88,9 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
             _count(counts, code, run)
             counts.resuming += code == -signal.SIGKILL
         resume = (run / "config.toml").exists()
-        _must(_run(folder, "run", resume=resume) == 0, f"round {number}: the run could not be finished")
-        _must(_weights(run) == expected, f"round {number}: the weights differ")
-        _must(not _leftovers(folder), f"round {number}: left behind: {_leftovers(folder)}")
+        must(_run(folder, "run", resume=resume) == 0, f"round {number}: the run could not be finished")
+        must(_weights(run) == expected, f"round {number}: the weights differ")
+        must(not _leftovers(folder), f"round {number}: left behind: {_leftovers(folder)}")
         shutil.rmtree(run)
         sys.stderr.write(f"round {number + 1} of {rounds}: {counts.kills} kills\n")
     sys.stdout.write(
@@ -103,7 +102,7 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
 
 
 def _count(counts: Counts, code: int, run: Path) -> None:
-    _must(code in (0, -signal.SIGKILL), f"a run failed with {code}")
+    must(code in (0, -signal.SIGKILL), f"a run failed with {code}")
     counts.kills += code == -signal.SIGKILL
     counts.with_leftovers += bool(_leftovers(run.parent.parent))
     counts.amid.add(max((int(place.name) for place in (run / "checkpoints").glob("[0-9]*")), default=-1))
@@ -121,32 +120,7 @@ def _run(folder: Path, name: str, *, resume: bool = False, kill_after: float | N
         *(["--resume"] if resume else []),
     ]
     command += [part for setting in SETTINGS for part in ("--set", setting)]
-    child = os.fork()
-    if child == 0:
-        _as_child(command)
-    if kill_after is not None:
-        time.sleep(kill_after)
-        with suppress(ProcessLookupError):  # with the processes that load images
-            os.killpg(child, signal.SIGKILL)
-        with suppress(ProcessLookupError):  # before it has a group of its own
-            os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def _as_child(command: list[str]) -> None:
-    """Run the command and exit as it does, without the parent's exit handlers."""
-    code = 1
-    try:
-        os.setsid()
-        sys.argv = command
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 1)
-        os.dup2(silence, 2)
-        command_line()
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    finally:
-        os._exit(code)
+    return run_forked(command, kill_after=kill_after, show_errors=False)
 
 
 def _draw(folder: Path) -> None:
@@ -168,11 +142,6 @@ def _weights(run: Path) -> bytes:
 
 def _leftovers(folder: Path) -> list[str]:
     return [str(path.relative_to(folder)) for path in (folder / "runs").rglob(f"{PREFIX}*")]
-
-
-def _must(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise SystemExit(otherwise)
 
 
 if __name__ == "__main__":

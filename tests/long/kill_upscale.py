@@ -12,21 +12,19 @@ The command is forked from a process that has imported it, so that kills do not 
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import signal
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from killing import must, run_forked
 from PIL import Image
 
 from restore.batch.records import RECORD
-from restore.cli import main as command_line
 from restore.inference import load
 
 IMAGES = 10
@@ -50,12 +48,12 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
     seconds: dict[bool, float] = {}
     for strip in (False, True):
         begin = time.perf_counter()
-        _must(_run(folder, "expected", strip=strip) == 0, "the undisturbed batch failed")
+        must(_run(folder, "expected", strip=strip) == 0, "the undisturbed batch failed")
         seconds[strip] = (
             time.perf_counter() - begin
         )  # the second batch is faster, because everything is imported
         undisturbed[strip] = _content(folder / "expected")
-        _must(len(undisturbed[strip]) == IMAGES + strip, "the undisturbed batch is incomplete")
+        must(len(undisturbed[strip]) == IMAGES + strip, "the undisturbed batch is incomplete")
         _remove(folder / "expected")
     kills = amid = left_behind = 0
     for number in range(rounds):
@@ -63,7 +61,7 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
         wanted = kills + chance.randint(1, 3)
         while kills < wanted:
             code = _run(folder, "out", strip=strip, kill_after=chance.uniform(0, seconds[strip]))
-            _must(code in (0, -signal.SIGKILL), f"round {number}: the batch failed with {code}")
+            must(code in (0, -signal.SIGKILL), f"round {number}: the batch failed with {code}")
             if code == 0:
                 seconds[strip] *= 0.9  # the machine is faster than before
                 _remove(folder / "out")
@@ -73,11 +71,11 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
             kills += 1
             amid += 0 < sum(name.endswith(".png") and name[0] != "." for name in found) < IMAGES
             left_behind += any(name.startswith(".restore-") for name in found)
-        _must(_run(folder, "out", strip=strip) == 0, f"round {number}: the batch could not be finished")
-        _must(_same(_content(folder / "out"), undisturbed[strip]), f"round {number}: the results differ")
+        must(_run(folder, "out", strip=strip) == 0, f"round {number}: the batch could not be finished")
+        must(_same(_content(folder / "out"), undisturbed[strip]), f"round {number}: the results differ")
         before = _dates(folder / "out")
-        _must(_run(folder, "out", strip=strip) == 0, f"round {number}: the batch could not be repeated")
-        _must(_dates(folder / "out") == before, f"round {number}: finished results were made again")
+        must(_run(folder, "out", strip=strip) == 0, f"round {number}: the batch could not be repeated")
+        must(_dates(folder / "out") == before, f"round {number}: finished results were made again")
         _remove(folder / "out")
         sys.stderr.write(f"round {number + 1} of {rounds}: {kills} kills\n")
     sys.stdout.write(
@@ -91,28 +89,7 @@ def _run(folder: Path, out: str, *, strip: bool, kill_after: float | None = None
     """Return the exit code of the command, or minus the signal that killed it."""
     command = ["restore", "upscale", str(folder / "in"), "-o", str(folder / out), "--model", "bicubic"]
     command += ["--device", "cpu", *(["--strip"] if strip else [])]
-    child = os.fork()
-    if child == 0:
-        _as_child(command)
-    if kill_after is not None:
-        time.sleep(kill_after)
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def _as_child(command: list[str]) -> None:
-    """Run the command and exit with its code, without the exit handlers of the parent."""
-    code = 1
-    try:
-        sys.argv = command
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 1)
-        command_line()
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    finally:
-        os._exit(code)
+    return run_forked(command, kill_after=kill_after)
 
 
 def _draw(folder: Path) -> None:
@@ -141,11 +118,6 @@ def _remove(folder: Path) -> None:
     for file in folder.iterdir():
         file.unlink()
     folder.rmdir()
-
-
-def _must(condition: bool, message: str) -> None:
-    if not condition:
-        raise SystemExit(message)
 
 
 if __name__ == "__main__":
