@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from restore.errors import OptionsError, UsageError
 from restore.interfaces import DegradationSpec, Degrade, Degraded, Options, Parameters, parse
-from restore.registry import Registry
+from restore.registry import Registry, numbered
 
 __all__ = ["ChainOptions", "Degradation", "find_degradation", "generator_of", "labels", "options_of"]
 
@@ -124,7 +123,7 @@ def labels(name: str) -> list[str]:
     ['bicubic']
     """
     names = name.split("+")
-    return names if len(names) == 1 else [*_labels(names), CHAIN]
+    return names if len(names) == 1 else [*numbered(names), CHAIN]
 
 
 def options_of(name: str, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -178,7 +177,7 @@ class _Chain:
 def _elements(
     names: Sequence[str], registry: Registry, scale: int, options: Mapping[str, Any]
 ) -> list[_Element]:
-    known = _labels(names)
+    known = numbered(names)
     unknown = next((label for label in options if label not in known), None)
     if unknown is not None:
         raise OptionsError(
@@ -195,16 +194,6 @@ def _elements(
         )
         for label, spec in zip(known, specs, strict=True)
     ]
-
-
-def _labels(names: Sequence[str]) -> list[str]:
-    """Each name, the second of two equal ones as ``NAME#2``."""
-    seen: Counter[str] = Counter()
-    found = []
-    for name in names:
-        seen[name] += 1
-        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
-    return found
 
 
 def _check_one_resizes(names: Sequence[str], specs: Sequence[DegradationSpec], scale: int) -> None:

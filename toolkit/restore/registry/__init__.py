@@ -7,7 +7,7 @@ does not affect the others.
 from restore.registry.collecting import DISABLE, OWN, build
 from restore.registry.discovery import GROUP, discover
 from restore.registry.entries import KINDS, Catalog, EntryKind, Plugin, PluginStatus, Registry
-from restore.registry.references import ModelReference
+from restore.registry.references import ModelReference, numbered
 
 __all__ = [
     "DISABLE",
@@ -22,4 +22,5 @@ __all__ = [
     "Registry",
     "build",
     "discover",
+    "numbered",
 ]

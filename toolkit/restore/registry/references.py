@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from restore.errors import UsageError
 from restore.interfaces import ModelSpec
 
-__all__ = ["ModelReference"]
+__all__ = ["ModelReference", "numbered"]
 
 _NEXT = re.compile(r"\+(?=[a-z0-9][a-z0-9_-]*(?:[:+]|$))")
 """A plus sign before a name: where the next model of a chain can begin. A name with a dot, which few have, is
@@ -71,11 +71,7 @@ class ModelReference:
         >>> ModelReference.parse("dncnn+bicubic+dncnn").labels
         ('dncnn', 'bicubic', 'dncnn#2')
         """
-        names = [part.name for part in self.parts]
-        counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
-        return tuple(
-            name if count == 1 else f"{name}#{count}" for name, count in zip(names, counts, strict=True)
-        )
+        return numbered([part.name for part in self.parts])
 
     def __str__(self) -> str:
         if self.chain:
@@ -96,6 +92,16 @@ class ModelReference:
         file = Path(self.weights)
         is_path = file.suffix == ".safetensors" or bool(set(self.weights) & {"/", "\\"}) or file.is_file()
         return file if is_path or spec.open is not None else None
+
+
+def numbered(names: Sequence[str]) -> tuple[str, ...]:
+    """Labels for the parts of a chain: each name, the second of two equal ones as ``NAME#2``.
+
+    >>> numbered(["jpeg", "bicubic", "jpeg"])
+    ('jpeg', 'bicubic', 'jpeg#2')
+    """
+    counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
+    return tuple(name if count == 1 else f"{name}#{count}" for name, count in zip(names, counts, strict=True))
 
 
 def _split(text: str) -> Iterator[str]:
