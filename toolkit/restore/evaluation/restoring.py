@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 
 from restore.errors import RestoreError, escaped, first_line
 from restore.images import Photo
+from restore.images.failures import is_out_of_memory
 from restore.inference import Restorer
 from restore.inference.restorer import Progress
 
@@ -52,6 +52,6 @@ def failure_reason(error: Exception) -> str:
     """Why an image could not be restored or measured, in one sentence, whatever was raised."""
     if isinstance(error, RestoreError):
         return str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return "there is not enough memory for it; close other programs, or omit it"
     return escaped(f"{type(error).__name__}: {first_line(error)}")

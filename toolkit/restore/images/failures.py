@@ -9,6 +9,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import torch
 from PIL import Image, UnidentifiedImageError
 
 from restore.errors import ImageError, in_one_line
@@ -91,7 +92,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     True
     """
     text = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        words in text for words in _OUT_OF_MEMORY
+    )
 
 
 def why_unreadable(error: Exception) -> tuple[str, str]:
