@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ import pytest
 import torch
 from PIL import Image, ImageFile
 
-from restore.batch import Job, Listener, Outcome, Output, run_all
+from restore.batch import Job, Listener, Outcome, Output, Settings, run_all
 from restore.batch.locking import Claim, claim
 from restore.batch.pipeline import overlapped
 from restore.batch.stages import Work
@@ -96,6 +96,27 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+# Executors
+
+
+def test_another_executor_gets_the_jobs_and_all_settings(jobs: list[Job]) -> None:
+    class Elsewhere:
+        def run(self, jobs: Iterable[Job], settings: Settings) -> Iterator[Outcome]:
+            self.settings = settings
+            return (Outcome(job.source, "skipped", skipped="elsewhere") for job in jobs)
+
+    executor, notes = Elsewhere(), Notes()
+    outcomes = run(
+        jobs, output=Output(width=5), existing="skip", max_pixels=9, listener=notes, executor=executor
+    )
+    assert [(outcome.source, outcome.reason) for outcome in outcomes] == [
+        (job.source, "elsewhere") for job in jobs
+    ]
+    settings = executor.settings
+    assert (settings.output.width, settings.existing, settings.max_pixels) == (5, "skip", 9)
+    assert settings.listener is notes
 
 
 # The three stages

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2] / "toolkit" / "restore"
 LINES, PARAMETERS = 50, 6
 
 EXCEPTIONS = {
-    "batch/pipeline.py run_all": "the three stages of a batch, started and stopped in one place",
+    "batch/running.py run_all": "the public entry point, whose parameters are documented options",
     "data/patches.py Patches.__init__": "each parameter is a choice of the training configuration",
     "evaluation/comparison.py compare": "the options of `restore compare`, which has no other home",
     "evaluation/datasets.py dataset": "where inputs come from, and how they are degraded",

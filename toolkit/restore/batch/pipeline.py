@@ -1,4 +1,4 @@
-"""Jobs become files: while one image is restored, the next is read and the last is written."""
+"""Run jobs in this process: while one image is restored, the next is read and the last is written."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from functools import partial
 from typing import TypeVar
 
 from restore.batch import stages
+from restore.batch.executor import Settings
 from restore.batch.failures import failed
-from restore.batch.jobs import Existing, Job, Listener, Outcome
-from restore.batch.output import Output
+from restore.batch.jobs import Job, Outcome
 from restore.batch.stages import Batch, Work
-from restore.inference.restorer import Restorer
 
-__all__ = ["overlapped", "run_all"]
+__all__ = ["Pipeline", "overlapped"]
 
 Stage = TypeVar("Stage", bound=Work | Outcome | None)
 
@@ -24,57 +23,35 @@ _PAUSE = 0.2  # seconds between two looks at what another process is working on
 _PATIENCE = 3.0  # seconds before a user is told about it
 
 
-def run_all(
-    jobs: Iterable[Job],
-    restorer: Restorer,
-    *,
-    output: Output | None = None,
-    existing: Existing = "overwrite",
-    max_pixels: int | None = None,
-    listener: Listener | None = None,
-) -> Iterator[Outcome]:
-    """Read, restore and write images; whatever goes wrong with one of them becomes a failed outcome.
+class Pipeline:
+    """The executor of this process: one thread reads, another writes, the network runs in the caller's own.
 
-    One thread reads and another writes; the network runs in the caller's own. Besides the image in the
-    network at most one is read and one written, which bounds the memory. When the caller stops or is
-    interrupted, those two are finished first: neither a thread nor a partial file is left behind.
+    Besides the image in the network at most one is read and one written, which bounds the memory. When the
+    caller stops or is interrupted, those two are finished first: neither a thread nor a partial file is left
+    behind.
 
     Several processes may work on one folder. What another one is working on comes last: by then it is done,
     or it is done here. What a killed process left in the folders of results is removed.
-
-    Args:
-        jobs: taken one by one, not more than two ahead of the outcomes.
-        restorer: the model.
-        output: size and encoding of the results.
-        existing: what to do with a result that exists; its image is then not read. ``skip`` keeps what was
-            made of the same input by the same model with the same settings, makes what restore made otherwise
-            again, and fails for what restore did not make.
-        max_pixels: the most that an image may have; `None` is the limit of `restore.images.read`.
-        listener: hears about progress and waiting.
-
-    Yields:
-        An outcome for each job in their order, when the next image has left the network; those that another
-        process was working on come after the others.
-
-    Example:
-        >>> from restore.inference import load
-        >>> list(run_all([], load("bicubic")))
-        []
     """
-    heard = listener or Listener()
-    with Batch(restorer, output or Output(), existing, max_pixels, heard) as batch:
 
-        def restored(work: Work) -> Work:
-            with heard.restoring(work.job) as progress:
-                return stages.restore(work, batch, progress)
+    def run(self, jobs: Iterable[Job], settings: Settings) -> Iterator[Outcome]:
+        """Yield outcomes in the order of the jobs; those that another process works on come last."""
+        heard = settings.listener
+        with Batch(
+            settings.restorer, settings.output, settings.existing, settings.max_pixels, heard
+        ) as batch:
 
-        yield from overlapped(
-            jobs,
-            load=partial(_attempt, partial(stages.load, batch=batch), batch),
-            restore=lambda work: _attempt(lambda _: restored(work), batch, work.job, work.seconds),
-            save=lambda work: _attempt(lambda _: stages.save(work, batch), batch, work.job, work.seconds),
-            wait=partial(_wait, batch),
-        )
+            def restored(work: Work) -> Work:
+                with heard.restoring(work.job) as progress:
+                    return stages.restore(work, batch, progress)
+
+            yield from overlapped(
+                jobs,
+                load=partial(_attempt, partial(stages.load, batch=batch), batch),
+                restore=lambda work: _attempt(lambda _: restored(work), batch, work.job, work.seconds),
+                save=lambda work: _attempt(lambda _: stages.save(work, batch), batch, work.job, work.seconds),
+                wait=partial(_wait, batch),
+            )
 
 
 def overlapped(
