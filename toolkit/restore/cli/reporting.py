@@ -1,4 +1,4 @@
-"""What `restore upscale` prints: results to stdout; failures, notes, progress and totals to stderr."""
+"""What a batch prints: results to stdout; failures, notes, progress and totals to stderr."""
 
 from __future__ import annotations
 
