@@ -209,3 +209,83 @@ def test_unknown_names_are_refused_before_a_model_is_loaded(
     assert done.returncode == 2
     assert words in done.stderr
     assert "damaged" not in done.stderr
+
+
+def test_each_degradation_and_each_value_of_a_sweep_has_a_table_of_its_own(
+    evaluate: Run, targets: Path
+) -> None:
+    command = ["--model", "bicubic", "--data", f"mine={targets}", "--scale", 2]
+    command += ["--degradation", "bicubic+jpeg", "--degradation", "bicubic+noise"]
+    command += ["--sweep", "jpeg.quality=10,90", "--set", "noise.sigma=20"]
+    done = evaluate(*command)
+    assert done.returncode == 0, done.stderr
+    titles = [block.splitlines()[0] for block in done.stdout.split("\n\n")]
+    assert titles == [
+        "bicubic+jpeg, jpeg.quality 10",
+        "bicubic+jpeg, jpeg.quality 90",
+        "bicubic+noise",
+    ]
+    low, high, noisy = evaluate(*command, "--json").rows
+    assert (low["degradation"], low["swept"]) == ("bicubic+jpeg", {"jpeg.quality": 10})
+    assert [image["parameters"]["jpeg.quality"] for image in high["images"]] == [90.0] * 3
+    assert {image["parameters"]["noise.sigma"] for image in noisy["images"]} == {20.0}
+    assert low["values"]["psnr"] < high["values"]["psnr"] - 1
+
+
+def test_a_value_of_a_sweep_gives_what_the_option_gives(evaluate: Run, targets: Path) -> None:
+    command = ["--model", "bicubic", "--data", targets, "--scale", 1, "--degradation", "jpeg", "--json"]
+    swept = evaluate(*command, "--sweep", "jpeg.quality=10,40").rows
+    fixed = [row for value in (10, 40) for row in evaluate(*command, "--set", f"jpeg.quality={value}").rows]
+    assert [row["values"] for row in swept] == [row["values"] for row in fixed]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sweep", "jpeg=10"], "--sweep takes LABEL.OPTION=VALUE,VALUE, but got 'jpeg=10'"),
+        (["--sweep", "jpeg.quality=10,10"], "--sweep has a value twice"),
+        (["--sweep", "jpg.quality=10"], "which no --degradation has. Did you mean 'jpeg'?"),
+        (["--sweep", "jpeg.quality=10,200"], "quality"),
+        (
+            ["--sweep", "jpeg.quality=10", "--set", "jpeg.quality=20"],
+            "'jpeg.quality' is both in --set and in --sweep",
+        ),
+        (["--degradation", "bicubic+jpeg"], "--degradation bicubic+jpeg is given twice"),
+        (["--degraded", "."], "--degraded gives the inputs"),
+    ],
+)
+def test_wrong_sweeps_get_one_sentence(
+    evaluate: Run, targets: Path, arguments: list[str], words: str
+) -> None:
+    command = ["--model", "bicubic", "--data", targets, "--degradation", "bicubic+jpeg"]
+    done = evaluate(*command, *arguments, cwd=targets)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_options_of_a_degradation_that_is_called_like_a_model_are_not_given_to_the_model(
+    evaluate: Run, targets: Path
+) -> None:
+    done = evaluate("--model", "bicubic", "--data", targets, "--set", "bicubic.release=older", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "older release" in done.rows[0]["protocol"]["inputs"]
+
+
+def test_a_report_plots_the_metrics_over_a_swept_strength(
+    evaluate: Run, targets: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    done = evaluate(
+        *("--model", "bicubic", "--data", f"mine={targets}", "--scale", 2, "--report", page),
+        *("--degradation", "bicubic+jpeg", "--sweep", "jpeg.quality=10,50,90"),
+    )
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert "<h2>mine, 2x: quality over the strength of bicubic+jpeg</h2>" in text
+    plots = re.findall(r'aria-label="([^"]+) over jpeg.quality, by model">(.*?)</svg>', text)
+    assert [title for title, _ in plots] == ["psnr (dB), higher is better", "ssim, higher is better"]
+    assert [drawn.count('class="dot"') for _, drawn in plots] == [9, 9]
+    opened = re.findall(r'<a href="([^"]+)"', text)
+    assert len(set(opened)) == 9
+    assert all((page.parent / address).is_file() for address in opened)

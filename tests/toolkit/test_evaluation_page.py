@@ -17,7 +17,7 @@ import restore
 from restore.evaluation import Measured, Meter, Result, Row
 from restore.images import Photo, read
 from restore.pages import Scene, evaluation_page, write_evaluation
-from restore.pages.plots import distribution, scatter, ticks
+from restore.pages.plots import curves, distribution, scatter, ticks
 
 Open = Callable[..., Page]
 
@@ -205,3 +205,29 @@ def test_a_thumbnail_opens_the_comparison_of_its_image(opened: Open, file: Path)
 def test_a_phone_shows_the_report_without_scrolling_sideways(opened: Open, file: Path) -> None:
     page = opened(width=360, height=740, has_touch=True, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_a_curve_goes_through_the_mean_of_each_strength() -> None:
+    (drawn,) = svgs(curves({"one": [(20, 4.0), (10, 1.0), (10, 3.0), (30, math.inf)]}, "quality", "psnr"))
+    assert len(list(drawn.iter("circle"))) == 3
+    line = [path.get("d", "") for path in drawn.iter("path") if path.get("class") == "line"][-1]
+    heights = {float(circle.get("cx", "")): float(circle.get("cy", "")) for circle in drawn.iter("circle")}
+    (first_x, first_y), (second_x, second_y) = (map(float, part.split()) for part in line[1:].split("L"))
+    assert [first_x, second_x] == sorted(heights)
+    lower, upper = sorted(
+        float(circle.get("cy", "")) for circle in drawn.iter("circle") if circle.get("cx") == f"{first_x}"
+    )
+    assert first_y == pytest.approx((lower + upper) / 2, abs=0.1)
+    assert second_y == pytest.approx(heights[second_x], abs=0.1)
+
+
+def test_metrics_are_drawn_over_drawn_strengths_alone() -> None:
+    def degraded(quality: float, index: int) -> Measured:
+        image = ROWS[0].images[index]
+        return replace(image, parameters={"jpeg.quality": quality, "blur.angle": quality / 100})
+
+    images = tuple(degraded(quality, index) for index, quality in enumerate((30.0, 60.0)))
+    page = evaluation_page(result(replace(ROWS[0], images=images, degradation="blur+jpeg")))
+    assert page.count("over jpeg.quality, by model") == 2
+    assert "blur.angle" not in page
+    assert "over jpeg.quality" not in evaluation_page(result())

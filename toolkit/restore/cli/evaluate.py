@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,12 +13,10 @@ from restore.cli import console, options
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from restore.evaluation import Dataset, Meter, Result, Row
-    from restore.images import Photo
+    from restore.evaluation import Dataset, Meter, Result, Row, Variant
     from restore.inference import Restorer
-    from restore.pages import Scene
     from restore.registry import Registry
 
 __all__ = ["evaluate"]
@@ -40,8 +38,20 @@ def evaluate(
     scale: Annotated[int, typer.Option(min=1, help="Set the target pixels per input pixel.")] = 4,
     metric: options.Metrics = None,
     degradation: Annotated[
-        str, typer.Option(help="Make the inputs by this degradation, without --degraded.")
-    ] = "bicubic",
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[+NAME...]",
+            help="Make the inputs by this degradation, without --degraded. Repeatable.",
+            show_default="bicubic",
+        ),
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME.OPTION=VALUE,VALUE",
+            help="Evaluate each value of an option of a degradation. Repeatable.",
+        ),
+    ] = None,
     assign: options.Set = None,
     against: Annotated[
         str | None,
@@ -61,9 +71,9 @@ def evaluate(
 ) -> None:
     """Measure models against target images.
 
-    Each value carries the protocol by which it was measured; only values of one protocol share a column. An
-    image that cannot be measured is reported with its reason, means are over the images that all models
-    restored, and the exit code is 1.
+    Each degradation, and each value of --sweep, has a table of its own. Each value carries the protocol by
+    which it was measured; only values of one protocol share a column. An image that cannot be measured is
+    reported with its reason, means are over the images that all models restored, and the exit code is 1.
     """
     from restore import evaluation
     from restore.allocator import keep_memory
@@ -73,24 +83,34 @@ def evaluate(
     from restore.registry import discover
     from restore.report import evaluation_table, write_result
 
-    _check_arguments(model, data, degraded, against, out or [], report)
+    _check_arguments(model, data, degraded, against)
+    _check_files(model, out or [], report)
+    if degraded and (degradation or sweep):
+        raise UsageError(
+            "--degraded gives the inputs, which --degradation and --sweep would make", hint="omit one"
+        )
     keep_memory()
     registry = discover()
     console.tell_problems(registry)
     metrics = metric or ["psnr", "ssim"]
-    known = {*metrics, *labels(degradation), *options.labels_of(model)}
+    degradations = degradation or ["bicubic"]
+    known = {*metrics, *(label for name in degradations for label in labels(name)), *options.labels_of(model)}
     chosen = options.by_name(assign, known, options.sole_label(model))
     evaluation.check_meters(metrics, registry, chosen)
     for name in model:
         check_reference(name, registry, scale)
-    sets = _data_sets(data, degraded, registry, scale, degradation, chosen)
+    of_models, of_degradations = _divided(chosen, degradations, registry)
+    ways = evaluation.variants(
+        degradations, of_degradations, [evaluation.Sweep.parse(text) for text in sweep or ()]
+    )
+    sets = _data_sets(data, degraded, registry, scale, ways)
     _check_names(sets, once=report is not None)
     meters = evaluation.meters(
-        metrics, registry, scale, options=chosen, targets=[one.targets for one in sets]
+        metrics, registry, scale, options=chosen, targets=list(dict.fromkeys(one.targets for one in sets))
     )
     restorers = [
         Restorer(
-            load_model(name, registry, scale, options.options_of_model(name, chosen)),
+            load_model(name, registry, scale, options.options_of_model(name, of_models)),
             precision=precision,
             device=device,
             engine=engine,
@@ -104,7 +124,7 @@ def evaluate(
         typer.echo(evaluation_table(result))
     for file in out or []:
         write_result(result, file)
-    failures = _failures(result)
+    failures = result.failures()
     if report:
         failures += _write_report(result, report, sets, restorers)
     for sentence in failures:
@@ -113,28 +133,44 @@ def evaluate(
         raise typer.Exit(1)
 
 
+def _divided(
+    chosen: Mapping[str, Mapping[str, Any]], degradations: Sequence[str], registry: Registry
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The options of models and those of degradations, some of which have the same name, such as bicubic."""
+    from restore.data import labels
+
+    of_models, of_degradations = ({name: dict(own) for name, own in chosen.items()} for _ in range(2))
+    for label in {label for name in degradations for label in labels(name)} & {*registry.models}:
+        fields = registry.degradations[label].options.model_fields
+        for key in chosen.get(label, {}):
+            del (of_models if key in fields else of_degradations)[label][key]
+    return of_models, of_degradations
+
+
 def _data_sets(
     data: Sequence[str],
     degraded: Sequence[Path] | None,
     registry: Registry,
     scale: int,
-    degradation: str,
-    options: Mapping[str, Mapping[str, Any]],
+    ways: Sequence[Variant],
 ) -> list[Dataset]:
-    from restore.data import options_of
     from restore.evaluation import dataset, named_folder
 
     return [
-        dataset(
-            folder,
-            registry,
-            scale,
-            name=name,
-            degraded=inputs,
-            degradation=degradation,
-            options=options_of(degradation, options),
+        replace(
+            dataset(
+                folder,
+                registry,
+                scale,
+                name=name,
+                degraded=inputs,
+                degradation=way.degradation,
+                options=way.options,
+            ),
+            swept=way.swept,
         )
         for (name, folder), inputs in zip_longest(map(named_folder, data), degraded or [])
+        for way in ways
     ]
 
 
@@ -171,24 +207,10 @@ def _measured(restorers: Sequence[Restorer], dataset: Dataset, meters: Sequence[
     rows = []
     with console.progress() as bar:
         for restorer in restorers:
-            title = f"{restorer.model.reference} on {dataset.name}"
+            title = f"{restorer.model.reference} on {dataset.name} ({dataset.inputs})"
             with console.task(bar, title, total=len(dataset)) as update:
                 rows.append(evaluation.evaluate(restorer, dataset, meters, update, with_cost=True))
     return rows
-
-
-def _failures(result: Result) -> list[str]:
-    """A sentence for each image that could not be measured, and each reason."""
-    reasons: dict[tuple[str, str, str], list[str]] = {}
-    for row in result.rows:
-        for name, reason in row.failures.items():
-            reasons.setdefault((row.data, name, reason), []).append(row.model)
-    models = len({row.model for row in result.rows})
-    sentences = []
-    for (data, name, reason), failed in reasons.items():
-        who = "" if len(failed) == models else f"{', '.join(failed)}: "
-        sentences.append(f"{data}: {name}: {who}{reason}")
-    return sentences
 
 
 def _write_report(
@@ -199,33 +221,10 @@ def _write_report(
     Returns:
         A sentence for each image that could not be compared.
     """
-    from restore.pages import write_evaluation
+    from restore.pages import scenes, write_evaluation
 
     with console.progress() as bar, console.task(bar, report.name, total=sum(map(len, sets))) as update:
-        return write_evaluation(result, report, _scenes(result, sets, update), restorers, result.meters)
-
-
-def _scenes(result: Result, sets: Sequence[Dataset], update: Callable[[float], None]) -> Iterator[Scene]:
-    """The images that every model restored."""
-    from restore.pages import Scene
-
-    done = 0
-    for dataset in sets:
-        restored = {name for row in result.rows if row.data == dataset.name for name in result.common(row)}
-        for file in dataset.files():
-            name = dataset.name_of(file)
-            if name in restored:
-                yield Scene(dataset.name, name, partial(_photos, dataset, file))
-            done += 1
-            update(done)
-
-
-def _photos(dataset: Dataset, file: Path) -> tuple[Photo, Photo]:
-    """Input and target as they are measured: colors only, and a gray target is its own luma."""
-    from restore.images import Photo
-
-    pair = dataset.pair(file)
-    return Photo(pair.degraded), Photo(pair.target, gray=pair.gray)
+        return write_evaluation(result, report, scenes(result, sets, update), restorers, result.meters)
 
 
 def _check_arguments(
@@ -233,18 +232,20 @@ def _check_arguments(
     data: Sequence[str],
     degraded: Sequence[Path] | None,
     against: str | None,
-    out: Sequence[Path],
-    report: Path | None,
 ) -> None:
-    """Refuse what contradicts itself or cannot be written, before anything is measured."""
-    from restore.report import check_result_file, check_writable
-
+    """Refuse what contradicts itself, before anything is measured."""
     if degraded and len(degraded) != len(data):
         raise UsageError(
             f"--degraded is given {len(degraded)} times for {len(data)} --data", hint="give one for each"
         )
     if against is not None and against not in model:
         raise UsageError(f"--against {against} is none of the models: {', '.join(model)}")
+
+
+def _check_files(model: Sequence[str], out: Sequence[Path], report: Path | None) -> None:
+    """Refuse what cannot be written, before anything is measured."""
+    from restore.report import check_result_file, check_writable
+
     for file in out:
         check_result_file(file)
     if report is None:
@@ -258,10 +259,10 @@ def _check_arguments(
 
 
 def _check_names(sets: Sequence[Dataset], *, once: bool) -> None:
-    names = [dataset.name for dataset in sets]
+    names = [(dataset.name, dataset.inputs) for dataset in sets]
     by_name: Mapping[str, Dataset] = {dataset.name: dataset for dataset in reversed(sets)}
     for dataset in sets:
-        if once and names.count(dataset.name) > 1:
+        if once and names.count((dataset.name, dataset.inputs)) > 1:
             raise UsageError(
                 f"--data '{dataset.name}' is given twice, and a report has one comparison of each image",
                 hint="give names: --data NAME=FOLDER",

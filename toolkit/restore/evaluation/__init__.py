@@ -19,8 +19,10 @@ from restore.evaluation.meters import Meter, check_meters, meters
 from restore.evaluation.published import Cell, Reproduction, find_tables
 from restore.evaluation.regions import Region, worst_regions
 from restore.evaluation.restoring import failure_reason
-from restore.evaluation.results import Cost, Measured, Result, Row
+from restore.evaluation.results import Result
+from restore.evaluation.rows import Cost, Measured, Row
 from restore.evaluation.running import evaluate
+from restore.evaluation.sweeping import Sweep, Variant, variants
 
 __all__ = [
     "Cell",
@@ -36,6 +38,8 @@ __all__ = [
     "Reproduction",
     "Result",
     "Row",
+    "Sweep",
+    "Variant",
     "check_comparable",
     "check_meters",
     "check_references",
@@ -51,5 +55,6 @@ __all__ = [
     "paired",
     "parameters",
     "peak_memory",
+    "variants",
     "worst_regions",
 ]

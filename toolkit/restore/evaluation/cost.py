@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from restore.evaluation.results import Cost
+from restore.evaluation.rows import Cost
 from restore.inference import Restorer
 from restore.inference.conditions import samples
 

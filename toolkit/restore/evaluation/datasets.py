@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from restore.data import Degradation, ImagePair, find_degradation, find_images, pair, pairs
 from restore.errors import UsageError
+from restore.evaluation.sweeping import inputs_title
+from restore.interfaces import Parameters
 from restore.registry import Registry
 
 __all__ = ["Dataset", "dataset", "named_folder"]
@@ -22,6 +24,8 @@ class Dataset:
     targets: Path
     degradation: Degradation
     degraded: Path | None = None
+    swept: Mapping[str, Any] = field(default_factory=dict)
+    """``LABEL.OPTION`` -> value, of the options of the degradation that a sweep has set."""
 
     @property
     def scale(self) -> int:
@@ -34,6 +38,11 @@ class Dataset:
         if self.degraded is None:
             return self.degradation.protocol
         return f"given files ({self.degraded.name}), {self.scale}x"
+
+    @property
+    def inputs(self) -> str:
+        """The degradation with the swept options as a short title; empty for a folder of inputs."""
+        return "" if self.degraded is not None else inputs_title(self.degradation.name, self.swept)
 
     def __len__(self) -> int:
         """Number of images in the folder."""
@@ -54,6 +63,13 @@ class Dataset:
     def pair(self, file: Path) -> ImagePair:
         """One target with its input; see `restore.data.pair`."""
         return pair(self.targets, file, self.degradation, self.degraded)
+
+    def parameters(self, image: ImagePair) -> Parameters:
+        """What was swept, and what the degradation drew for an image, as ``LABEL.NAME`` -> value."""
+        name, drawn = self.degradation.name, image.parameters
+        if "+" not in name:
+            drawn = {f"{name}.{key}": value for key, value in drawn.items()}
+        return {**self.swept, **drawn}
 
     def pairs(self) -> Iterable[ImagePair]:
         """The images, read again each time."""

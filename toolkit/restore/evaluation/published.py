@@ -10,7 +10,7 @@ from typing import Any
 from restore.errors import RestoreError, UnknownNameError, UsageError, nearest
 from restore.evaluation.datasets import dataset
 from restore.evaluation.meters import meters
-from restore.evaluation.results import Row
+from restore.evaluation.rows import Row
 from restore.evaluation.running import evaluate
 from restore.inference import Restorer
 from restore.interfaces import Method, PublishedTable

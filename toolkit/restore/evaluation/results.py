@@ -1,110 +1,18 @@
-"""Results of an evaluation: plain data, with everything that a report needs."""
+"""Results of an evaluation: rows, and the differences between the models."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from math import nan
-from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from restore.errors import DataError, UsageError, escaped
+from restore.errors import UsageError, escaped
 from restore.evaluation.bootstrap import Difference, paired
 from restore.evaluation.meters import Meter
+from restore.evaluation.rows import Row
 
-__all__ = ["Cost", "Measured", "Result", "Row"]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The result of one model on one image."""
-
-    name: str
-    """Name of the target below its folder."""
-    target: Path
-    degraded: Path | None
-    """The given input; ``None`` if it was made from the target."""
-    size: tuple[int, int]
-    """Width and height of the result in pixels."""
-    values: Mapping[str, float]
-    """Metric -> value."""
-    seconds: float
-    """Time of restoring, without reading and measuring."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-serializable dictionary; names are escaped."""
-        degraded = escaped(str(self.degraded)) if self.degraded else None
-        return asdict(self) | {
-            "name": escaped(self.name),
-            "target": escaped(str(self.target)),
-            "degraded": degraded,
-        }
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Parameters, multiply-adds and peak memory of a model."""
-
-    parameters: int
-    multiply_adds: float | None
-    """Per pixel of the result; ``None`` where they cannot be counted."""
-    peak_memory: int | None
-    """Bytes in tensors while the largest image is restored; ``None`` if they cannot be measured, as with
-    another engine."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """The results of one model on one data set."""
-
-    model: str
-    data: str
-    scale: int
-    images: tuple[Measured, ...]
-    failures: Mapping[str, str]
-    """Name of an image -> why it was not measured."""
-    protocol: Mapping[str, str]
-    """``inputs``: how the inputs were made; metric -> everything that its value depends on."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """Engine, precision and device."""
-    cost: Cost | None = None
-
-    @property
-    def means(self) -> dict[str, float]:
-        """Metric -> mean over all measured images; NaN if there is none."""
-        return self.means_over(image.name for image in self.images)
-
-    @property
-    def seconds(self) -> float:
-        """Time of restoring all images."""
-        return sum(image.seconds for image in self.images)
-
-    @property
-    def megapixels_per_second(self) -> float:
-        """Millions of result pixels per second of restoring; NaN without images."""
-        pixels = sum(image.size[0] * image.size[1] for image in self.images)
-        return pixels / 1e6 / self.seconds if self.seconds else nan
-
-    def means_over(self, names: Iterable[str]) -> dict[str, float]:
-        """Metric -> mean over the images of these names; NaN if there is none."""
-        chosen = set(names)
-        images = [image for image in self.images if image.name in chosen]
-        metrics = [name for name in self.protocol if name != "inputs"]
-        return {
-            metric: fmean(image.values[metric] for image in images) if images else nan for metric in metrics
-        }
-
-    def complete(self) -> Row:
-        """Return the row itself.
-
-        Raises:
-            DataError: an image could not be measured; says why the first one could not.
-        """
-        for reason in self.failures.values():
-            raise DataError(reason)
-        return self
+__all__ = ["Result"]
 
 
 @dataclass(frozen=True)
@@ -136,6 +44,14 @@ class Result:
     def by_data(self) -> list[list[Row]]:
         """The rows whose images can be compared one by one: of one data set, scale and protocol."""
         return list(self._alike.values())
+
+    def inputs_title(self, row: Row) -> str:
+        """How the inputs of `row` are made; empty where those of all rows are made in one way."""
+        return row.inputs if len({other.inputs for other in self.rows}) > 1 else ""
+
+    def title(self, row: Row) -> str:
+        """The data set of `row`, and how its inputs are made where that differs between rows."""
+        return ", ".join(filter(None, (row.data, self.inputs_title(row))))
 
     def common(self, row: Row) -> list[str]:
         """Names of the images that every model restored, on the data set and by the protocol of `row`."""
@@ -170,12 +86,27 @@ class Result:
             for meter in self.meters
         }
 
+    def failures(self) -> list[str]:
+        """One sentence for each image that could not be measured, and each reason."""
+        reasons: dict[tuple[str, str, str], list[str]] = {}
+        for row in self.rows:
+            for name, reason in row.failures.items():
+                reasons.setdefault((self.title(row), name, reason), []).append(row.model)
+        models = len({row.model for row in self.rows})
+        sentences = []
+        for (title, name, reason), failed in reasons.items():
+            who = "" if len(failed) == models else f"{', '.join(failed)}: "
+            sentences.append(f"{title}: {name}: {who}{reason}")
+        return sentences
+
     def row_json(self, row: Row) -> dict[str, Any]:
         """Return a JSON-serializable dictionary: means over the `common` images, differences, each image."""
         return {
             "model": escaped(row.model),
             "data": escaped(row.data),
             "scale": row.scale,
+            "degradation": row.degradation,
+            "swept": dict(row.swept),
             "values": self.means(row),
             "over": [escaped(name) for name in self.common(row)],
             "against": escaped(self.against),

@@ -11,7 +11,7 @@ from restore.evaluation.cost import cost
 from restore.evaluation.datasets import Dataset
 from restore.evaluation.meters import Meter
 from restore.evaluation.restoring import failure_reason, settings, timed, warm_up
-from restore.evaluation.results import Measured, Row
+from restore.evaluation.rows import Measured, Row
 from restore.inference import Restorer
 
 __all__ = ["evaluate"]
@@ -63,6 +63,8 @@ def evaluate(
         protocol={"inputs": data.protocol} | {meter.name: meter.protocol for meter in used},
         settings=settings(restorer),
         cost=cost(restorer, largest) if largest is not None else None,
+        degradation=data.degradation.name if data.degraded is None else "",
+        swept=data.swept,
     )
 
 
@@ -75,4 +77,5 @@ def _measured(restorer: Restorer, data: Dataset, pair: ImagePair, meters: Sequen
         size=(restored.shape[-1], restored.shape[-2]),
         values={meter.name: meter.measure(restored, pair.target, gray=pair.gray) for meter in meters},
         seconds=seconds,
+        parameters=data.parameters(pair),
     )

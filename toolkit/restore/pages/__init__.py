@@ -1,7 +1,7 @@
 """HTML pages, contact sheets and plots of comparisons and evaluations."""
 
 from restore.pages.comparison_page import write_page
-from restore.pages.evaluation_images import Scene, write_comparison, write_evaluation
+from restore.pages.evaluation_images import Scene, scenes, write_comparison, write_evaluation
 from restore.pages.evaluation_page import Thumbnail, evaluation_page, write_evaluation_page
 from restore.pages.sheet import write_sheet
 
@@ -9,6 +9,7 @@ __all__ = [
     "Scene",
     "Thumbnail",
     "evaluation_page",
+    "scenes",
     "write_comparison",
     "write_evaluation",
     "write_evaluation_page",

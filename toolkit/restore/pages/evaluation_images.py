@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
 
 from restore.errors import escaped
-from restore.evaluation import Comparison, Meter, Result, compare, failure_reason
+from restore.evaluation import Comparison, Dataset, Meter, Result, compare, failure_reason
 from restore.images import Photo, to_pil
 from restore.inference import Restorer
 from restore.pages.comparison_page import write_page
 from restore.pages.evaluation_page import Thumbnail, write_evaluation_page
 
-__all__ = ["Scene", "write_comparison", "write_evaluation"]
+__all__ = ["Scene", "scenes", "write_comparison", "write_evaluation"]
 
 _SMALL = 200  # the longer side of a thumbnail in pixels
 
@@ -26,11 +27,39 @@ class Scene:
     """An image of an evaluation, which is read when it is needed."""
 
     data: str
-    """Name of the data set."""
+    """Title of the data set, see `Result.title`."""
     name: str
     """Name of the image in the data set."""
     read: Callable[[], tuple[Photo, Photo]]
     """Returns the input and the target."""
+
+
+def scenes(
+    result: Result, sets: Iterable[Dataset], on_image: Callable[[int], None] = lambda _: None
+) -> Iterator[Scene]:
+    """The images that every model restored.
+
+    Args:
+        result: of the evaluation.
+        sets: the data sets of its rows.
+        on_image: called with the number of images that are finished.
+    """
+    done = 0
+    for dataset in sets:
+        rows = [row for row in result.rows if (row.data, row.inputs) == (dataset.name, dataset.inputs)]
+        restored = {name for row in rows for name in result.common(row)}
+        for file in dataset.files():
+            name = dataset.name_of(file)
+            if name in restored:
+                yield Scene(result.title(rows[0]), name, partial(_photos, dataset, file))
+            done += 1
+            on_image(done)
+
+
+def _photos(dataset: Dataset, file: Path) -> tuple[Photo, Photo]:
+    """Input and target as they are measured: colors only, and a gray target is its own luma."""
+    pair = dataset.pair(file)
+    return Photo(pair.degraded), Photo(pair.target, gray=pair.gray)
 
 
 def write_evaluation(

@@ -14,6 +14,7 @@ from restore.errors import escaped
 from restore.evaluation import Meter, Result, Row
 from restore.files import atomic_file
 from restore.pages.plots import distribution, scatter
+from restore.pages.strengths import strength_plots
 from restore.pages.templating import render
 
 __all__ = ["Thumbnail", "evaluation_page", "write_evaluation_page"]
@@ -24,7 +25,7 @@ class Thumbnail:
     """A small picture that links to the comparison of its image."""
 
     data: str
-    """Name of the data set."""
+    """Title of the data set, see `Result.title`."""
     name: str
     """Name of the image."""
     address: str
@@ -82,22 +83,25 @@ def write_evaluation_page(result: Result, path: Path, thumbnails: Sequence[Thumb
 def evaluation_page(result: Result, thumbnails: Sequence[Thumbnail] = ()) -> str:
     """The page as HTML: one section for each data set, scale and protocol.
 
+    Before them are the plots of the metrics against the strength of the degradation.
+
     Args:
         result: of `restore.evaluation`.
         thumbnails: of the images, from `restore.pages.write_comparison`.
     """
     groups = result.by_data()
-    sets = dict.fromkeys(escaped(rows[0].data) for rows in groups)
+    sets = dict.fromkeys(escaped(row.data) for row in result.rows)
     return render(
         "report.html",
         title=f"Evaluation on {', '.join(sets)}",
         models=[escaped(model) for model in dict.fromkeys(row.model for row in result.rows)],
+        strengths=[(escaped(title), plots) for title, plots in strength_plots(result)],
         sections=[_section(result, rows, thumbnails) for rows in groups],
     )
 
 
 def _section(result: Result, rows: Sequence[Row], thumbnails: Sequence[Thumbnail]) -> Section:
-    meters, data = result.meters, rows[0].data
+    meters, data = result.meters, result.title(rows[0])
     means = {row.model: result.means(row) for row in rows}
     best = {meter.name: meter.best(each[meter.name] for each in means.values()) for meter in meters}
     table = []

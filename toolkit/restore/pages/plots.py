@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from statistics import quantiles
+from itertools import groupby
+from operator import itemgetter
+from statistics import fmean, quantiles
 
 from markupsafe import Markup
 
-__all__ = ["distribution", "scatter", "ticks"]
+__all__ = ["curves", "distribution", "scatter", "ticks"]
 
 _WIDTH = 440  # about that of a phone, so that text of 12 px can be read on it
 _RIGHT = 16
 _LABEL = 145
 _ROW = 36
 _AXIS = 44
+_LEGEND = 20  # height of a line
+_GROUPS = 8  # points of a line, unless the numbers are given
 _COLORS = 6
 """Series have the classes ``s0`` to ``s5``, and then again."""
 
@@ -60,12 +64,7 @@ def scatter(points: Mapping[str, tuple[float, float]], x_title: str, y_title: st
     height = 300
     place_x = _scale(across, 70, _WIDTH - _RIGHT)
     place_y = _scale(up, height - _AXIS, 34)
-    parts = _horizontal_axis(across, place_x, height, x_title, top=34)
-    for mark, text in zip(up, _labels(up), strict=True):
-        y = place_y(mark)
-        parts.append(f'<path class="grid" d="M70 {y:.1f}H{_WIDTH - _RIGHT}"/>')
-        parts.append(_text(60, y + 4, text, "end"))
-    parts.append(_text(0, 14, y_title, "start"))
+    parts = [*_horizontal_axis(across, place_x, height, x_title, 34), *_vertical_axis(up, place_y, y_title)]
     for index, (name, (x, y)) in enumerate(kept.items()):
         left, top = place_x(x), place_y(y)
         end = left > _WIDTH * 0.6
@@ -76,6 +75,38 @@ def scatter(points: Mapping[str, tuple[float, float]], x_title: str, y_title: st
             )
         )
     return _svg(height, f"{y_title} against {x_title}, by model", parts)
+
+
+def curves(points: Mapping[str, Sequence[tuple[float, float]]], x_title: str, y_title: str) -> Markup:
+    """A dot for each value over a number, and a line through the means of each series.
+
+    Args:
+        points: series -> its (x, y); what is not finite is left out. Means are over equal x, or over groups
+            of neighboring x where there are many.
+        x_title: of the horizontal axis.
+        y_title: of the vertical axis.
+    """
+    kept = {
+        name: sorted(point for point in series if all(map(math.isfinite, point)))
+        for name, series in points.items()
+    }
+    top = 34 + _LEGEND * len(kept)
+    height = 300 + _LEGEND * len(kept)
+    across = ticks([x for series in kept.values() for x, _ in series])
+    up = ticks([y for series in kept.values() for _, y in series])
+    place_x = _scale(across, 70, _WIDTH - _RIGHT)
+    place_y = _scale(up, height - _AXIS, top)
+    parts = [*_horizontal_axis(across, place_x, height, x_title, top), *_vertical_axis(up, place_y, y_title)]
+    for index, (name, series) in enumerate(kept.items()):
+        line = "L".join(f"{place_x(x):.1f} {place_y(y):.1f}" for x, y in _means(series))
+        y = 30 + _LEGEND * index
+        parts.append(f'<g class="s{index % _COLORS}"><path class="line" d="M70 {y - 4}h20"/>')
+        parts += [
+            f'<circle class="dot" cx="{place_x(x):.1f}" cy="{place_y(y):.1f}" r="2.5"/>' for x, y in series
+        ]
+        parts.append(f'<path class="line" d="M{line}"/></g>' if line else "</g>")
+        parts.append(_text(98, y, _shortened(name), "start", "name"))
+    return _svg(height, f"{y_title} over {x_title}, by model", parts)
 
 
 def ticks(values: Sequence[float], count: int = 5) -> list[float]:
@@ -127,6 +158,28 @@ def _horizontal_axis(
         parts.append(_text(x, height - _AXIS + 17, text))
     parts.append(_text(_WIDTH - _RIGHT, height - 6, title, "end"))
     return parts
+
+
+def _vertical_axis(marks: Sequence[float], place: _scale, title: str) -> list[str]:
+    parts = [_text(0, 14, title, "start")]
+    for mark, text in zip(marks, _labels(marks), strict=True):
+        y = place(mark)
+        parts.append(f'<path class="grid" d="M70 {y:.1f}H{_WIDTH - _RIGHT}"/>')
+        parts.append(_text(60, y + 4, text, "end"))
+    return parts
+
+
+def _means(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The mean point of each group of sorted points: of those with equal x, or of neighbors.
+
+    >>> _means([(10, 1.0), (10, 2.0), (20, 4.0)])
+    [(10.0, 1.5), (20.0, 4.0)]
+    """
+    groups = [list(group) for _, group in groupby(points, key=itemgetter(0))]
+    if len(groups) > _GROUPS:
+        size = math.ceil(len(points) / _GROUPS)
+        groups = [list(points[start : start + size]) for start in range(0, len(points), size)]
+    return [(fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups]
 
 
 def _text(x: float, y: float, words: str, anchor: str = "middle", kind: str = "mark") -> str:

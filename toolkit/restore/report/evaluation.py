@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     *("model", "data", "scale", "image", "width", "height", "seconds"),
-    *("metric", "value", "unit", "inputs", "protocol"),
+    *("metric", "value", "unit", "inputs", "protocol", "parameters"),
 )
 
 __all__ = [
@@ -150,7 +150,8 @@ def _values(result: Result, rows: Sequence[Row]) -> Block:
         values = [meter.text(means[meter.name]) for meter in result.meters]
         line = [escaped(row.model), escaped(row.data), str(len(result.common(row))), *values]
         body.append([*line, f"{row.megapixels_per_second:.2f}", *(_cost(row) if costs else ())])
-    return Block("", columns, body, [*_protocol(rows), *_run(result, rows), *_left_out(result, rows)])
+    title = escaped(result.inputs_title(rows[0]))
+    return Block(title, columns, body, [*_protocol(rows), *_run(result, rows), *_left_out(result, rows)])
 
 
 def _cost(row: Row) -> list[str]:
@@ -220,10 +221,11 @@ def _csv(result: Result) -> str:
         for image in row.images:
             names = [escaped(row.model), escaped(row.data), row.scale, escaped(image.name)]
             start = [*names, *image.size, f"{image.seconds:.6f}"]
+            parameters = " ".join(f"{name}={value}" for name, value in image.parameters.items())
             for meter in result.meters:
                 value = [meter.name, image.values[meter.name], meter.unit]
                 protocols = [escaped(row.protocol[name]) for name in ("inputs", meter.name)]
-                writer.writerow([*start, *value, *protocols])
+                writer.writerow([*start, *value, *protocols, parameters])
     return text.getvalue()
 
 

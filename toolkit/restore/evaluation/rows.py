@@ -1,0 +1,118 @@
+"""What was measured of one model on one data set: plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from math import nan
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from restore.errors import DataError, escaped
+from restore.evaluation.sweeping import inputs_title
+from restore.interfaces import Parameters
+
+__all__ = ["Cost", "Measured", "Row"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The result of one model on one image."""
+
+    name: str
+    """Name of the target below its folder."""
+    target: Path
+    degraded: Path | None
+    """The given input; ``None`` if it was made from the target."""
+    size: tuple[int, int]
+    """Width and height of the result in pixels."""
+    values: Mapping[str, float]
+    """Metric -> value."""
+    seconds: float
+    """Time of restoring, without reading and measuring."""
+    parameters: Parameters = field(default_factory=dict)
+    """What was swept, and what a random degradation drew, as ``LABEL.NAME`` -> value."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-serializable dictionary; names are escaped."""
+        degraded = escaped(str(self.degraded)) if self.degraded else None
+        return asdict(self) | {
+            "parameters": dict(self.parameters),
+            "name": escaped(self.name),
+            "target": escaped(str(self.target)),
+            "degraded": degraded,
+        }
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Parameters, multiply-adds and peak memory of a model."""
+
+    parameters: int
+    multiply_adds: float | None
+    """Per pixel of the result; ``None`` where they cannot be counted."""
+    peak_memory: int | None
+    """Bytes in tensors while the largest image is restored; ``None`` if they cannot be measured, as with
+    another engine."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The results of one model on one data set."""
+
+    model: str
+    data: str
+    scale: int
+    images: tuple[Measured, ...]
+    failures: Mapping[str, str]
+    """Name of an image -> why it was not measured."""
+    protocol: Mapping[str, str]
+    """``inputs``: how the inputs were made; metric -> everything that its value depends on."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Engine, precision and device."""
+    cost: Cost | None = None
+    degradation: str = ""
+    """Name of the degradation that made the inputs; empty for a folder of inputs."""
+    swept: Mapping[str, Any] = field(default_factory=dict)
+    """``LABEL.OPTION`` -> value, of the options of the degradation that a sweep has set."""
+
+    @property
+    def inputs(self) -> str:
+        """The degradation with the swept options as a short title; empty for a folder of inputs."""
+        return inputs_title(self.degradation, self.swept) if self.degradation else ""
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Metric -> mean over all measured images; NaN if there is none."""
+        return self.means_over(image.name for image in self.images)
+
+    @property
+    def seconds(self) -> float:
+        """Time of restoring all images."""
+        return sum(image.seconds for image in self.images)
+
+    @property
+    def megapixels_per_second(self) -> float:
+        """Millions of result pixels per second of restoring; NaN without images."""
+        pixels = sum(image.size[0] * image.size[1] for image in self.images)
+        return pixels / 1e6 / self.seconds if self.seconds else nan
+
+    def means_over(self, names: Iterable[str]) -> dict[str, float]:
+        """Metric -> mean over the images of these names; NaN if there is none."""
+        chosen = set(names)
+        images = [image for image in self.images if image.name in chosen]
+        metrics = [name for name in self.protocol if name != "inputs"]
+        return {
+            metric: fmean(image.values[metric] for image in images) if images else nan for metric in metrics
+        }
+
+    def complete(self) -> Row:
+        """Return the row itself.
+
+        Raises:
+            DataError: an image could not be measured; says why the first one could not.
+        """
+        for reason in self.failures.values():
+            raise DataError(reason)
+        return self
