@@ -32,7 +32,7 @@ from torch import Tensor
 
 from drawn import draw
 from restore.config import TrainingConfig, resolve
-from restore.data import Pair, batches
+from restore.data import Sample, batches
 from restore.errors import RestoreError
 from restore.inference import choose_device, choose_precision
 from restore.registry import Registry, discover
@@ -96,19 +96,19 @@ class Waiting:
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def batches(self, *arguments: Any) -> Generator[Pair]:
+    def batches(self, *arguments: Any) -> Generator[Sample]:
         """Call `restore.data.batches`, whose processes start at once."""
         return self._timed(batches(*arguments))
 
-    def _timed(self, loaded: Generator[Pair]) -> Generator[Pair]:
+    def _timed(self, loaded: Generator[Sample]) -> Generator[Sample]:
         with closing(loaded):
             while True:
                 before = time.perf_counter()
-                pair = next(loaded, None)
+                batch = next(loaded, None)
                 self.seconds += time.perf_counter() - before
-                if pair is None:
+                if batch is None:
                     return
-                yield pair
+                yield batch
 
 
 def measure_restore(case: Case) -> Speed:
@@ -125,7 +125,7 @@ def measure_restore(case: Case) -> Speed:
     return Speed(case.images / seconds, (end_waited - begin_waited) / seconds)
 
 
-def measure_plain(case: Case, pairs: list[Pair]) -> float:
+def measure_plain(case: Case, batches_: list[Sample]) -> float:
     """Return the images per second of a minimal training loop with batches in memory."""
     setup, device = case.setup(), case.device
     network = setup.generator().to(device).to(memory_format=torch.channels_last)
@@ -135,7 +135,7 @@ def measure_plain(case: Case, pairs: list[Pair]) -> float:
         if step == case.warmup:
             synchronize(device)
             begin_time = time.perf_counter()
-        degraded, target = on_device(pairs[step % len(pairs)], device)
+        degraded, target, _ = on_device(batches_[step % len(batches_)], device)
         with torch.autocast(device.type, case.dtype, enabled=case.dtype != torch.float32):
             restored = network(degraded)
         loss = F.mse_loss(restored.float(), target)
@@ -194,15 +194,13 @@ def measure_phases(case: Case) -> dict[str, float]:
     """Return milliseconds per step for each phase, without the time between steps; a GPU is synchronized."""
     phases = Phases(case.device)
 
-    def watched(
-        session: Session, degraded: Tensor, target: Tensor, fresh: Sequence[Pair] = ()
-    ) -> dict[str, float | Tensor]:
+    def watched(session: Session, batch: Sample, fresh: Sequence[Sample] = ()) -> dict[str, float | Tensor]:
         if session.step == 0:
             _attach(phases, session)
         if session.step == case.warmup:
             phases.seconds.clear()
         phases.lap("between steps")
-        values = train_step(session, degraded, target, fresh)
+        values = train_step(session, batch, fresh)
         phases.lap("rest")
         return values
 
@@ -232,9 +230,10 @@ def _attach(phases: Phases, session: Session) -> None:
     session.adversaries[:] = timed  # type: ignore[assignment] # same methods
 
 
-def on_device(pair: Pair, device: torch.device) -> Pair:
-    """Copy a pair to the device like the training loop."""
-    return Pair(*(image.to(device, memory_format=torch.channels_last) for image in pair))
+def on_device(batch: Sample, device: torch.device) -> Sample:
+    """Copy a batch to the device like the training loop."""
+    degraded, target = (image.to(device, memory_format=torch.channels_last) for image in batch[:2])
+    return Sample(degraded, target, batch.conditions.to(device))
 
 
 def synchronize(device: torch.device) -> None:
@@ -255,14 +254,11 @@ def in_own_process(images: Path) -> float:
     return float(done.stdout)
 
 
-def in_memory(setup: TrainingSetup, count: int = 8) -> list[Pair]:
+def in_memory(setup: TrainingSetup, count: int = 8) -> list[Sample]:
     """Return the first batches of a run."""
     size = setup.config.batch_size
     samples = [[setup.patches[size * batch + index] for index in range(size)] for batch in range(count)]
-    return [
-        Pair(torch.stack([pair.degraded for pair in batch]), torch.stack([pair.target for pair in batch]))
-        for batch in samples
-    ]
+    return [Sample(*map(torch.stack, zip(*batch, strict=True))) for batch in samples]
 
 
 def speed_table(own: list[Speed], plain: list[float]) -> str:

@@ -243,7 +243,7 @@ def mean_shares(config: TrainingConfig, toys: Registry, ranks: int) -> dict[str,
     parts = []
     for rank in range(ranks):
         sampler = CountedSampler(0, 1, config.batch_size, rank, ranks)
-        degraded, target = next(batches(plan.patches, sampler))
+        degraded, target, _ = next(batches(plan.patches, sampler))
         restored = session.generator(degraded)
         terms = session.objective(restored, target)
         for adversary in session.adversaries:

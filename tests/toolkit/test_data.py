@@ -22,8 +22,8 @@ from torch import Tensor
 from restore.data import (
     CountedSampler,
     Degradation,
-    Pair,
     Patches,
+    Sample,
     batches,
     check_images,
     find_augmentations,
@@ -58,7 +58,7 @@ def patches(photos: Path, *, seed: int = 5, degradation: Degradation = KEEP, cac
     return Patches(files, 32, degradation, seed=seed, cache_bytes=cache_bytes)
 
 
-def same(left: Sequence[Pair], right: Sequence[Pair]) -> bool:
+def same(left: Sequence[Sample], right: Sequence[Sample]) -> bool:
     return all(torch.equal(a, b) for x, y in zip(left, right, strict=True) for a, b in zip(x, y, strict=True))
 
 
@@ -194,7 +194,7 @@ def test_a_patch_is_degraded_as_its_whole_image_would_be(
     }
     seen = set()
     for index in range(60):
-        small, large = data[index]
+        small, large, _ = data[index]
         (place,) = [place for place, crop in crops.items() if torch.equal(crop, large)]
         assert torch.equal(small, degraded[0, :, place[0] : place[0] + 4, place[1] : place[1] + 4])
         seen.add(place)
@@ -210,7 +210,7 @@ def test_patches_come_in_all_six_orders_of_the_channels_and_the_input_with_its_t
     shuffle = find_augmentations(["channel-shuffle"], discover())
     orders = set()
     for index in range(60):
-        degraded, target = Patches([file], 32, KEEP, seed=0, augmentations=shuffle)[index]
+        degraded, target, _ = Patches([file], 32, KEEP, seed=0, augmentations=shuffle)[index]
         assert torch.equal(degraded, target)
         orders.add(tuple(int(level) for level in (target[:, 0, 0] * 255).round()))
     assert orders == set(permutations((10, 20, 30)))
@@ -223,7 +223,7 @@ def test_patches_come_in_all_eight_turns_and_the_input_turns_with_its_target(
     data = Patches([draw(tmp_path / "a.png", 8, 8)], 8, KEEP, seed=0, augmentations=turn)
     turns = set()
     for index in range(64):
-        degraded, target = data[index]
+        degraded, target, _ = data[index]
         assert torch.equal(degraded, target)
         turns.add(target.numpy().tobytes())
     assert len(turns) == 8

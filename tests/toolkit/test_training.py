@@ -73,7 +73,14 @@ def test_a_run_leaves_weights_a_resolved_configuration_checkpoints_and_a_log(
     assert outcome == TrainingResult(run, 6, interrupted=False, metrics=outcome.metrics)
     names = sorted(path.name for path in run.iterdir())
     assert names.pop(2).startswith("events.out.tfevents.")
-    assert names == ["checkpoints", "config.toml", "generator.safetensors", "log.jsonl", "samples"]
+    assert names == [
+        "checkpoints",
+        "config.toml",
+        "generator.safetensors",
+        "inputs.png",
+        "log.jsonl",
+        "samples",
+    ]
     assert [path.name for path in (run / "samples").iterdir()] == ["00000006.png"]
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["00000004", "00000006"]
     assert resolve(run / "config.toml", [], {}) == config
@@ -897,7 +904,7 @@ def test_what_loads_a_checkpoint_needs_no_pickle(
     train(configure(loss="l1-toy"), toys, tmp_path / "run")
     suffixes = {path.suffix for path in (tmp_path / "run").rglob("*") if path.is_file()}
     (events,) = (tmp_path / "run").glob("events.out.tfevents.*")
-    assert suffixes == {".safetensors", ".json", ".jsonl", ".toml", events.suffix}
+    assert suffixes == {".safetensors", ".json", ".jsonl", ".toml", ".png", events.suffix}
 
 
 def test_every_validation_sees_the_same_random_degradation(

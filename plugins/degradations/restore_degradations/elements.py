@@ -81,7 +81,7 @@ def build_blur(scale: int, options: BlurOptions) -> Degrade:  # noqa: ARG001 - i
         sigma, ratio, beta = (draws.uniform(span) for span in (options.sigma, options.ratio, options.beta))
         angle = draws.uniform((0.0, math.pi))
         kernel = blur_kernel(kind, sigma, ratio, angle, beta)
-        drawn: dict[str, float | str] = {"kind": kind, "sigma": sigma, "ratio": ratio, "angle": angle}
+        drawn: dict[str, float | str] = {"kind": kind, "blur": sigma, "ratio": ratio, "angle": angle}
         return filtered(image, kernel), drawn | ({"beta": beta} if kind in kinds[1:3] else {})
 
     return each(run, options.probability)
@@ -233,7 +233,7 @@ def build_sharpen(scale: int, options: SharpenOptions) -> Degrade:  # noqa: ARG0
     def run(image: Tensor, draws: Draws) -> tuple[Tensor, dict[str, float | str]]:
         amount, sigma = draws.uniform(options.amount), draws.uniform(options.sigma)
         blurred = filtered(image, kernels.gaussian(kernel_side(sigma), sigma))
-        return (image + amount * (image - blurred)).clamp(0, 1), {"amount": amount, "sigma": sigma}
+        return (image + amount * (image - blurred)).clamp(0, 1), {"amount": amount, "blur": sigma}
 
     return each(run, options.probability)
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "train"]
 
 FIELDS = (
-    "model", "loss", "data", "val", "scale", "init", "steps", "batch_size", "accumulate", "patch_size", "lr",
-    "seed", "checkpoint_every", "device", "devices", "nodes", "precision", "compile",
+    "model", "loss", "data", "val", "degradation", "scale", "init", "steps", "batch_size", "accumulate",
+    "patch_size", "lr", "seed", "checkpoint_every", "device", "devices", "nodes", "precision", "compile",
 )  # fmt: skip
 """Fields of the configuration with an option of their own; the others are set by ``--set``."""
 
@@ -79,8 +79,9 @@ def train(
 ) -> None:
     """Train a model on folders of images.
 
-    Writes to the folder of the run: config.toml, generator.safetensors (use it as
-    MODEL:RUN/generator.safetensors), checkpoints/, log.jsonl, TensorBoard events and, with --val, samples/.
+    Writes to the folder of the run: config.toml, inputs.png (what it is trained on), generator.safetensors
+    (use it as MODEL:RUN/generator.safetensors), checkpoints/, log.jsonl, TensorBoard events and, with --val,
+    samples/.
     Ctrl-C saves first; --resume continues, and with more --steps extends a run.
     """
     from restore import training

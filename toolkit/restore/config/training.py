@@ -67,7 +67,10 @@ class TrainingConfig(BaseModel):
     augmentations: list[str] = Field(
         ["turn"], description="names of the augmentations of the patches, in their order"
     )
-    degradation: str = Field("bicubic", description="name of the degradation that makes the inputs")
+    degradation: str = Field(
+        "bicubic",
+        description="what makes the inputs: a degradation, or a chain of them such as blur+bicubic+jpeg",
+    )
 
     model_options: dict[str, Any] = Field({}, description="options of the model")
     degradation_options: dict[str, Any] = Field({}, description="options of the degradation")

@@ -15,7 +15,7 @@ from restore.errors import OptionsError, UsageError
 from restore.interfaces import DegradationSpec, Degrade, Degraded, Options, Parameters, parse
 from restore.registry import Registry, numbered
 
-__all__ = ["ChainOptions", "Degradation", "find_degradation", "generator_of", "labels", "options_of"]
+__all__ = ["CHAIN", "ChainOptions", "Degradation", "find_degradation", "generator_of", "labels", "options_of"]
 
 CHAIN = "chain"
 """Label under which the options of a chain itself are given."""
@@ -87,8 +87,8 @@ def find_degradation(
             two equal ones has the label ``NAME#2``.
         registry: where to look.
         scale: by which the one element that resizes divides the size.
-        options: of a single entry, its options by name. Of a chain, for each label its options by name;
-            ``chain`` has ``order``, which is ``kept`` or ``shuffled`` for each image.
+        options: for each label its options by name; those of a single entry may also stand without its
+            label. The label ``chain`` has ``order``, which is ``kept`` or ``shuffled`` for each image.
 
     Raises:
         UnknownNameError: no such degradation.
@@ -98,7 +98,8 @@ def find_degradation(
     names = name.split("+")
     given = dict(options or {})
     if len(names) == 1:
-        (element,) = _elements(names, registry, scale, {name: given})
+        labeled = given.pop(name) if isinstance(given.get(name), Mapping) else {}
+        (element,) = _elements(names, registry, scale, {name: {**labeled, **given}})
         margin = _round_up(element.margin, scale)
         return Degradation(element.build(), scale, margin, name, element.protocol)
     chain = parse(ChainOptions, given.pop(CHAIN, {}), "the chain of degradations")

@@ -9,9 +9,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from restore.data.patches import Patches
+from restore.data.patches import Patches, Sample
 from restore.errors import RestoreError
-from restore.interfaces import Pair
 
 __all__ = ["CountedSampler", "batches"]
 
@@ -43,7 +42,7 @@ class CountedSampler(Sampler[list[int]]):
         return self.stop - self.start
 
 
-def batches(patches: Patches, sampler: CountedSampler, workers: int = 0) -> Generator[Pair]:
+def batches(patches: Patches, sampler: CountedSampler, workers: int = 0) -> Generator[Sample]:
     """The batches of `sampler`, loaded ahead in `workers` processes, or in this one without any.
 
     The workers start at once, and end when the generator is closed. They are forked, because the objects of
@@ -57,7 +56,7 @@ def batches(patches: Patches, sampler: CountedSampler, workers: int = 0) -> Gene
         workers: number of processes.
 
     Yields:
-        ``(B, 3, h, w)`` and ``(B, 3, scale*h, scale*w)``.
+        ``(B, 3, h, w)``, ``(B, 3, scale*h, scale*w)`` and ``(B, n)``.
 
     Raises:
         ImageError: an image cannot be read.
@@ -76,31 +75,31 @@ def batches(patches: Patches, sampler: CountedSampler, workers: int = 0) -> Gene
     return _opened(iter(loader))
 
 
-class _ErrorsAsSamples(Dataset[Pair | RestoreError]):
+class _ErrorsAsSamples(Dataset[Sample | RestoreError]):
     """Returns an error as a sample: raised in a worker, its message would end up inside a traceback."""
 
     def __init__(self, patches: Patches) -> None:
         self.patches = patches
 
-    def __getitem__(self, index: int) -> Pair | RestoreError:
+    def __getitem__(self, index: int) -> Sample | RestoreError:
         try:
             return self.patches[index]
         except RestoreError as error:
             return error
 
 
-def _opened(loaded: Iterator[Any]) -> Generator[Pair]:
+def _opened(loaded: Iterator[Any]) -> Generator[Sample]:
     try:
         for batch in loaded:
             if isinstance(batch, RestoreError):
                 raise batch
-            yield Pair(*batch)
+            yield Sample(*batch)
     finally:
         # Ends the workers; a traceback would keep the reference, and Python would wait for them at its exit.
         del loaded
 
 
-def _collate(samples: list[Pair | RestoreError]) -> Any:
+def _collate(samples: list[Sample | RestoreError]) -> Any:
     errors = [sample for sample in samples if isinstance(sample, RestoreError)]
     return errors[0] if errors else default_collate(samples)
 

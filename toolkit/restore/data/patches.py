@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 import torch
@@ -17,17 +17,29 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from restore.data.augmentations import Augmentation
+from restore.data.conditions import conditions_of
 from restore.data.degradations import Degradation
 from restore.images import read_levels
 from restore.interfaces import Pair
 
-__all__ = ["Patches", "Targets"]
+__all__ = ["Patches", "Sample", "Targets"]
 
 _PARTNERS = 2**40  # of which a sample to be mixed in is drawn
 
 
-class Patches(Dataset[Pair]):
-    """Random square patches: sample i is ``(degraded (3, p/scale, p/scale), target (3, p, p))`` in [0, 1].
+class Sample(NamedTuple):
+    """A training sample, or a batch of them."""
+
+    degraded: Tensor
+    """``(3, h, w)`` in [0, 1]."""
+    target: Tensor
+    """``(3, scale*h, scale*w)`` in [0, 1]."""
+    conditions: Tensor
+    """``(n,)``: the numbers that the model takes beside the degraded image."""
+
+
+class Patches(Dataset[Sample]):
+    """Random square patches: the target of a sample has ``p`` pixels on each side, its input ``p/scale``.
 
     Each image is used once before any is used again.
 
@@ -37,6 +49,7 @@ class Patches(Dataset[Pair]):
         degradation: makes the input from the target.
         seed: together with the index decides the sample.
         augmentations: random changes, one after the other.
+        conditions: names of the numbers that the model takes; the degradation draws them.
         cache_bytes: memory for decoded images.
     """
 
@@ -48,6 +61,7 @@ class Patches(Dataset[Pair]):
         *,
         seed: int,
         augmentations: Sequence[Augmentation] = (),
+        conditions: Sequence[str] = (),
         cache_bytes: int = 0,
     ) -> None:
         self.files = list(files)
@@ -56,21 +70,23 @@ class Patches(Dataset[Pair]):
         self.scale = degradation.scale
         self.seed = seed
         self.augmentations = list(augmentations)
+        self.conditions = tuple(conditions)
         self.cache = _Cache(cache_bytes)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
 
-    def __getitem__(self, index: int) -> Pair:
+    def __getitem__(self, index: int) -> Sample:
         random = np.random.Generator(np.random.Philox(key=[self.seed, index]))
-        pair = self._plain(index, random)
+        *images, conditions = self._plain(index, random)
+        pair = Pair(*images)
         for augmentation in self.augmentations:
             generator = torch.Generator().manual_seed(int(random.integers(2**62)))
             other = int(random.integers(_PARTNERS))
             if augmentation.applies(generator):
                 partner = self._partner(other) if augmentation.needs_partner else None
                 pair = augmentation(pair, generator, partner)
-        return pair
+        return Sample(*pair, conditions)
 
-    def _plain(self, index: int, random: np.random.Generator) -> Pair:
+    def _plain(self, index: int, random: np.random.Generator) -> Sample:
         """A sample before augmentations."""
         image = self.cache.read(self._file(index))  # (3, H, W) uint8
         top, left = (
@@ -82,7 +98,9 @@ class Patches(Dataset[Pair]):
 
     def _partner(self, index: int) -> Pair:
         """A sample to be mixed with another one; its numbers differ from those of all samples."""
-        return self._plain(index, np.random.Generator(np.random.Philox(key=[self.seed, 2**63 + index])))
+        random = np.random.Generator(np.random.Philox(key=[self.seed, 2**63 + index]))
+        degraded, target, _ = self._plain(index, random)
+        return Pair(degraded, target)
 
     def _file(self, index: int) -> Path:
         epoch, position = divmod(index, len(self.files))
@@ -91,7 +109,7 @@ class Patches(Dataset[Pair]):
             self._order = (epoch, order.permutation(len(self.files)))
         return self.files[int(self._order[1][position])]
 
-    def _cut(self, image: Tensor, top: int, left: int, noise: torch.Generator) -> Pair:
+    def _cut(self, image: Tensor, top: int, left: int, noise: torch.Generator) -> Sample:
         """Degrade the patch with a margin around it, then crop the margin."""
         margin, patch, scale = self.degradation.margin, self.patch, self.scale
         above, before = min(margin, top), min(margin, left)
@@ -103,11 +121,12 @@ class Patches(Dataset[Pair]):
         rows = slice(top - above, top + patch + below)
         columns = slice(left - before, left + patch + after)
         region = image[:, rows, columns].contiguous().float().div_(255)[None]
-        degraded = self.degradation(region, noise).image[0]
+        degraded, (parameters,) = self.degradation(region, noise)
         y, x, side = above // scale, before // scale, patch // scale
-        return Pair(
-            degraded[:, y : y + side, x : x + side],
+        return Sample(
+            degraded[0, :, y : y + side, x : x + side],
             region[0, :, above : above + patch, before : before + patch],
+            conditions_of(parameters, self.conditions),
         )
 
 

@@ -19,7 +19,7 @@ from restore.interfaces.adversarial import (
     Logits,
 )
 from restore.interfaces.augmentation import Augment, AugmentationOptions, AugmentationSpec, Pair
-from restore.interfaces.degradations import DegradationSpec, Degrade, Degraded, Parameters
+from restore.interfaces.degradations import UNDEGRADED, DegradationSpec, Degrade, Degraded, Parameters
 from restore.interfaces.entry import Extra
 from restore.interfaces.losses import (
     Checkable,
@@ -39,6 +39,7 @@ from restore.interfaces.optimization import AveragesWeights, OptimizerSpec, Sche
 from restore.interfaces.options import Options, lazy, parse
 
 __all__ = [
+    "UNDEGRADED",
     "AdversarialLoss",
     "AdversarialLossSpec",
     "Adversary",

@@ -13,10 +13,18 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["DegradationSpec", "Degrade", "Degraded", "Parameters"]
+__all__ = ["UNDEGRADED", "DegradationSpec", "Degrade", "Degraded", "Parameters"]
 
 Parameters: TypeAlias = Mapping[str, float | str]
-"""What a degradation drew for one image, such as ``{"sigma": 12.5}``."""
+"""What a degradation drew for one image, such as ``{"sigma": 12.5}``.
+
+A model that takes numbers beside the image (`ModelSpec.conditions`) is trained with the drawn ones of their
+names. ``sigma`` is always the standard deviation of noise in levels of 255, and ``quality`` that of a lossy
+compression from 1 to 100.
+"""
+
+UNDEGRADED: Mapping[str, float] = {"sigma": 0.0, "quality": 100.0}
+"""The values of an image without noise or compression, for which nothing was drawn."""
 
 
 class Degraded(NamedTuple):

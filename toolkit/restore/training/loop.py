@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import starmap
 from pathlib import Path
 
 import torch
@@ -12,10 +14,11 @@ from torch import Tensor
 
 from restore.checkpoint import latest_checkpoint
 from restore.config import TrainingConfig
-from restore.data import CountedSampler, Pair, batches
+from restore.data import CountedSampler, Sample, batches
 from restore.errors import TrainingError, escaped
 from restore.registry import Registry
 from restore.training.adversarial import Batch
+from restore.training.inputs import write_inputs
 from restore.training.interruption import Interruption
 from restore.training.log import Monitor, RunLog
 from restore.training.measures import observe
@@ -135,7 +138,7 @@ def train(
 
 
 def _train_steps(
-    session: Session, data: Iterator[Pair], run: Path, monitor: Monitor, interruption: Interruption
+    session: Session, data: Iterator[Sample], run: Path, monitor: Monitor, interruption: Interruption
 ) -> None:
     config, group, saved = session.setup.config, session.group, session.step
     log, validate = RunLog(run, group, monitor, session.step), Validation(session.setup, run)
@@ -144,11 +147,13 @@ def _train_steps(
         return session.step % every == 0 or session.step == config.steps
 
     while session.step < config.steps and not group.any(interruption.requested):
-        (degraded, target), *fresh = [
+        batch, *fresh = [
             _on_device(group.on_all_ranks(lambda: next(data)), group.fabric.device)
             for _ in range(_batches_per_step(session.setup))
         ]
-        values = train_step(session, degraded, target, fresh)
+        if session.step == 0:
+            group.on_rank_zero(partial(write_inputs, batch, run))
+        values = train_step(session, batch, fresh)
         log.add(session.step, values, session.problem)
         _check_patience(session)
         if is_due(config.log_every):
@@ -169,15 +174,12 @@ def _train_steps(
         group.on_rank_zero(lambda: save(session, run))
 
 
-def train_step(
-    session: Session, degraded: Tensor, target: Tensor, fresh: Sequence[Pair] = ()
-) -> dict[str, float | Tensor]:
+def train_step(session: Session, batch: Sample, fresh: Sequence[Sample] = ()) -> dict[str, float | Tensor]:
     """One step: the generator, then the discriminators.
 
     Args:
         session: changed in place.
-        degraded: ``(B, 3, h, w)``.
-        target: ``(B, 3, scale*h, scale*w)``.
+        batch: its size is a multiple of the number of parts.
         fresh: more batches, for the updates of the adversaries that ask for them.
 
     Returns:
@@ -188,16 +190,17 @@ def train_step(
         learner.begin(_rate(session, step, learner.peak, discriminator=name.startswith("discriminator")))
     seed_all(session.setup.config.seed, step, fabric.global_rank)
     session.metrics = {}
-    _look_ahead(session, degraded, target)
+    _look_ahead(session, batch)
     images, seen = [], []
-    for part, (small, large) in enumerate(_parts(session, degraded, target)):
+    for part, sample in enumerate(_parts(session, batch)):
+        degraded, target, _ = sample
         with captured(session.network, session.objective.generator_layers) as features:
-            restored = generator.module(small)  # (B/parts, 3, scale*h, scale*w)
+            restored = _restored(session, sample)  # (B/parts, 3, scale*h, scale*w)
         with fabric.autocast():
-            terms = session.terms(restored, large, degraded=small, step=step, features=features)
+            terms = session.terms(restored, target, degraded=degraded, step=step, features=features)
         for adversary in session.adversaries:
-            terms |= adversary.term(Batch(restored, large, small), part)
-        seen.append(observe(session, terms, restored, large))
+            terms |= adversary.term(Batch(restored, target, degraded), part)
+        seen.append(observe(session, terms, restored, target))
         generator.backward(terms)
         if session.losses is not None:
             session.losses.record(terms)
@@ -210,43 +213,50 @@ def train_step(
         session.losses.update()
     update_average(session.average, generator.module, session.step, generator.averages)
     observed = {name: torch.stack([part[name] for part in seen]).mean(0) for name in seen[0]}
-    batch = Batch(torch.cat(images), target, degraded)
-    return values | observed | _train_discriminators(session, batch, iter(fresh), step)
+    compared = Batch(torch.cat(images), batch.target, batch.degraded)
+    return values | observed | _train_discriminators(session, compared, iter(fresh), step)
 
 
-def _parts(session: Session, degraded: Tensor, target: Tensor) -> Iterator[tuple[Tensor, ...]]:
+def _restored(session: Session, batch: Sample) -> Tensor:
+    restored: Tensor = session.learner.module(batch.degraded, *batch.conditions.unbind(1))
+    return restored
+
+
+def _parts(session: Session, batch: Sample) -> Iterator[Sample]:
     """The parts of a batch, for the generator and the losses that are trained with it."""
-    parts = session.learner.divide(degraded, target)
+    parts = session.learner.divide(*batch)
     if session.losses is None:
-        yield from parts
+        yield from (Sample(*part) for part in parts)
         return
-    for part, _ in zip(parts, session.losses.divide(degraded), strict=True):
-        yield part
+    for part, _ in zip(parts, session.losses.divide(batch.degraded), strict=True):
+        yield Sample(*part)
 
 
-def _look_ahead(session: Session, degraded: Tensor, target: Tensor) -> None:
+def _look_ahead(session: Session, batch: Sample) -> None:
     """Give the adversaries whose losses are of whole batches the logits of all parts of this one."""
     waiting = [adversary for adversary in session.adversaries if adversary.needs_all_logits]
     if not waiting:
         return
-    chunks = zip(*(images.chunk(session.learner.parts) for images in (degraded, target)), strict=True)
+    chunks = zip(*(tensor.chunk(session.learner.parts) for tensor in batch), strict=True)
     with torch.no_grad():
-        parts = [Batch(session.learner.module(small), large, small) for small, large in chunks]
+        parts = [
+            Batch(_restored(session, part), part.target, part.degraded) for part in starmap(Sample, chunks)
+        ]
     for adversary in waiting:
         adversary.look_ahead(parts)
 
 
 def _train_discriminators(
-    session: Session, batch: Batch, fresh: Iterator[Pair], step: int
+    session: Session, batch: Batch, fresh: Iterator[Sample], step: int
 ) -> dict[str, float | Tensor]:
     values: dict[str, float | Tensor] = {}
     for trainer in session.adversaries:
         for _ in range(trainer.adversary.steps):
             images = batch
             if trainer.adversary.fresh:
-                degraded, target = next(fresh)
+                sample = next(fresh)
                 with torch.no_grad():
-                    images = Batch(session.learner.module(degraded), target, degraded)
+                    images = Batch(_restored(session, sample), sample.target, sample.degraded)
             values |= trainer.update(images, step)
     return values
 
@@ -273,7 +283,7 @@ def _check_patience(session: Session) -> None:
         )
 
 
-def _batches(setup: TrainingSetup, start: int) -> Generator[Pair]:
+def _batches(setup: TrainingSetup, start: int) -> Generator[Sample]:
     """This rank's share of the batches from step `start` on."""
     config, launch, each = setup.config, setup.launch, _batches_per_step(setup)
     sampler = CountedSampler(start * each, config.steps * each, config.batch_size, launch.rank, launch.size)
@@ -285,8 +295,9 @@ def _batches_per_step(setup: TrainingSetup) -> int:
     return 1 + sum(each.steps for each in setup.objective.adversaries if each.fresh)
 
 
-def _on_device(pair: Pair, device: torch.device) -> Pair:
-    return Pair(*(image.to(device, memory_format=torch.channels_last) for image in pair))
+def _on_device(batch: Sample, device: torch.device) -> Sample:
+    degraded, target = (image.to(device, memory_format=torch.channels_last) for image in batch[:2])
+    return Sample(degraded, target, batch.conditions.to(device))
 
 
 def _announce(setup: TrainingSetup, damaged: list[str], monitor: Monitor) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.config import TrainingConfig
+from restore.data import Sample
 from restore.errors import UsageError
 from restore.training.launch import LaunchEnvironment
 
@@ -89,7 +90,7 @@ def check_images_of_batch(config: TrainingConfig, patch: int, launch: LaunchEnvi
 
 
 def check_step(
-    generator: nn.Module, config: TrainingConfig, patch: int, device: torch.device, ranks: int
+    generator: nn.Module, config: TrainingConfig, sample: Sample, device: torch.device, ranks: int
 ) -> None:
     """Check that what a backward pass of the generator needs fits the memory of `device`.
 
@@ -98,7 +99,7 @@ def check_step(
     Args:
         generator: on the CPU; it is left as it was.
         config: of the run.
-        patch: side of the target in pixels.
+        sample: one training sample.
         device: where the generator will be trained.
         ranks: number of processes over which a batch is spread.
 
@@ -106,7 +107,7 @@ def check_step(
         UsageError: it does not.
     """
     images = config.batch_size // (ranks * config.accumulate)
-    activations = _saved(generator, patch // config.scale) // (1 if config.precision == "fp32" else 2)
+    activations = _saved(generator, sample) // (1 if config.precision == "fp32" else 2)
     weights = BYTES_PER_PARAMETER * sum(parameter.numel() for parameter in generator.parameters())
     _check(
         weights + images * activations,
@@ -116,8 +117,8 @@ def check_step(
     )
 
 
-def _saved(network: nn.Module, side: int) -> int:
-    """Bytes that autograd keeps of one input ``(1, 3, side, side)`` for the backward pass."""
+def _saved(network: nn.Module, sample: Sample) -> int:
+    """Bytes that autograd keeps of one sample for the backward pass."""
     parameters = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     kept: dict[int, int] = {}
 
@@ -130,7 +131,7 @@ def _saved(network: nn.Module, side: int) -> int:
     # In evaluation mode, so that no statistics are updated and no random numbers drawn.
     network.eval()
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        network(torch.zeros(1, 3, side, side))
+        network(sample.degraded[None], *sample.conditions[None].unbind(1))
     network.train(was_training)
     return sum(size for place, size in kept.items() if place not in parameters)
 

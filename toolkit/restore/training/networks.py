@@ -59,7 +59,7 @@ def build(setup: TrainingSetup, registry: Registry, device: torch.device) -> Net
     discriminators = [
         _discriminator(adversary, registry, patch, device) for adversary in setup.objective.adversaries
     ]
-    check_step(generator, config, patch, device, setup.launch.size)
+    check_step(generator, config, setup.patches[0], device, setup.launch.size)
     return Networks(generator, objective, discriminators)
 
 

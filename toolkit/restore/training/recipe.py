@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from restore.data import CHAIN
 from restore.errors import OptionsError, nearest
 from restore.interfaces import Adversary, Gate, LossSpec, ObjectiveSpec, Options, Term, parse
 from restore.registry import Catalog, Registry
@@ -73,7 +74,7 @@ def shortcuts(registry: Registry) -> dict[str, tuple[str, ...]]:
     return {
         **dict.fromkeys(registry.optimizers, ("optimizer_options",)),
         **dict.fromkeys(registry.schedules, ("schedule_options",)),
-        **{name: ("degradation_options", name) for name in registry.degradations},
+        **{name: ("degradation_options", name) for name in (*registry.degradations, CHAIN)},
         **{name: ("augmentation_options", name) for name in registry.augmentations},
         **{name: ("terms", name) for name in registry.losses},
     }

@@ -136,7 +136,7 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
     initial = None if resume or config.init is None else _initial(config.init, config, registry)
     options = initial.options if initial else _options(spec, config)
     resolved = options.model_dump(mode="json", exclude_none=True)
-    patches, skipped = _patches(config, launch, patch, registry)
+    patches, skipped = _patches(config, launch, patch, spec.conditions(options), registry)
     return TrainingSetup(
         config=config.model_copy(update={"model_options": resolved}),
         launch=launch,
@@ -303,10 +303,18 @@ def _patches(
     config: TrainingConfig,
     launch: LaunchEnvironment,
     patch: int,
+    conditions: Sequence[str],
     registry: Registry,
 ) -> tuple[Patches, list[Path]]:
     degradation = find_degradation(config.degradation, registry, config.scale, config.degradation_options)
     augmentations = find_augmentations(config.augmentations, registry, config.augmentation_options)
+    mixing = [name for name in config.augmentations if registry.augmentations[name].needs_partner]
+    if conditions and mixing:
+        raise UsageError(
+            f"the augmentation '{mixing[0]}' mixes images of different strengths, and the model "
+            f"'{config.model}' takes one number for '{conditions[0]}'",
+            hint="omit it from `augmentations`",
+        )
     files, skipped = usable(find_images(config.data), patch)
     loaders = max(config.workers, 1) * launch.devices
     patches = Patches(
@@ -315,6 +323,7 @@ def _patches(
         degradation,
         seed=config.seed,
         augmentations=augmentations,
+        conditions=conditions,
         cache_bytes=int(config.cache_gib * 2**30) // loaders,
     )
     return patches, skipped
