@@ -14,6 +14,7 @@ from restore.interfaces import (
     Adversary,
     DiscriminatorSpec,
     LossSpec,
+    MetricSpec,
     ModelSpec,
     ObjectiveSpec,
     Options,
@@ -159,6 +160,24 @@ def restore_losses() -> list[LossSpec]:
         LossSpec("small", "Small features", lambda _: Small(), inputs=("restored", "features")),
         LossSpec("like-input", "Near the input", lambda _: LikeTheInput(), inputs=("restored", "degraded")),
         LossSpec("keys", "A name that a dictionary of modules has for itself", lambda _: nn.L1Loss()),
+    ]
+
+
+def mean(restored: Tensor, target: Tensor, *, gray: bool) -> float:
+    return float(restored.mean())
+
+
+def one(restored: Tensor, target: Tensor, *, gray: bool) -> float:
+    return 1.0
+
+
+@hookimpl
+def restore_metrics() -> list[MetricSpec]:
+    protocol = "RGB, whole image"
+    return [
+        MetricSpec("bright", "The mean", lambda scale, _: mean, lambda scale, _: protocol, "higher"),
+        MetricSpec("dark", "The mean", lambda scale, _: mean, lambda scale, _: protocol, "lower"),
+        MetricSpec("constant", "One", lambda scale, _: one, lambda scale, _: protocol, "higher"),
     ]
 
 

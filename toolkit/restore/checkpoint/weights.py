@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from restore.checkpoint.tensors import save_tensors, to_json
 from restore.errors import WeightsError, first_line
@@ -77,13 +78,19 @@ def read_card(file: Path) -> WeightsCard:
         ) from error
 
 
-def save_weights(file: Path, module: nn.Module, card: WeightsCard) -> None:
-    """Write the parameters and buffers of `module` with `card`; equal weights give equal bytes.
+def save_weights(file: Path, weights: nn.Module | Mapping[str, Tensor], card: WeightsCard) -> None:
+    """Write the parameters and buffers of a network with `card`; equal weights give equal bytes.
+
+    Args:
+        file: where to write.
+        weights: the network, or what its `state_dict` returned.
+        card: the metadata.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.
     """
-    save_tensors(file, module.state_dict(), as_metadata(card))
+    tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
+    save_tensors(file, tensors, as_metadata(card))
 
 
 def as_metadata(card: WeightsCard) -> dict[str, str]:

@@ -6,9 +6,10 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 import typer
+from pydantic_core import PydanticUndefined
 
 from restore.cli import console, options
 from restore.cli.training_display import progress_display
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "train"]
 
 FIELDS = (
-    "model", "loss", "data", "val", "degradation", "scale", "init", "steps", "batch_size", "accumulate",
-    "patch_size", "lr", "seed", "checkpoint_every", "device", "devices", "nodes", "precision", "compile",
+    "model", "loss", "data", "val", "metric", "keep", "degradation", "scale", "init", "steps", "batch_size",
+    "accumulate", "patch_size", "lr", "seed", "checkpoint_every", "device", "devices", "nodes", "precision",
+    "compile",
 )  # fmt: skip
 """Fields of the configuration with an option of their own; the others are set by ``--set``."""
 
@@ -41,13 +43,21 @@ def _option(name: str) -> inspect.Parameter:
     field = TrainingConfig.model_fields[name]
     meaning = str(field.description)
     flag = f"--{name.replace('_', '-')}"
+    is_list = get_origin(field.annotation) is list
     option = typer.Option(
         f"{flag}/--no-{name}" if field.annotation is bool else flag,
-        help=f"{meaning[0].upper()}{meaning[1:]}.{' Repeatable.' if field.annotation == list[Path] else ''}",
-        show_default=False if field.is_required() or field.default in (None, []) else str(field.default),
+        help=f"{meaning[0].upper()}{meaning[1:]}.{' Repeatable.' if is_list else ''}",
+        show_default=_shown(field.default),
     )
     kind: Any = Annotated[field.annotation | None, option]  # type: ignore[operator] # a type, or a union
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+
+
+def _shown(default: Any) -> str | bool:
+    """How the help shows the default of a field, if it has one that says something."""
+    if default in (None, []) or default is PydanticUndefined:
+        return False
+    return ", ".join(default) if isinstance(default, list) else str(default)
 
 
 def _with_fields(command: Callable[..., None]) -> Callable[..., None]:
@@ -81,7 +91,7 @@ def train(
 
     Writes to the folder of the run: config.toml, inputs.png (what it is trained on), generator.safetensors
     (use it as MODEL:RUN/generator.safetensors), checkpoints/, log.jsonl, TensorBoard events and, with --val,
-    samples/.
+    samples/. With --keep best:METRIC, also generator-best-METRIC.safetensors.
     Ctrl-C saves first; --resume continues, and with more --steps extends a run.
     """
     from restore import training
@@ -128,3 +138,5 @@ def _report(result: TrainingResult, settings: TrainingConfig) -> None:
         )
         raise typer.Exit(130)
     console.message(f"done: use it as {settings.model}:{result.weights}")
+    for metric, file in result.best_weights.items():
+        console.message(f"best {metric}, of step {result.best[metric].step}: {settings.model}:{file}")

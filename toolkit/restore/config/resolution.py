@@ -19,8 +19,10 @@ from restore.interfaces import parse
 
 __all__ = ["assignments", "read_toml", "resolve", "resolve_again", "write_toml"]
 
-_FREE = {"log_every", "shares_every", "validate_every", "checkpoint_every", "workers", "cache_gib"}
-"""Fields that a resumed run may change, because they do not affect what is learned."""
+_FREE = {
+    "log_every", "shares_every", "validate_every", "checkpoint_every", "workers", "cache_gib", "patience",
+}  # fmt: skip
+"""Fields that a resumed run may change, because they do not affect what a step learns."""
 
 _PLACES = {"data", "val"}
 """Folders may have moved: whether the images are the same is decided by their fingerprint."""
@@ -71,8 +73,8 @@ def resolve_again(
 ) -> TrainingConfig:
     """The configuration with which `run` is resumed: its own, with which anything given again has to agree.
 
-    May differ: a larger `steps`, the folders of images, `workers`, `cache_gib`, and how often the run is
-    logged, validated or saved.
+    May differ: a larger `steps`, the folders of images, `patience`, `workers`, `cache_gib`, and how often the
+    run is logged, validated or saved.
 
     Args:
         run: folder of the run.

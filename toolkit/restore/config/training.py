@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = ["CONFIG_FILE", "TrainingConfig", "TrainingPrecision"]
 
@@ -16,6 +16,18 @@ TrainingPrecision = Literal["auto", "fp32", "bf16", "fp16"]
 """Number format in which networks are trained."""
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _split(value: Any) -> Any:
+    """Names may be joined by commas, as in ``psnr,ssim``."""
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",")]
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return [name.strip() for item in value for name in item.split(",")]
+    return value
+
+
+Names = Annotated[list[str], BeforeValidator(_split)]
 
 
 class TrainingConfig(BaseModel):
@@ -31,6 +43,20 @@ class TrainingConfig(BaseModel):
     loss: str = Field(description="name of an objective, or of a single loss")
     data: list[Path] = Field(min_length=1, description="folders of training images, searched recursively")
     val: list[Path] = Field([], description="folders of validation images; none: no validation")
+    metric: Names = Field(
+        ["psnr"], min_length=1, description="metrics that a validation measures; a loss is one, too"
+    )
+    keep: Names = Field(
+        [],
+        description="best:METRIC also keeps the weights with the best value of a metric, the mean over all "
+        "folders of `val`",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="validations in a row without a better value of the metrics of `keep`, or else of the "
+        "first of `metric`, after which the run stops; none: it does not",
+    )
     scale: int = Field(4, ge=1, description="target pixels per input pixel, along one side")
     init: str | None = Field(None, description="NAME[:WEIGHTS] to start from; none: fresh weights")
 
@@ -64,7 +90,7 @@ class TrainingConfig(BaseModel):
     clip: float = Field(1.0, ge=0, description="largest gradient norm of each network; 0: no limit")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of initialization, crops and augmentation")
 
-    augmentations: list[str] = Field(
+    augmentations: Names = Field(
         ["turn"], description="names of the augmentations of the patches, in their order"
     )
     degradation: str = Field(
@@ -74,6 +100,9 @@ class TrainingConfig(BaseModel):
 
     model_options: dict[str, Any] = Field({}, description="options of the model")
     degradation_options: dict[str, Any] = Field({}, description="options of the degradation")
+    metric_options: dict[str, dict[str, Any]] = Field(
+        {}, description="options of the metrics of a validation: name -> options"
+    )
     augmentation_options: dict[str, dict[str, Any]] = Field(
         {}, description="options of the augmentations: name -> options"
     )

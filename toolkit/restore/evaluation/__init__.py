@@ -15,7 +15,7 @@ from restore.evaluation.comparison import Comparison, Picture, check_comparable,
 from restore.evaluation.cost import cost, multiply_adds, parameters, peak_memory
 from restore.evaluation.crop import Crop
 from restore.evaluation.datasets import Dataset, dataset, named_folder
-from restore.evaluation.meters import Meter, check_meters, meters
+from restore.evaluation.meters import Better, Meter, check_meters, meters
 from restore.evaluation.published import Cell, Reproduction, find_tables
 from restore.evaluation.regions import Region, worst_regions
 from restore.evaluation.restoring import failure_reason
@@ -25,6 +25,7 @@ from restore.evaluation.running import evaluate
 from restore.evaluation.sweeping import Sweep, Variant, variants
 
 __all__ = [
+    "Better",
     "Cell",
     "Comparison",
     "Cost",

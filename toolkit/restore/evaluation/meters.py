@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,10 @@ from restore.interfaces import LossSpec, Metric, MetricSpec, Options, Preparable
 from restore.registry import Registry
 from restore.resizing import quantize
 
-__all__ = ["Meter", "check_meters", "meters"]
+__all__ = ["Better", "Meter", "check_meters", "meters"]
+
+Better: TypeAlias = Literal["higher", "lower"]
+"""Which of two values is the better one."""
 
 _PATCH = 128  # pixels of the targets that a loss is prepared on
 
@@ -34,7 +37,7 @@ class Meter:
     unit: str = ""
     digits: int | None = 4
     """Decimals worth printing; ``None`` for four significant digits."""
-    better: Literal["higher", "lower"] = "higher"
+    better: Better = "higher"
 
     @property
     def title(self) -> str:
@@ -92,15 +95,20 @@ def meters(
 
 def check_meters(
     names: Iterable[str], registry: Registry, options: Mapping[str, Mapping[str, Any]] | None = None
-) -> None:
+) -> dict[str, Better]:
     """Check names and options as `meters` does, without building anything.
+
+    Returns:
+        Name -> which of its values are better.
 
     Raises:
         UnknownNameError: there is neither such a metric nor such a loss.
         OptionsError: an option is not usable.
     """
-    for _ in _checked(names, registry, options or {}):
-        pass
+    return {
+        name: "lower" if isinstance(spec, LossSpec) else spec.better
+        for name, spec, _ in _checked(names, registry, options or {})
+    }
 
 
 def _checked(

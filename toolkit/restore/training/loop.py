@@ -18,6 +18,7 @@ from restore.data import CountedSampler, Sample, batches
 from restore.errors import TrainingError, escaped
 from restore.registry import Registry
 from restore.training.adversarial import Batch
+from restore.training.best import Best
 from restore.training.inputs import write_inputs
 from restore.training.interruption import Interruption
 from restore.training.log import Monitor, RunLog
@@ -29,6 +30,7 @@ from restore.training.processes import connect, exit_other_ranks
 from restore.training.run_folder import (
     CHECKPOINTS,
     WEIGHTS_FILE,
+    best_file,
     check_free,
     check_same_images,
     create,
@@ -56,6 +58,10 @@ class TrainingResult:
     interrupted: bool
     metrics: dict[str, float] = field(default_factory=dict)
     """Results on each validation folder after the last step."""
+    best: dict[str, Best] = field(default_factory=dict)
+    """Metric -> its best validation, for each metric of `keep`."""
+    stopped_early: bool = False
+    """Whether the run ended because validations did not improve."""
     skipped: int = 0
     """Updates that were skipped because something was not finite."""
 
@@ -63,6 +69,11 @@ class TrainingResult:
     def weights(self) -> Path:
         """File of the averaged generator."""
         return self.run / WEIGHTS_FILE
+
+    @property
+    def best_weights(self) -> dict[str, Path]:
+        """Metric -> file of the weights with its best value."""
+        return {metric: best_file(self.run, metric) for metric in self.best}
 
 
 def train(
@@ -90,7 +101,8 @@ def train(
         monitor: called with messages and log lines.
 
     Returns:
-        How the run ended: complete, or interrupted by Ctrl-C or SIGTERM with everything saved.
+        How the run ended: complete, or stopped early because validations did not improve, or interrupted by
+        Ctrl-C or SIGTERM; everything is saved.
 
     Raises:
         UsageError: a name, an option, a scale or a patch size is wrong, the folder is not empty or in use by
@@ -123,6 +135,7 @@ def train(
             from_checkpoint(session, checkpoint)
             monitor.message(f"resumed from step {session.step}")
         prepare_losses(session)
+        validation = Validation(setup, run, group)
 
         def open_folder() -> None:
             if not (early and resume):
@@ -133,20 +146,38 @@ def train(
         if deterministic:
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True))
         interruption = stack.enter_context(Interruption())
-        _train_steps(session, data, run, monitor, interruption)
-    return TrainingResult(run, session.step, session.step < config.steps, session.metrics, session.skipped)
+        _train_steps(session, data, validation, monitor, interruption)
+    return _result(session, run)
+
+
+def _result(session: Session, run: Path) -> TrainingResult:
+    is_short, best = session.step < session.setup.config.steps, session.best
+    return TrainingResult(
+        run,
+        session.step,
+        interrupted=is_short and not best.is_exhausted,
+        metrics=session.metrics,
+        skipped=session.skipped,
+        best=best.found if best.keeps_weights else {},
+        stopped_early=is_short and best.is_exhausted,
+    )
 
 
 def _train_steps(
-    session: Session, data: Iterator[Sample], run: Path, monitor: Monitor, interruption: Interruption
+    session: Session,
+    data: Iterator[Sample],
+    validate: Validation,
+    monitor: Monitor,
+    interruption: Interruption,
 ) -> None:
     config, group, saved = session.setup.config, session.group, session.step
-    log, validate = RunLog(run, group, monitor, session.step), Validation(session.setup, run)
+    run, best = validate.run, session.best
+    log = RunLog(run, group, monitor, session.step)
 
     def is_due(every: int) -> bool:
         return session.step % every == 0 or session.step == config.steps
 
-    while session.step < config.steps and not group.any(interruption.requested):
+    while session.step < config.steps and not group.any(interruption.requested or best.is_exhausted):
         batch, *fresh = [
             _on_device(group.on_all_ranks(lambda: next(data)), group.fabric.device)
             for _ in range(_batches_per_step(session.setup))
@@ -166,12 +197,17 @@ def _train_steps(
             )
         if session.setup.validation and is_due(config.validate_every):
             session.metrics = group.on_rank_zero(lambda: validate(session)) or {}
+            group.on_rank_zero(
+                lambda: best.update(session.step, session.metrics, session.average.module.state_dict)
+            )
             log.validation(session.step, session.metrics, sample_file(run, session.step))
         if is_due(config.checkpoint_every):
             group.on_rank_zero(lambda: save(session, run))
             saved = session.step
     if saved != session.step:
         group.on_rank_zero(lambda: save(session, run))
+    if session.step < config.steps and best.is_exhausted:
+        monitor.message(f"stopped early at step {session.step}: {best.reason}")
 
 
 def train_step(session: Session, batch: Sample, fresh: Sequence[Sample] = ()) -> dict[str, float | Tensor]:

@@ -72,6 +72,7 @@ def shortcuts(registry: Registry) -> dict[str, tuple[str, ...]]:
     ('terms', 'mse')
     """
     return {
+        **{name: ("metric_options", name) for name in registry.metrics},
         **dict.fromkeys(registry.optimizers, ("optimizer_options",)),
         **dict.fromkeys(registry.schedules, ("schedule_options",)),
         **{name: ("degradation_options", name) for name in (*registry.degradations, CHAIN)},

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from restore.versions import versions
 __all__ = [
     "CHECKPOINTS",
     "WEIGHTS_FILE",
+    "best_file",
     "check_free",
     "check_same_images",
     "create",
@@ -40,6 +41,11 @@ CHECKPOINTS = "checkpoints"
 
 WEIGHTS_FILE = "generator.safetensors"
 """The averaged generator, in the folder of a run."""
+
+
+def best_file(run: Path, metric: str) -> Path:
+    """The file of the averaged generator with the best value of a metric."""
+    return run / f"{Path(WEIGHTS_FILE).stem}-best-{metric}.safetensors"
 
 
 def check_free(run: Path) -> None:
@@ -182,20 +188,23 @@ def _sweep(run: Path, keep: Path) -> None:
 
 def _write(session: Session, folder: Path) -> None:
     # The weights first: a run that was killed after its last checkpoint has nothing left to do.
-    save_weights(folder / WEIGHTS_FILE, session.average.module, _card(session))
+    save_weights(folder / WEIGHTS_FILE, session.average.module, _card(session, session.step, session.metrics))
+    for metric, weights in session.best.weights.items():
+        best = session.best.found[metric]
+        save_weights(best_file(folder, metric), weights, _card(session, best.step, best.metrics))
     save_checkpoint(folder / CHECKPOINTS, to_checkpoint(session))
 
 
-def _card(session: Session) -> WeightsCard:
-    """The metadata of the weights."""
+def _card(session: Session, step: int, metrics: Mapping[str, float]) -> WeightsCard:
+    """The metadata of the weights after `step`, whose validation gave `metrics`."""
     setup = session.setup
     return WeightsCard(
         model=setup.model.name,
         scale=setup.config.scale,
         options=setup.options.model_dump(mode="json"),
         objective=setup.objective.name,
-        steps=session.step,
+        steps=step,
         data=setup.fingerprint,
-        metrics=session.metrics,
+        metrics=dict(metrics),
         versions=versions("lightning-fabric"),
     )

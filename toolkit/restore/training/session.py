@@ -15,6 +15,7 @@ from restore.errors import TrainingError
 from restore.inference import choose_precision
 from restore.interfaces import prepare
 from restore.training.adversarial import AdversarialTrainer
+from restore.training.best import BestWeights
 from restore.training.compiler import compiled
 from restore.training.learner import Learner
 from restore.training.networks import Networks
@@ -24,6 +25,8 @@ from restore.training.processes import ProcessGroup
 from restore.training.setup import TrainingSetup
 
 __all__ = ["Session", "begin", "from_checkpoint", "prepare_losses", "to_checkpoint"]
+
+_BEST = "best-"  # with the name of a metric: its best weights in a checkpoint
 
 
 @dataclass
@@ -45,6 +48,8 @@ class Session:
     """Steps done."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Results of the validation after the last step; empty if there was none."""
+    best: BestWeights = field(default_factory=lambda: BestWeights({}))
+    """On rank 0, the best weights so far; the other ranks do not validate."""
 
     @property
     def generator(self) -> nn.Module:
@@ -92,6 +97,7 @@ def begin(setup: TrainingSetup, networks: Networks, group: ProcessGroup) -> Sess
     learner = _learner(generator, setup, group, config.lr, rates=config.rates)
     objective = networks.objective.to(device)
     session = Session(setup, group, learner, average, objective, generator)
+    session.best = BestWeights(setup.watched, keeps_weights=bool(config.keep), patience=config.patience)
     if objective.is_trained:
         session.losses = _learner(objective, setup, group, config.lr)
     for number, (adversary, network) in enumerate(
@@ -129,6 +135,7 @@ def to_checkpoint(session: Session) -> Checkpoint:
     tensors: dict[str, Mapping[str, Tensor]] = {
         name: module.state_dict() for name, module in session.modules.items()
     }
+    tensors |= {f"{_BEST}{metric}": weights for metric, weights in session.best.weights.items()}
     groups: dict[str, Any] = {}
     for name, learner in session.learners.items():
         tensors[f"optimizer-{name}"], groups[name] = _flatten(learner.optimizer)
@@ -138,6 +145,7 @@ def to_checkpoint(session: Session) -> Checkpoint:
         "learners": {name: learner.state() for name, learner in session.learners.items()},
         "adversaries": {each.adversary.label: each.state() for each in session.adversaries},
         "metrics": session.metrics,
+        "best": session.best.state(),
     }
     return Checkpoint(session.step, tensors, state)
 
@@ -159,6 +167,8 @@ def from_checkpoint(session: Session, checkpoint: Checkpoint) -> None:
         for each in session.adversaries:
             each.restore(_adversary_state(state, each.adversary.label))
         session.metrics = _either(state, "metrics", "figures")
+        kept = {name.removeprefix(_BEST): tensors for name, tensors in checkpoint.tensors.items()}
+        session.best.restore(state.get("best", {}), kept)
     except (KeyError, RuntimeError, ValueError) as error:
         raise TrainingError(
             f"the checkpoint of step {checkpoint.step} does not fit the networks that the plugins build now",

@@ -28,8 +28,8 @@ from restore.data import (
     fingerprint,
     usable,
 )
-from restore.errors import DataError, UsageError
-from restore.evaluation import Dataset, Meter, dataset, meters
+from restore.errors import DataError, OptionsError, UsageError, nearest
+from restore.evaluation import Better, Dataset, Meter, check_meters, dataset, meters
 from restore.inference import choose_device, choose_precision
 from restore.interfaces import (
     AdversarialLoss,
@@ -42,6 +42,7 @@ from restore.interfaces import (
     parse,
 )
 from restore.registry import ModelReference, Registry
+from restore.training.best import watched_metrics
 from restore.training.launch import LaunchEnvironment, find_launch
 from restore.training.memory import check_cache, check_images_of_batch, check_processes
 from restore.training.recipe import recipe
@@ -62,8 +63,10 @@ class TrainingSetup:
     skipped: list[Path]
     """Images smaller than the patch."""
     validation: list[Dataset]
-    meters: list[Meter]
-    """Metrics of a validation."""
+    make_meters: Callable[[], list[Meter]]
+    """Builds the metrics of a validation, which can take a while."""
+    watched: dict[str, Better]
+    """Metrics whose best values are tracked -> which values are better."""
     fingerprint: str
     """Hash of the training images."""
     initial: LoadedModel | None
@@ -137,6 +140,7 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
     options = initial.options if initial else _options(spec, config)
     resolved = options.model_dump(mode="json", exclude_none=True)
     patches, skipped = _patches(config, launch, patch, spec.conditions(options), registry)
+    make_meters, watched = _metrics(config, registry)
     return TrainingSetup(
         config=config.model_copy(update={"model_options": resolved}),
         launch=launch,
@@ -146,7 +150,8 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
         patches=patches,
         skipped=skipped,
         validation=_validation(config, registry),
-        meters=meters(["psnr"], registry, config.scale) if config.val else [],
+        make_meters=make_meters,
+        watched=watched,
         fingerprint=fingerprint(patches.files),
         initial=initial,
         make_optimizer=_optimizer(config, registry),
@@ -327,6 +332,26 @@ def _patches(
         cache_bytes=int(config.cache_gib * 2**30) // loaders,
     )
     return patches, skipped
+
+
+def _metrics(
+    config: TrainingConfig, registry: Registry
+) -> tuple[Callable[[], list[Meter]], dict[str, Better]]:
+    """What builds the metrics of a validation, and those whose best values are tracked."""
+    watched, options = watched_metrics(config), config.metric_options
+    names = list(dict.fromkeys([*config.metric, *watched]))
+    better = check_meters(names, registry, options)
+    unused = next((name for name in options if name not in names), None)
+    if unused is not None:
+        raise OptionsError(
+            f"`metric_options` are given for '{unused}', which is not measured.{nearest(unused, names)}",
+            hint="add it to `metric`",
+        )
+
+    def make() -> list[Meter]:
+        return meters(names, registry, config.scale, options=options, targets=config.val)
+
+    return make, {name: better[name] for name in watched}
 
 
 def _validation(config: TrainingConfig, registry: Registry) -> list[Dataset]:

@@ -15,6 +15,7 @@ from restore.evaluation import evaluate
 from restore.images import Photo, write_atomic
 from restore.inference import Restorer
 from restore.resizing import imresize
+from restore.training.processes import ProcessGroup
 from restore.training.session import Session
 from restore.training.setup import TrainingSetup
 
@@ -28,16 +29,21 @@ _SIDE = 128  # of a crop, in target pixels
 
 
 class Validation:
-    """Measures a session and writes its sample image.
+    """Measures a session and writes its sample image, on rank 0.
 
     Args:
-        setup: of the session; with at least one validation folder.
+        setup: of the session; without a validation folder, it cannot be called.
         run: folder of the run.
+        group: all processes; they build the validation together.
+
+    Raises:
+        RestoreError: a metric cannot load what it needs.
     """
 
-    def __init__(self, setup: TrainingSetup, run: Path) -> None:
+    def __init__(self, setup: TrainingSetup, run: Path, group: ProcessGroup) -> None:
         self.setup = setup
         self.run = run
+        self.meters = (group.on_rank_zero(setup.make_meters) if setup.validation else None) or []
         self._crops: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, session: Session) -> dict[str, float]:
@@ -57,8 +63,8 @@ class Validation:
         restorer = Restorer(model, device=str(device), precision=setup.config.precision)
         self._crops = self._crops or list(crops(setup))  # read once: all steps show the same crops
         write_atomic(Photo(strip(self._crops, restorer)), sample_file(self.run, session.step))
-        rows = [evaluate(restorer, data, setup.meters).complete() for data in setup.validation]
-        return {f"{row.data} {name}": figure for row in rows for name, figure in row.means.items()}
+        rows = [evaluate(restorer, data, self.meters).complete() for data in setup.validation]
+        return {f"{row.data} {name}": value for row in rows for name, value in row.means.items()}
 
 
 def crops(setup: TrainingSetup) -> Iterator[tuple[Tensor, Tensor]]:
