@@ -51,11 +51,11 @@ class TrainingConfig(BaseModel):
         description="best:METRIC also keeps the weights with the best value of a metric, the mean over all "
         "folders of `val`",
     )
-    patience: int | None = Field(
-        None,
-        ge=1,
+    patience: int = Field(
+        0,
+        ge=0,
         description="validations in a row without a better value of the metrics of `keep`, or else of the "
-        "first of `metric`, after which the run stops; none: it does not",
+        "first of `metric`, after which the run stops; 0: never",
     )
     scale: int = Field(4, ge=1, description="target pixels per input pixel, along one side")
     init: str | None = Field(None, description="NAME[:WEIGHTS] to start from; none: fresh weights")

@@ -34,7 +34,7 @@ class BestWeights:
     Args:
         better: metric -> which of its values are better.
         keeps_weights: whether the weights are kept; otherwise only the values.
-        patience: validations in a row without an improvement after which the run stops; ``None``: never.
+        patience: validations in a row without an improvement after which the run stops; 0: never.
 
     >>> best = BestWeights({"l1": "lower"}, patience=1)
     >>> for step, value in enumerate([0.5, 0.4, 0.4]):
@@ -44,7 +44,7 @@ class BestWeights:
     """
 
     def __init__(
-        self, better: Mapping[str, Better], *, keeps_weights: bool = False, patience: int | None = None
+        self, better: Mapping[str, Better], *, keeps_weights: bool = False, patience: int = 0
     ) -> None:
         self.better = dict(better)
         self.keeps_weights = keeps_weights
@@ -59,7 +59,7 @@ class BestWeights:
     @property
     def is_exhausted(self) -> bool:
         """Whether the run has to stop."""
-        return self.patience is not None and self.since >= self.patience
+        return 0 < self.patience <= self.since
 
     @property
     def reason(self) -> str:
@@ -144,6 +144,6 @@ def watched_metrics(config: TrainingConfig) -> list[str]:
             if value != TrainingConfig.model_fields[name].default:
                 shown = ",".join(value) if isinstance(value, list) else value
                 raise UsageError(f"`{name}={shown}` needs validation images", hint="add `val`")
-    if kept or config.patience is None:
+    if kept or not config.patience:
         return kept
     return config.metric[:1]
