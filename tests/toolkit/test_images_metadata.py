@@ -208,3 +208,17 @@ def test_bmp_keeps_alpha(tmp_path: Path, gray: bool) -> None:
     assert back.color.equal(color)
     assert back.alpha.equal(levels[:, 3:])
     assert back.dpi == pytest.approx((300, 150), abs=0.02)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_the_shape_that_tifffile_describes_does_not_go_into_results(tmp_path: Path, dtype: type) -> None:
+    path = tmp_path / "a.tif"
+    artist = (ExifTags.Base.Artist.value, TEXT, 0, "Ada", True)
+    tifffile.imwrite(path, np.zeros((4, 6, 3), dtype), photometric="rgb", extratags=[artist])
+    assert b"shape" in path.read_bytes()
+    found = read(path).exif
+    assert found is not None
+    assert b"Ada" in found
+    assert b"shape" not in found
+    tifffile.imwrite(path, np.zeros((4, 6, 3), dtype), photometric="rgb", description="a square in shape")
+    assert b"a square in shape" in (read(path).exif or b"")

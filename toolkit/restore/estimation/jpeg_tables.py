@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, JpegImagePlugin, UnidentifiedImageError
 
 from restore.estimation.results import JpegEstimate, Subsampling
-from restore.images.opening import opened_header
+from restore.images.opening import opened_file, pillow_image
+from restore.images.reading import header_of
 
 __all__ = ["jpeg_from_file", "nearest_quality", "standard_table"]
 
@@ -90,7 +91,7 @@ def jpeg_from_file(file: Path | bytes) -> JpegEstimate | None:
         file: path or content.
 
     Returns:
-        ``None`` where it is not a JPEG file.
+        ``None`` where it is not a JPEG file, or one of a kind that Pillow does not decode.
 
     Raises:
         ImageError: the file at the path is missing or cannot be read.
@@ -101,8 +102,15 @@ def jpeg_from_file(file: Path | bytes) -> JpegEstimate | None:
                 return _of_header(image)
         except UnidentifiedImageError:
             return None
-    with opened_header(file) as image:
-        return _of_header(image)
+    header_of(file)
+    with opened_file(file) as content:
+        if content.read(2) != b"\xff\xd8":
+            return None
+        try:
+            with pillow_image(content, None) as image:
+                return _of_header(image)
+        except UnidentifiedImageError:  # such as one of 12 bits
+            return None
 
 
 def _of_header(image: Image.Image) -> JpegEstimate | None:

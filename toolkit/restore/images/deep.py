@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-__all__ = ["bits_of", "is_deep", "png_planes", "tiff_page", "tiff_planes"]
+__all__ = ["PALETTE", "bits_of", "is_deep", "planes_of", "png_planes", "tiff_page", "tiff_planes"]
 
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
+PALETTE = 3
+"""The photometric interpretation of a TIFF page whose pixels are indices of colors."""
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _YCBCR = 0, 1, 2, 6
+_JPEG = (7, 34892)  # compressions whose decoder turns YCbCr into RGB
 _ASSOCIATED = 1
 _STRAIGHT = 2
 _FLOAT = 3
@@ -41,7 +44,7 @@ def png_planes(file: IO[bytes]) -> Tensor:
 
     file.seek(0)
     levels: NDArray[Any] = np.atleast_3d(imagecodecs.png_decode(file.read()))
-    return _planes(levels)
+    return planes_of(levels)
 
 
 def tiff_page(file: IO[bytes]) -> Any:
@@ -57,6 +60,8 @@ def bits_of(page: Any) -> Literal[8, 16, 32]:
     """Bits per channel of a page that are worth writing."""
     if page.sampleformat == _FLOAT:
         return 32
+    if page.photometric == PALETTE:
+        return 8
     return 16 if page.bitspersample > 8 else 8
 
 
@@ -64,19 +69,29 @@ def tiff_planes(page: Any) -> Tensor:
     """``(1, C, H, W)`` of a page as stored: float32 in [0, 1], C is 1 or 3, and 1 more with alpha.
 
     Raises:
-        ImageError: it is not gray or RGB, or its values have no known range.
+        ImageError: it is cut short, is not gray or RGB, or its values have no known range.
     """
-    known = page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB)
+    ends = (start + size for start, size in zip(page.dataoffsets, page.databytecounts, strict=True))
+    if max(ends, default=0) > page.parent.filehandle.size:  # of which some decoders give a part
+        raise ImageError("it is cut short", hint="replace it by a whole copy")
+    is_rgb = page.photometric == _RGB or (page.photometric == _YCBCR and page.compression in _JPEG)
+    known = is_rgb or page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, PALETTE)
     if not known or page.axes not in ("YX", "YXS", "SYX"):
-        raise ImageError("it is a TIFF of a kind that is not known", hint="convert it to 8- or 16-bit RGB")
+        raise ImageError(
+            f"TIFF with {_named(page.photometric)} pixels and {_named(page.compression)} compression is not "
+            "supported",
+            hint="convert it to 8- or 16-bit RGB",
+        )
     values: NDArray[Any] = np.atleast_3d(page.asarray(maxworkers=1))
     if page.axes == "SYX":
         values = values.transpose(1, 2, 0)
-    colors = 3 if page.photometric == _RGB else 1
+    if page.photometric == PALETTE:
+        return planes_of(page.colormap.T[values[..., 0]])
+    colors = 3 if is_rgb else 1
     kinds = [int(kind) for kind in page.extrasamples][: values.shape[2] - colors]
     alpha = next((index for index, kind in enumerate(kinds) if kind in (_ASSOCIATED, _STRAIGHT)), None)
     channels = [*range(colors), *([] if alpha is None else [colors + alpha])]
-    planes = _planes(values[..., channels], page.bitspersample)
+    planes = planes_of(values[..., channels], page.bitspersample)
     if page.photometric == _WHITE_IS_ZERO:
         planes[:, :1] = 1 - planes[:, :1]
     if alpha is not None and kinds[alpha] == _ASSOCIATED:
@@ -85,8 +100,12 @@ def tiff_planes(page: Any) -> Tensor:
     return planes
 
 
-def _planes(values: NDArray[Any], bits: int = 16) -> Tensor:
-    """From (H, W, C)."""
+def planes_of(values: NDArray[Any], bits: int = 16) -> Tensor:
+    """``(1, C, H, W)`` float32 in [0, 1] of ``(H, W, C)`` integers of so many bits, or floats in [0, 1].
+
+    Raises:
+        ImageError: a value is not finite or beyond that range.
+    """
     full = 1 if values.dtype.kind == "f" else 2**bits - 1
     low, high = values.min(), values.max()
     if values.dtype.kind not in "uf" or not (low >= 0 and high <= full):  # so that NaN is refused as well
@@ -96,3 +115,8 @@ def _planes(values: NDArray[Any], bits: int = 16) -> Tensor:
         )
     scaled = np.divide(values, full, dtype=np.float64 if bits > 24 else np.float32).astype(np.float32)
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))[None]
+
+
+def _named(value: Any) -> str:
+    """An enumeration's member, or a number that has none, for people."""
+    return str(getattr(value, "name", value)).lower()

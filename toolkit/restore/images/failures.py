@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import stat
 import traceback
 import warnings
@@ -35,6 +36,15 @@ _OUT_OF_MEMORY = (
     "failed to allocate",
     "decoder error -9",
 )
+_REPLACE = "replace it by a whole copy"
+_CONVERT_OR_REPLACE = f"convert it to PNG, or {_REPLACE}"
+_UNSUPPORTED = re.compile(
+    r"unsupported|not supported|unimplemented|not implemented|cannot handle|cannot load this image|"
+    r"unknown (mode|pixel|data|compression|BLP|PCX|TGA|picture)|bad configuration|codec configuration|"
+    r"requires the",
+    re.IGNORECASE,
+)
+"""What Pillow, tifffile and imagecodecs say of a sound file that they do not decode."""
 
 
 @contextmanager
@@ -98,15 +108,22 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def why_unreadable(error: Exception) -> tuple[str, str]:
-    """Why a file cannot be read, and what to do about it."""
+    """Why a file cannot be read, and what to do about it.
+
+    >>> why_unreadable(OSError("Unsupported BMP pixel depth (2)"))
+    ('it is of a kind that is not supported (Unsupported BMP pixel depth (2))', 'convert it to PNG')
+    >>> why_unreadable(OSError("image file is truncated"))
+    ('it is damaged or cut short (image file is truncated)', 'replace it by a whole copy')
+    """
     if is_out_of_memory(error):
         return "there is not enough memory to decode it", "close other programs, or reduce it"
-    whole = "replace it by a whole copy"
     match error:
-        case UnidentifiedImageError():
-            found = (
-                "it is not an image that Pillow knows, or its header is damaged",
-                "convert it to PNG, or " + whole,
+        case UnidentifiedImageError(__cause__=None):
+            found = "it is not an image that Pillow knows, or its header is damaged", _CONVERT_OR_REPLACE
+        case UnidentifiedImageError(__cause__=BaseException() as reason):
+            found = _why_undecoded(reason) or (
+                f"it is damaged, or of a kind that is not supported ({_detail(reason)})",
+                _CONVERT_OR_REPLACE,
             )
         case FileNotFoundError() | NotADirectoryError():
             found = "there is no such file", "check the path"
@@ -117,9 +134,20 @@ def why_unreadable(error: Exception) -> tuple[str, str]:
         case ValueError() if "Decompressed data too large" in str(error):
             found = "its text or color profile takes more than 1 MiB", "remove its metadata"
         case _:
-            found = f"it is damaged or cut short ({_detail(error)})", whole
+            damaged = f"it is damaged or cut short ({_detail(error)})", _REPLACE
+            found = _why_undecoded(error) or damaged
     return found
 
 
-def _detail(error: Exception) -> str:
+def _why_undecoded(error: BaseException) -> tuple[str, str] | None:
+    """The sentence on a sound file that a decoder does not know, if the error is of that kind."""
+    detail = _detail(error)
+    if isinstance(error.__cause__, KeyError):  # in Pillow's tables of modes
+        detail = f"unknown mode {detail}"
+    if isinstance(error, TypeError) or not _UNSUPPORTED.search(detail):
+        return None
+    return f"it is of a kind that is not supported ({detail})", "convert it to PNG"
+
+
+def _detail(error: BaseException) -> str:
     return in_one_line(error) or type(error).__name__

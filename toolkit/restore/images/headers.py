@@ -5,9 +5,23 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-__all__ = ["MAX_PAGES", "Scans", "gif_canvas", "jpeg_scans", "largest_icon", "tiff_pages", "webp_canvas"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "MAX_PAGES",
+    "Frame",
+    "Scans",
+    "gif_canvas",
+    "jpeg_frame",
+    "jpeg_scans",
+    "jpeg_segments",
+    "largest_icon",
+    "tiff_pages",
+    "webp_canvas",
+]
 
 MAX_PAGES = 100_000
 """Pages of a TIFF file after which counting ends."""
@@ -17,6 +31,8 @@ _JPEG2000 = b"\0\0\0\x0cjP  "
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # besides stuffed bytes, restarts and padding
 _SCAN, _END = 0xDA, 0xD9
+_FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # 0xF7: of JPEG-LS
+_METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})  # application segments and comments
 _PROGRESSIVE = (0xC2, 0xCA)  # by Huffman and by arithmetic coding
 _ENTRY = 16  # bytes of an icon's entry
 
@@ -188,3 +204,48 @@ def jpeg_scans(content: bytes) -> Scans:
         count += kind == _SCAN
         place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
     return Scans(count, progressive, end)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The header of the first frame in a JPEG file."""
+
+    kind: int
+    """The second byte of its marker."""
+    bits: int
+    """Of a sample."""
+    width: int
+    height: int
+    components: int
+
+
+def jpeg_frame(content: bytes) -> Frame | None:
+    """The header of the first frame in the bytes of a JPEG file; ``None`` if there is none.
+
+    Source: ITU-T T.81, annex B.2.2.
+    """
+    for kind, start, end in _segments(content):
+        if kind in _FRAMES and end - start >= 8:
+            bits, height, width, components = struct.unpack_from(">BHHB", content, start + 2)
+            return Frame(kind, bits, width, height, components)
+    return None
+
+
+def jpeg_segments(content: bytes) -> bytes:
+    """The application segments and comments before the first frame of a JPEG file, with their markers."""
+    found = []
+    for kind, start, end in _segments(content):
+        if kind in _FRAMES:
+            break
+        if kind in _METADATA:
+            found.append(content[start - 2 : end])
+    return b"".join(found)
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield the kind, start (after the marker) and end of each segment up to the first scan."""
+    place = 2
+    while (found := _MARKER.search(content, place)) and (kind := content[found.start() + 1]) != _SCAN:
+        start = found.start() + 2
+        place = start + int.from_bytes(content[start : start + 2], "big")
+        yield kind, start, place

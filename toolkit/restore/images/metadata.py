@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from contextlib import suppress
 from importlib.metadata import version
@@ -62,6 +63,8 @@ _ENCODER_ERRORS = (TypeError, ValueError, AttributeError, ArithmeticError, KeyEr
 """What Pillow raises for a value that does not fit the type of its tag."""
 _DAMAGED_EXIF = "its damaged EXIF was dropped"
 _DAMAGED_XMP = f"its XMP was dropped: it is not well-formed, or has more than {xmp.MAX_BYTES >> 20} MiB"
+_SHAPE = re.compile(r'\{"shape": \[[\d, ]+\]')
+"""How a description begins that tifffile wrote, which is about the size of the file's array."""
 _MAX_TAGS = 2000  # cameras write a few hundred; each that is damaged takes time
 _NAMED = 5  # names of tags in a note
 _TIFF_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}
@@ -121,6 +124,8 @@ def exif_of_tags(found: Image.Exif) -> tuple[bytes | None, tuple[str, ...]]:
         kept.load(data)  # a copy, without thumbnail
         for tag in filter(_belongs_to_file, list(kept)):
             del kept[tag]
+        if _SHAPE.match(str(kept.get(ExifTags.Base.ImageDescription))):
+            del kept[ExifTags.Base.ImageDescription]
         if ExifTags.IFD.Exif in kept:
             # Pillow would copy the place of the interoperability directory into TIFF, where it is wrong.
             for tag in (*_EXIF_SIZE, ExifTags.IFD.Interop):

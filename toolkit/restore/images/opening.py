@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from io import SEEK_END, BufferedReader
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from restore.images.failures import check_file, explained_reading, strict_pillow
 from restore.images.formats import enable, needed_plugin
@@ -15,7 +16,6 @@ from restore.images.limits import MAX_PIXELS, check_claim, claim_before_opening,
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["opened", "opened_file", "opened_header", "pillow_image"]
 
@@ -80,10 +80,33 @@ def pillow_image(file: IO[bytes], max_pixels: int | None) -> Image.Image:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             image = Image.open(file)
+        except UnidentifiedImageError as error:
+            raise error from _refusal(file)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
     check_claim(claim_of(image), max_pixels)
     return image
+
+
+def _refusal(file: IO[bytes]) -> Exception | None:
+    """What the plugin of the file's format raises for it, which Pillow does not pass on.
+
+    The format is that of the signature, or else that of the suffix: TGA, for example, has no signature.
+    """
+    file.seek(0)
+    head = file.read(16)
+    by_suffix = Image.registered_extensions().get(Path(getattr(file, "name", "")).suffix.lower(), "")
+    # Where a library is missing, the answer is a text.
+    signed = [name for name, (_, accepts) in Image.OPEN.items() if accepts and accepts(head) is True]
+    has_signature = by_suffix in Image.OPEN and Image.OPEN[by_suffix][1] is not None
+    for name in signed if has_signature else [by_suffix, *signed]:
+        if name in Image.OPEN:
+            file.seek(0)
+            try:
+                Image.OPEN[name][0](file, "")
+            except Exception as error:
+                return error
+    return None
 
 
 def _check_before_opening(file: IO[bytes], max_pixels: int | None) -> None:

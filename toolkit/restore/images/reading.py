@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 import torch
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin
 from torch import Tensor
 
 from restore.errors import ImageError
-from restore.images import unusual_tiff
+from restore.images import unusual_bmp, unusual_jpeg, unusual_tiff
 from restore.images.decoding import decoded, split, swaps_sides
-from restore.images.failures import explained_reading
+from restore.images.failures import explained_reading, is_out_of_memory
 from restore.images.headers import tiff_pages
 from restore.images.limits import MAX_PIXELS, Claim, check_claim, check_scans, claim_of
 from restore.images.lossless import is_lossless
@@ -35,6 +35,17 @@ _CHANGED_MODES = {
     "LAB": "its L*a*b* became RGB",
     "HSV": "its HSV became RGB",
 }
+
+
+class Decoder(Protocol):
+    """A module that reads files which Pillow does not."""
+
+    def is_known(self, file: IO[bytes]) -> bool: ...
+    def size_and_claim(self, file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, int], Claim]: ...
+    def read(self, file: IO[bytes], max_pixels: int | None) -> Photo: ...
+
+
+_DECODERS: tuple[Decoder, ...] = (unusual_tiff, unusual_jpeg, unusual_bmp)
 
 
 @dataclass(frozen=True)
@@ -62,8 +73,8 @@ def read(path: Path, *, max_pixels: int | None = MAX_PIXELS) -> Photo:
     """
     with opened_file(path) as file:
         image = _opened(file, max_pixels)
-        if image is None:
-            return unusual_tiff.read(file, max_pixels)
+        if not isinstance(image, Image.Image):
+            return image.read(file, max_pixels)
         with image:
             check_scans(image, file)
             photo = photo_of(image)
@@ -81,8 +92,8 @@ def read_levels(path: Path) -> Tensor:
     """
     with opened_file(path) as file:
         image = _opened(file, MAX_PIXELS)
-        if image is None:
-            planes = unusual_tiff.read(file, MAX_PIXELS).color
+        if not isinstance(image, Image.Image):
+            planes = image.read(file, MAX_PIXELS).color
         else:
             with image:
                 _check_picture(image)
@@ -116,8 +127,8 @@ def header_of(path: Path, *, max_pixels: int | None = None, all_frames: bool = F
     """
     with opened_file(path) as file:
         image = _opened(file, max_pixels)
-        if image is None:
-            return Header(*unusual_tiff.size_and_claim(file, max_pixels))
+        if not isinstance(image, Image.Image):
+            return Header(*image.size_and_claim(file, max_pixels))
         with image:
             width, height = image.size
             claim = claim_of(image, file if all_frames else None)
@@ -127,14 +138,22 @@ def header_of(path: Path, *, max_pixels: int | None = None, all_frames: bool = F
             return Header((height, width) if turned else (width, height), claim)
 
 
-def _opened(file: IO[bytes], max_pixels: int | None) -> Image.Image | None:
-    """The image that Pillow opens, or ``None`` for a TIFF file that only tifffile knows."""
+def _opened(file: IO[bytes], max_pixels: int | None) -> Image.Image | Decoder:
+    """The image that Pillow opens, or else the decoder that knows its kind."""
     try:
-        return pillow_image(file, max_pixels)
-    except UnidentifiedImageError:
-        if not unusual_tiff.is_tiff(file):
+        image = pillow_image(file, max_pixels)
+    except ImageError:
+        raise
+    except Exception as error:
+        found = None if is_out_of_memory(error) else _decoder_of(file)
+        if found is None:
             raise
-        return None
+        return found
+    return unusual_tiff if unusual_tiff.is_preferred(image) else image
+
+
+def _decoder_of(file: IO[bytes]) -> Decoder | None:
+    return next((decoder for decoder in _DECODERS if decoder.is_known(file)), None)
 
 
 def from_pil(image: Image.Image) -> Photo:

@@ -12,13 +12,23 @@ from restore.images.limits import Claim, check_claim, claim_of_page
 from restore.images.metadata import channel_notes, dpi_of, exif_of_tags, orientation_in, profile_of, xmp_of
 from restore.images.photo import Photo
 
-__all__ = ["is_tiff", "read", "size_and_claim"]
+__all__ = ["is_known", "is_preferred", "read", "size_and_claim"]
+
+_RATIONAL = 5
+_WEBP = 50001
 
 
-def is_tiff(file: IO[bytes]) -> bool:
+def is_known(file: IO[bytes]) -> bool:
     """Whether a file begins as a TIFF or BigTIFF does."""
     file.seek(0)
     return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def is_preferred(image: Image.Image) -> bool:
+    """Whether Pillow has opened a TIFF file, but its builds differ in whether they decode it."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    return image.tag_v2.get(TiffImagePlugin.COMPRESSION) == _WEBP
 
 
 def size_and_claim(file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, int], Claim]:
@@ -29,7 +39,7 @@ def size_and_claim(file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, 
     """
     page = _page(file, max_pixels)
     width, height = page.imagewidth, page.imagelength
-    turned = swaps_sides(orientation_in(_tags(file)))
+    turned = swaps_sides(orientation_in(_tags(file, page)))
     return (height, width) if turned else (width, height), claim_of_page(page)
 
 
@@ -41,7 +51,7 @@ def read(file: IO[bytes], max_pixels: int | None) -> Photo:
     """
     page = _page(file, max_pixels)
     planes = deep.tiff_planes(page)
-    exif = _tags(file)
+    exif = _tags(file, page)
     color, alpha = split(upright(planes, orientation_in(exif)))
     gray = color.shape[1] == 1
     info = {"icc_profile": exif.get(TiffImagePlugin.ICCPROFILE), "xmp": exif.get(TiffImagePlugin.XMP)}
@@ -57,6 +67,7 @@ def read(file: IO[bytes], max_pixels: int | None) -> Photo:
         xmp=xmp,
         dpi=dpi_of(info, kept),
         notes=(
+            *(("its palette became RGB",) if page.photometric == deep.PALETTE else ()),
             *channel_notes(page.photometric, page.samplesperpixel, alpha=alpha is not None),
             *exif_notes,
             *xmp_notes,
@@ -70,8 +81,15 @@ def _page(file: IO[bytes], max_pixels: int | None) -> Any:
     return page
 
 
-def _tags(file: IO[bytes]) -> Image.Exif:
+def _tags(file: IO[bytes], page: Any) -> Image.Exif:
     tags = Image.Exif()
-    file.seek(0)
-    tags.load_from_fp(file)
+    if not page.parent.is_bigtiff:
+        file.seek(0)
+        tags.load_from_fp(file)
+        return tags
+    for tag in page.tags.values():  # Pillow does not read those of BigTIFF here
+        if isinstance(tag.value, str | int | bytes):
+            tags[tag.code] = tag.value
+        elif tag.dtype == _RATIONAL and tag.count == 1:
+            tags[tag.code] = TiffImagePlugin.IFDRational(*tag.value)
     return tags
