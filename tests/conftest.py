@@ -3,6 +3,7 @@ in this process."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -31,7 +32,7 @@ import restore_enhancenet.plugin
 import restore_optimization.plugin
 from restore.cli import main
 from restore.config import TrainingConfig
-from restore.registry import Plugin, Registry, build
+from restore.registry import DISABLE, Plugin, Registry, build
 from restore_enhancenet.options import LAYERS
 
 if TYPE_CHECKING:
@@ -144,6 +145,24 @@ def toys() -> Registry:
     registry = build([*boxed, Plugin("toy", imported(TOY))])
     assert not registry.problems
     return registry
+
+
+@pytest.fixture
+def photo_weights(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ModuleType]:
+    """Install the plugin of `toy/photo_plugin.py` in the place of those whose models it changes."""
+    site = tmp_path_factory.mktemp("site")
+    shutil.copy(TOY.with_name("photo_plugin.py"), site)
+    info = site / "photos-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: photos\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[restore.plugins]\nphotos = photo_plugin\n")
+    monkeypatch.setenv(DISABLE, "denoising,enhancenet")
+    monkeypatch.syspath_prepend(site)
+    importlib.invalidate_caches()
+    yield importlib.import_module("photo_plugin")
+    del sys.modules["photo_plugin"]
 
 
 RandomVgg19 = Callable[..., Path]

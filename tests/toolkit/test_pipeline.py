@@ -22,11 +22,11 @@ from PIL import Image, ImageFile
 from restore.batch import Job, Listener, Outcome, Output, Settings, run_all
 from restore.batch.locking import Claim, claim
 from restore.batch.pipeline import overlapped
-from restore.batch.stages import Work
+from restore.batch.work import Work
 from restore.errors import ImageError
 from restore.images import Photo, Provenance, read
 from restore.inference import Restorer
-from restore.inference.restorer import Progress
+from restore.inference.restorer import Progress, Selected
 
 
 class Fake:
@@ -38,7 +38,7 @@ class Fake:
     engine = "torch"
     alpha = "bicubic"
     model = SimpleNamespace(
-        spec=SimpleNamespace(name="fake", weights=()), weights="", digest="", parts=(), conditions={}
+        spec=SimpleNamespace(name="fake"), weights="", digest="", entry=None, parts=(), conditions={}
     )
 
     def __init__(self, before: Callable[[int], Photo | None] = lambda _: None) -> None:
@@ -51,8 +51,8 @@ class Fake:
     def restore(self, image: torch.Tensor, *_: object) -> torch.Tensor:
         return image
 
-    def conditions_of(self, *_: object) -> dict[str, float]:
-        return {}
+    def select(self, *_: object) -> Selected:
+        return Selected(cast("Restorer", self))
 
     def upscale(self, photo: Photo, progress: Progress | None = None, *_: object, **__: object) -> Photo:
         other = self.before(photo.color.shape[-1])
@@ -138,7 +138,7 @@ class Stages:
             return None
         self.events.append(f"load {number}")
         picture = Photo(torch.zeros(1, 3, 1, number))
-        return Work(job, cast("Claim", None), Provenance("", "", "", (), ""), picture)
+        return Work(job, cast("Claim", None), Provenance("", "", "", (), ""), picture, Selected(None))
 
     def restore(self, work: Work) -> Work:
         self.restoring(int(work.job.source.stem))

@@ -16,7 +16,7 @@ EXCEPTIONS = {
     "evaluation/datasets.py dataset": "where inputs come from, and how they are degraded",
     "images/png.py encoded": "one argument for each kind of metadata that a file can have",
     "images/tiff.py encoded": "one argument for each kind of metadata that a file can have",
-    "inference/restorer.py load": "the public entry point, whose parameters are documented options",
+    "inference/loading.py load": "the public entry point, whose parameters are documented options",
     "inference/restorer.py Restorer.__init__": "the choices of `load`, which builds it",
     "training/learner.py Learner.__init__": "each parameter is a choice of the training configuration",
     "training/loop.py train": "a run from start to end, to be read from top to bottom",

@@ -44,6 +44,8 @@ _E_X4 = Weights(
         "Set14 vgg distance": 0.2642,
         "Set14 texture distance": 0.1721,
     },
+    lowest_quality=100,
+    highest_noise=0,
 )
 
 _PAT_X4 = Weights(
@@ -61,6 +63,8 @@ _PAT_X4 = Weights(
         "Set14 vgg distance": 0.2510,
         "Set14 texture distance": 0.1027,
     },
+    lowest_quality=100,
+    highest_noise=0,
 )
 
 

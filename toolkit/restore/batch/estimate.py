@@ -10,10 +10,12 @@ import torch
 
 from restore.batch.failures import failed
 from restore.batch.jobs import Existing, Job, Outcome
-from restore.batch.memory import needed
+from restore.batch.memory import UNCHANGED, needed
 from restore.batch.output import Output
 from restore.batch.skipping import Results
-from restore.inference.restorer import Restorer
+from restore.images import MAX_PIXELS, read
+from restore.inference import AnyRestorer, AutoRestorer, Restorer
+from restore.inference.restorer import Selected
 
 __all__ = ["preview", "seconds_per_pixel"]
 
@@ -22,7 +24,7 @@ _SIDE = 128  # input pixels of the tile that is measured
 
 def preview(
     jobs: Iterable[Job],
-    restorer: Restorer,
+    restorer: AnyRestorer,
     *,
     output: Output | None = None,
     existing: Existing = "overwrite",
@@ -32,35 +34,61 @@ def preview(
 
     Sizes are from the headers of the files, times from the network's own on one tile, which is measured
     first; reading and writing run at the same time. Memory is that of the process so far, the tile and the
-    images. Damage further inside a file is not found.
+    images. Damage further inside a file is not found, except where images are read to choose their models.
 
     Yields:
         An outcome ``planned``, ``skipped`` or ``failed`` for each job.
     """
     wanted = output or Output()
     results = Results(restorer, wanted, existing)
-    pace, base = seconds_per_pixel(restorer), _resident()
+    planning = _Planning(restorer, wanted, max_pixels)
     for job in jobs:
         try:
-            yield results.settled(job) or _planned(job, restorer, wanted, max_pixels, pace, base)
+            yield results.settled(job) or planning.planned(job)
         except Exception as error:  # as in `run_all`: the other images are looked at
             yield failed(job, error)
 
 
-def _planned(
-    job: Job, restorer: Restorer, output: Output, max_pixels: int | None, pace: float, base: int
-) -> Outcome:
-    need = needed(job, restorer, output, max_pixels)
-    return Outcome(
-        job.source,
-        "planned",
-        job.destination,
-        size=need.result,
-        seconds=pace * need.source[0] * need.source[1],
-        notes=output.notes(need.source, restorer.scale),
-        source_size=need.source,
-        memory=base + need.memory,
-    )
+class _Planning:
+    """Plans jobs, and measures each model once."""
+
+    def __init__(self, restorer: AnyRestorer, output: Output, max_pixels: int | None) -> None:
+        self._restorer = restorer
+        self._output = output
+        self._max_pixels = max_pixels
+        self._paces: dict[Restorer, float] = {}
+        if not isinstance(restorer, AutoRestorer):
+            self._pace(restorer)
+        self._base = _resident()
+
+    def planned(self, job: Job) -> Outcome:
+        selected = self._selected(job)
+        restorer = selected.restorer or UNCHANGED
+        need = needed(job, restorer, self._output, self._max_pixels)
+        pace = self._pace(selected.restorer) if selected.restorer else 0.0
+        return Outcome(
+            job.source,
+            "planned",
+            job.destination,
+            size=need.result,
+            seconds=pace * need.source[0] * need.source[1],
+            notes=self._output.notes(need.source, restorer.scale),
+            source_size=need.source,
+            memory=self._base + need.memory,
+            choice=selected.choice,
+        )
+
+    def _selected(self, job: Job) -> Selected:
+        if not isinstance(self._restorer, AutoRestorer):
+            return Selected(self._restorer)
+        needed(job, self._restorer, self._output, self._max_pixels)  # before the image is read
+        limit = MAX_PIXELS if self._max_pixels is None else self._max_pixels
+        return self._restorer.select(read(job.source, max_pixels=limit), job.source)
+
+    def _pace(self, restorer: Restorer) -> float:
+        if restorer not in self._paces:
+            self._paces[restorer] = seconds_per_pixel(restorer)
+        return self._paces[restorer]
 
 
 def seconds_per_pixel(restorer: Restorer) -> float:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from restore.batch.jobs import Existing, Job, Listener, Outcome
 from restore.batch.output import Output
-from restore.inference.restorer import Restorer
+from restore.inference import AnyRestorer
 
 __all__ = ["Executor", "Settings"]
 
@@ -17,7 +17,7 @@ __all__ = ["Executor", "Settings"]
 class Settings:
     """What all jobs of a batch share; see `restore.batch.run_all`."""
 
-    restorer: Restorer
+    restorer: AnyRestorer
     output: Output = field(default_factory=Output)
     existing: Existing = "overwrite"
     max_pixels: int | None = None

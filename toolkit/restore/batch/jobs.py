@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from restore.errors import RestoreError, escaped
+from restore.inference.choosing import Choice
 from restore.inference.restorer import Progress
 
 __all__ = ["Existing", "Job", "Listener", "Outcome", "Status"]
@@ -51,6 +52,9 @@ class Outcome:
     """Width and height of a planned input in pixels."""
     memory: int | None = None
     """Estimated peak memory of the process in bytes, for a planned one."""
+    choice: Choice | None = None
+    """The model that was chosen for it, with what was found in it; also where its model was named and was
+    trained on better images."""
     error: RestoreError | None = field(default=None, compare=False, repr=False)
     """Why it failed."""
 
@@ -74,9 +78,10 @@ class Outcome:
             return f"{result}  {size}  {self.seconds:.1f} s"
         before = f"{self.source_size[0]}x{self.source_size[1]}" if self.source_size else ""
         mebibytes = (self.memory or 0) / 2**20
+        chosen = f"  {self.choice.sentence}" if self.choice else ""
         return (
             f"{escaped(str(self.source))}  {before}  ->  {result}  {size}  "
-            f"about {self.seconds:.1f} s, {mebibytes:,.0f} MiB"
+            f"about {self.seconds:.1f} s, {mebibytes:,.0f} MiB{chosen}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -92,6 +97,8 @@ class Outcome:
         }
         if self.status == "planned":
             content |= {"source_size": self.source_size, "memory": self.memory}
+        if self.choice is not None:
+            content["choice"] = asdict(self.choice)
         return content
 
 

@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from restore.batch.jobs import Job
 from restore.batch.output import Output
 from restore.errors import ImageError
 from restore.images import MAX_PIXELS, Header, header_of, holds_animation, longest_side, readable
 from restore.inference.devices import available_memory
-from restore.inference.restorer import Restorer
 from restore.inference.sizing import Size, scaled
 
-__all__ = ["Need", "needed"]
+__all__ = ["UNCHANGED", "Need", "Sized", "needed"]
 
 _INPUT = 12  # bytes per input pixel in float32, besides what decoding takes
 _LEVELS = 3  # bytes per output pixel
 _FRAME = 4  # bytes per pixel of each further frame of an animation, as levels
 _RESIZING = 8  # bytes per pixel of one plane in float32, before and after
+
+
+class Sized(Protocol):
+    """What decides the size and memory of a result: a restorer, or `UNCHANGED`."""
+
+    @property
+    def scale(self) -> int:
+        """See `restore.inference.Restorer.scale`."""
+        ...
+
+    @property
+    def output_scale(self) -> float:
+        """Output pixels per input pixel along one side."""
+        ...
+
+    def working_memory(self, height: int, width: int) -> int:
+        """See `restore.inference.Restorer.working_memory`."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Unchanged:
+    scale: int = 1
+    output_scale: float = 1.0
+
+    def working_memory(self, height: int, width: int) -> int:  # noqa: ARG002 - as for a restorer
+        return 0
+
+
+UNCHANGED = _Unchanged()
+"""Images that no network changes."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +61,7 @@ class Need:
     """Estimated peak in bytes, in addition to what the process already uses."""
 
 
-def needed(job: Job, restorer: Restorer, output: Output, max_pixels: int | None = None) -> Need:
+def needed(job: Job, restorer: Sized, output: Output, max_pixels: int | None = None) -> Need:
     """Read the size of an image from its header, and refuse a result that cannot be made.
 
     Args:
@@ -60,7 +91,7 @@ def needed(job: Job, restorer: Restorer, output: Output, max_pixels: int | None 
     return need
 
 
-def _memory(header: Header, suffix: str, restorer: Restorer, output: Output) -> int:
+def _memory(header: Header, suffix: str, restorer: Sized, output: Output) -> int:
     """Estimated peak memory in bytes for one image, beside what the process holds already.
 
     Args:

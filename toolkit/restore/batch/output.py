@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from restore.errors import UsageError
-from restore.inference.restorer import Restorer
 from restore.inference.sizing import Size, scaled
 
 __all__ = ["Output"]
@@ -75,11 +74,16 @@ class Output:
             return ()
         return (f"the model enlarges it {native}x, the remaining {beyond:.2g}x is bicubic",)
 
-    def settings(self, restorer: Restorer) -> dict[str, str]:
-        """The settings that change the bytes of a result; those at their defaults are left out."""
-        native = not self.is_sized and restorer.output_scale == restorer.scale
+    def settings(self, scale: float, native: int) -> dict[str, str]:
+        """The settings that change the bytes of a result; those at their defaults are left out.
+
+        Args:
+            scale: of the restorer's results.
+            native: scale of the model itself.
+        """
+        is_native = not self.is_sized and scale == native
         settings = {
-            "size": "" if native else self.suffix(restorer.output_scale)[1:],
+            "size": "" if is_native else self.suffix(scale)[1:],
             "quality": str(self.quality or ""),
             "strip": "yes" if self.strip else "",
         }

@@ -13,7 +13,8 @@ from restore.batch import stages
 from restore.batch.executor import Settings
 from restore.batch.failures import failed
 from restore.batch.jobs import Job, Outcome
-from restore.batch.stages import Batch, Work
+from restore.batch.stages import Batch
+from restore.batch.work import Work
 
 __all__ = ["Pipeline", "overlapped"]
 

@@ -45,8 +45,10 @@ class Records:
         """What made `file`; `None` if that is unknown, or the file was changed since or is a link."""
         if file.is_symlink():  # it may lead out of the folder
             return None
-        if found := read_provenance(file):
-            return found
+        # The record comes first: what a copy of a result says of itself is about the result that was copied.
+        return self._recorded(file) or read_provenance(file)
+
+    def _recorded(self, file: Path) -> Provenance | None:
         folder = self._folders.setdefault(file.parent, _Folder(file.parent / RECORD))
         entry = folder.entry(file.name)
         if entry is None:

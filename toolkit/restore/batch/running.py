@@ -8,14 +8,14 @@ from restore.batch.executor import Executor, Settings
 from restore.batch.jobs import Existing, Job, Listener, Outcome
 from restore.batch.output import Output
 from restore.batch.pipeline import Pipeline
-from restore.inference.restorer import Restorer
+from restore.inference import AnyRestorer
 
 __all__ = ["run_all"]
 
 
 def run_all(
     jobs: Iterable[Job],
-    restorer: Restorer,
+    restorer: AnyRestorer,
     *,
     output: Output | None = None,
     existing: Existing = "overwrite",

@@ -13,7 +13,7 @@ from restore.batch.records import Records, digest
 from restore.checkpoint import LoadedModel
 from restore.errors import ImageError, escaped
 from restore.images import Provenance, read
-from restore.inference.restorer import Restorer
+from restore.inference import AnyRestorer, AutoRestorer, Restorer
 
 __all__ = ["Results", "model_name"]
 
@@ -22,34 +22,48 @@ class Results:
     """The results that exist, as seen by one batch. For one thread.
 
     Args:
-        restorer: the model that would work.
+        restorer: what would restore the images.
         output: the size and encoding of results.
         existing: what to do with a result that exists.
     """
 
-    def __init__(self, restorer: Restorer, output: Output, existing: Existing) -> None:
+    def __init__(self, restorer: AnyRestorer, output: Output, existing: Existing) -> None:
+        self._restorer = restorer
+        self._output = output
         self._existing = existing
         self._records = Records()
-        self._latest: tuple[Job, Provenance] | None = None  # a file is hashed once, however often it is asked
-        self._model = model_name(restorer.model)
-        self._weights = restorer.model.digest
-        self._settings = output.settings(restorer) | {
-            "scale": str(restorer.scale),
-            "precision": restorer.precision,
-            "engine": restorer.engine,
-            "alpha": restorer.alpha,
-            **{f"option {name}": value for name, value in restorer.settings.items()},
-        }
+        self._latest: tuple[Path, str] | None = None  # a file is hashed once, however often it is asked
 
-    def provenance(self, job: Job) -> Provenance:
+    def provenance(self, job: Job, restorer: Restorer | None) -> Provenance:
         """The provenance that the result of `job` gets.
+
+        Args:
+            job: the image and its result.
+            restorer: of the model that makes it; `None` if the image is left unchanged.
 
         Raises:
             ImageError: the source cannot be read.
         """
-        if self._latest is None or self._latest[0] != job:
-            self._latest = (job, self._provenance(job))
-        return self._latest[1]
+        settings = {"format": job.destination.suffix.lower().removeprefix(".")}
+        if isinstance(self._restorer, AutoRestorer):
+            settings["chosen by"] = self._restorer.rule
+        if restorer is None:
+            settings |= self._output.settings(1, 1)
+        else:
+            settings |= self._output.settings(restorer.output_scale, restorer.scale) | {
+                "scale": str(restorer.scale),
+                "precision": restorer.precision,
+                "engine": restorer.engine,
+                "alpha": restorer.alpha,
+                **{f"option {name}": value for name, value in restorer.settings.items()},
+            }
+        return Provenance(
+            source=self._source(job.source),
+            model="" if restorer is None else model_name(restorer.model),
+            weights="" if restorer is None else restorer.model.digest,
+            settings=tuple(sorted(settings.items())),
+            version=_version(),
+        )
 
     def settled(self, job: Job) -> Outcome | None:
         """The outcome of a job whose result exists and must not be written again; else `None`.
@@ -71,19 +85,25 @@ class Results:
                 path=place,
                 hint="move it away, or set `existing` to 'overwrite'",
             )
-        if made != self.provenance(job):
+        if made != self._expected(job, made.model):
             return None
         return Outcome(job.source, "skipped", place, f"{escaped(str(place))} exists already")
 
-    def _provenance(self, job: Job) -> Provenance:
-        settings = self._settings | {"format": job.destination.suffix.lower().removeprefix(".")}
-        return Provenance(
-            source=_digest_of_image(job.source),
-            model=self._model,
-            weights=self._weights,
-            settings=tuple(sorted(settings.items())),
-            version=_version(),
-        )
+    def _expected(self, job: Job, model: str) -> Provenance | None:
+        """The provenance that `job` gets, if `model` is the one that restores it.
+
+        The choice follows from the source and the rule, which are compared: the image is not looked at.
+        """
+        if not isinstance(self._restorer, AutoRestorer):
+            return self.provenance(job, self._restorer)
+        if model not in self._restorer.candidates:
+            return None
+        return self.provenance(job, self._restorer.restorer(model))
+
+    def _source(self, source: Path) -> str:
+        if self._latest is None or self._latest[0] != source:
+            self._latest = (source, _digest_of_image(source))
+        return self._latest[1]
 
 
 def model_name(model: LoadedModel) -> str:
@@ -93,8 +113,7 @@ def model_name(model: LoadedModel) -> str:
     """
     if model.parts:
         return "+".join(map(model_name, model.parts))
-    own = (entry.name for entry in model.spec.weights if entry.sha256 == model.digest)
-    weights = next(own, Path(model.weights).name)
+    weights = model.entry.name if model.entry else Path(model.weights).name
     return f"{model.spec.name}:{weights}" if weights else model.spec.name
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -11,10 +10,12 @@ from types import TracebackType
 from restore.batch.estimate import seconds_per_pixel
 from restore.batch.jobs import Existing, Job, Listener, Outcome
 from restore.batch.locking import Claim, claim, holder, sweep
-from restore.batch.memory import needed
+from restore.batch.memory import UNCHANGED, needed
 from restore.batch.output import Output
 from restore.batch.records import UnusableRecordError, remember
 from restore.batch.skipping import Results
+from restore.batch.work import Work, first_frame
+from restore.batch.writing import is_copied, losses_of, write_result, writing
 from restore.errors import ImageError
 from restore.images import (
     MAX_PIXELS,
@@ -22,33 +23,18 @@ from restore.images import (
     Photo,
     Provenance,
     holds_animation,
-    losses,
     read,
     read_all,
     readable,
     stores_provenance,
-    write,
-    write_animation,
 )
-from restore.inference.restorer import Progress, Restorer
+from restore.inference import AnyRestorer, AutoRestorer
+from restore.inference.restorer import Progress, Selected
 from restore.inference.sizing import resized
 
-__all__ = ["Batch", "Work", "load", "restore", "save"]
+__all__ = ["Batch", "load", "restore", "save"]
 
 _LARGE = 64_000_000  # pixels of a result that a user may not expect
-
-
-@dataclass(frozen=True)
-class Work:
-    """An image between two stages, and the claim on its result."""
-
-    job: Job
-    claim: Claim
-    provenance: Provenance
-    picture: Photo | Animation
-    notes: tuple[str, ...] = ()
-    seconds: float = 0.0
-    """Spent on it so far."""
 
 
 @dataclass
@@ -58,7 +44,7 @@ class Batch:
     A context manager: at its end claims are released, and folders removed that nothing was written into.
     """
 
-    restorer: Restorer
+    restorer: AnyRestorer
     output: Output
     existing: Existing
     max_pixels: int | None
@@ -91,7 +77,7 @@ class Batch:
         Raises:
             ImageError: the folder cannot be written.
         """
-        with _writing(job):
+        with writing(job):
             found = claim(job.destination)
         if found:
             self._claims[job] = found
@@ -116,17 +102,23 @@ class Batch:
             self._swept.add(folder)
             sweep(folder)
 
-    def check_size(self, job: Job) -> None:
+    def check_size(self, job: Job, restorer: AnyRestorer | None) -> None:
         """Refuse a result that cannot be made, and announce the first large one.
+
+        Args:
+            job: the image and its result.
+            restorer: what restores it; `None` if it is left unchanged.
 
         Raises:
             ImageError: as for `restore.batch.memory.needed`.
         """
-        need = needed(job, self.restorer, self.output, self.max_pixels)
+        need = needed(job, restorer or UNCHANGED, self.output, self.max_pixels)
         source, size = need.source, need.result
+        if restorer is None or isinstance(restorer, AutoRestorer):
+            return
         if size[0] * size[1] > _LARGE and not self._announced:
             self._announced = True
-            seconds = seconds_per_pixel(self.restorer) * source[0] * source[1]
+            seconds = seconds_per_pixel(restorer) * source[0] * source[1]
             self.listener.note(
                 job,
                 f"{source[0]}x{source[1]} becomes {size[0]}x{size[1]} ({size[0] * size[1] / 1e6:.0f} "
@@ -153,33 +145,35 @@ def load(job: Job, batch: Batch) -> Work | Outcome | None:
     if settled := batch.results.settled(job):  # by another process, just before
         batch.release(job)
         return settled
-    batch.check_size(job)
+    batch.check_size(job, batch.restorer)
     before = _stamp(job.source)
-    provenance = batch.results.provenance(job)
     picture = _read(job, batch.max_pixels)
+    # From the first frame for all of them, so that an animation does not flicker.
+    selected = batch.restorer.select(first_frame(picture), job.source)
+    if isinstance(batch.restorer, AutoRestorer):
+        batch.check_size(job, selected.restorer)
+    provenance = _provenance(job, batch, selected)
     if _stamp(job.source) != before:
         raise ImageError("the file changed while it was read", path=job.source, hint="run this again")
-    return Work(job, held, provenance, picture)
+    return Work(job, held, provenance, picture, selected)
 
 
 def restore(work: Work, batch: Batch, progress: Progress | None = None) -> Work:
-    """Run the network on every frame."""
-    picture = work.picture
-    first = picture if isinstance(picture, Photo) else picture.frames[0]
-    # From the first frame for all of them, so that an animation does not flicker.
-    conditions = batch.restorer.conditions_of(first, work.job.source)
-    wanted = batch.restorer.model.conditions
-    estimated = sorted((name, f"{value:g}") for name, value in conditions.items() if wanted[name] == "auto")
-    work = replace(work, provenance=replace(work.provenance, estimated=tuple(estimated)))
+    """Run the network on every frame; without one, change nothing."""
+    picture, restorer = work.picture, work.selected.restorer
+    if restorer is None:
+        return work
+    # The notes of a model that the user named were printed before.
+    notes = restorer.notes if isinstance(batch.restorer, AutoRestorer) else ()
+    height, width = first_frame(picture).color.shape[-2:]
+    notes += batch.output.notes((width, height), restorer.scale)
     if isinstance(picture, Photo):
-        restored = _restored(picture, batch, conditions, progress)
-        return replace(work, picture=restored, notes=_size_notes(picture, batch))
+        return replace(work, picture=_restored(picture, work, batch.output, progress), notes=notes)
     frames: list[Photo] = []
     for frame in picture.frames:
-        frames.append(_restored(frame, batch, conditions))
+        frames.append(_restored(frame, work, batch.output))
         if progress:
             progress(len(frames) / len(picture.frames))
-    notes = _size_notes(picture.frames[0], batch)
     return replace(work, picture=replace(picture, frames=tuple(frames)), notes=notes)
 
 
@@ -189,18 +183,18 @@ def save(work: Work, batch: Batch) -> Outcome:
     Raises:
         ImageError: the format cannot hold it, or the disk refuses.
     """
-    notes = (*_losses(work), *work.notes)
-    with _writing(work.job, work.claim.temporary):
-        _write(work, batch.output)
-        if batch.output.strip or not stores_provenance(work.claim.temporary):
+    copied = is_copied(work, batch.output)
+    notes = work.notes if copied else (*losses_of(work), *work.notes)
+    with writing(work.job, work.claim.temporary):
+        write_result(work, batch.output, copied=copied)
+        if copied or batch.output.strip or not stores_provenance(work.claim.temporary):
             try:
                 remember(work.claim.temporary, work.job.destination.name, work.provenance)
             except UnusableRecordError as error:
                 notes += (f"{error}; until then this result is not recognized as done",)
         work.claim.publish()
     batch.release(work.job)
-    first = work.picture.frames[0] if isinstance(work.picture, Animation) else work.picture
-    height, width = first.color.shape[-2:]
+    height, width = first_frame(work.picture).color.shape[-2:]
     return Outcome(
         work.job.source,
         "done",
@@ -208,6 +202,7 @@ def save(work: Work, batch: Batch) -> Outcome:
         size=(width, height),
         seconds=work.seconds,
         notes=notes,
+        choice=work.selected.choice,
     )
 
 
@@ -219,63 +214,25 @@ def _read(job: Job, max_pixels: int | None) -> Photo | Animation:
     return read_all(job.source, max_pixels=limit) if moves else first
 
 
-def _restored(
-    photo: Photo, batch: Batch, conditions: Mapping[str, float], progress: Progress | None = None
-) -> Photo:
+def _provenance(job: Job, batch: Batch, selected: Selected) -> Provenance:
+    """The provenance of a result, with what was found in the image."""
+    found = dict[str, float | None]()
+    if selected.choice is not None and isinstance(batch.restorer, AutoRestorer):
+        found = {"quality": selected.choice.quality, "sigma": selected.choice.noise}
+    if selected.restorer is not None:
+        wanted = selected.restorer.model.conditions
+        found |= {name: value for name, value in selected.conditions.items() if wanted[name] == "auto"}
+    estimated = sorted((name, f"{value:g}") for name, value in found.items() if value is not None)
+    return replace(batch.results.provenance(job, selected.restorer), estimated=tuple(estimated))
+
+
+def _restored(photo: Photo, work: Work, output: Output, progress: Progress | None = None) -> Photo:
+    restorer = work.selected.restorer
+    if restorer is None:
+        return photo
     height, width = photo.color.shape[-2:]
-    restored = batch.restorer.upscale(photo, progress, conditions)
-    return resized(restored, batch.output.size((width, height), batch.restorer.output_scale))
-
-
-def _size_notes(source: Photo, batch: Batch) -> tuple[str, ...]:
-    height, width = source.color.shape[-2:]
-    return batch.output.notes((width, height), batch.restorer.scale)
-
-
-def _write(work: Work, output: Output) -> None:
-    place, picture = work.claim.temporary, work.picture
-    if isinstance(picture, Animation):
-        write_animation(
-            picture, place, quality=output.quality, provenance=work.provenance, strip=output.strip
-        )
-    else:
-        write(
-            picture,
-            place,
-            small=output.small,
-            quality=output.quality,
-            provenance=work.provenance,
-            strip=output.strip,
-        )
-
-
-def _losses(work: Work) -> tuple[str, ...]:
-    """What the result does not carry of its input."""
-    first = work.picture.frames[0] if isinstance(work.picture, Animation) else work.picture
-    notes = (*first.notes, *losses(first, work.job.destination))
-    if isinstance(work.picture, Photo) and first.frames > 1:
-        notes += (f"only the first of its {first.frames} frames was used",)
-    return notes
-
-
-@contextmanager
-def _writing(job: Job, temporary: Path | None = None) -> Iterator[None]:
-    """Turn what the disk refuses into one sentence about the result."""
-    try:
-        yield
-    except ImageError as error:  # of an encoder, about the file under its temporary name
-        if temporary is None:
-            raise
-        if error.path is not None and Path(error.path) == temporary:
-            error.path = job.destination
-        error.problem = error.problem.replace(str(temporary), str(job.destination))
-        raise
-    except OSError as error:
-        raise ImageError(
-            f"cannot write the result: {error.strerror or error}",
-            path=job.destination,
-            hint="make room or choose another place",
-        ) from error
+    restored = restorer.upscale(photo, progress, work.selected.conditions)
+    return resized(restored, output.size((width, height), restorer.output_scale))
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

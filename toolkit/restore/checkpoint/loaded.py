@@ -11,7 +11,7 @@ from torch import nn
 from restore.checkpoint.chaining import Chain, Geometry, chained
 from restore.checkpoint.options import Number
 from restore.errors import UsageError
-from restore.interfaces import ModelSpec, Options
+from restore.interfaces import ModelSpec, Options, Weights
 
 __all__ = ["LoadedModel"]
 
@@ -49,6 +49,11 @@ class LoadedModel:
     """The options that were given and differ from those of the weights; in a chain as ``LABEL.OPTION``."""
     parts: tuple[LoadedModel, ...] = ()
     """The models of a chain; empty for any other model."""
+
+    @property
+    def entry(self) -> Weights | None:
+        """What its plugin says of the weights; `None` for a chain, a file of the user's or no weights."""
+        return next((entry for entry in self.spec.weights if entry.sha256 == self.digest), None)
 
     @classmethod
     def built(

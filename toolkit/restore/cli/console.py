@@ -14,7 +14,7 @@ from restore.files import to_line
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from restore.inference import Restorer
+    from restore.inference import AnyRestorer
     from restore.registry import Registry
 
 __all__ = ["emit", "error", "message", "progress", "task", "tell_notes", "tell_problems"]
@@ -55,7 +55,7 @@ def tell_problems(registry: Registry) -> None:
         message(f"warning: {problem}")
 
 
-def tell_notes(restorer: Restorer) -> None:
+def tell_notes(restorer: AnyRestorer) -> None:
     """Print a note for each way in which the results of a model are not exact."""
     for note in restorer.notes:
         message(f"note: {note}")

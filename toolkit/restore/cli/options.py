@@ -17,6 +17,7 @@ from restore.choices import Precision as PrecisionName
 from restore.errors import UsageError, escaped
 
 __all__ = [
+    "ChosenModel",
     "Device",
     "Engine",
     "Files",
@@ -41,6 +42,16 @@ Model = Annotated[
     str, typer.Option("--model", metavar="NAME[:WEIGHTS][+...]", help="Use a model; see 'restore list'.")
 ]
 """One model, for a command that has a default."""
+
+ChosenModel = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="auto|NAME[:WEIGHTS][+...]",
+        help="Use a model, see 'restore list'; auto chooses one for each image.",
+    ),
+]
+"""One model, or ``auto``."""
 
 Models = Annotated[
     list[str],

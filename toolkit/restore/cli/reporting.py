@@ -18,6 +18,7 @@ from restore.cli.streams import Streams
 from restore.errors import UsageError, escaped
 from restore.images import readable
 from restore.inference.restorer import Progress
+from restore.report.choices import lines
 
 __all__ = ["ReportOptions", "Reporter"]
 
@@ -92,6 +93,8 @@ class Reporter(Listener):
         Raises:
             typer.Exit: something failed, with 1.
         """
+        for line in lines([(Path(row.source), row.choice) for row in self._outcomes if row.choice]):
+            console.message(line)
         if self._options.dry_run:
             self._add_up()
         failed = self._count("failed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,7 +13,7 @@ from restore.cli import console, options
 
 if TYPE_CHECKING:
     from restore.batch import Output
-    from restore.inference import Restorer
+    from restore.inference import AnyRestorer
     from restore.inference.restorer import TileSize
 
 __all__ = ["BatchOptions", "loaded", "run"]
@@ -78,12 +79,15 @@ class BatchOptions:
     json: options.Json = False
 
 
-def loaded(model: str, batch: BatchOptions, **settings: Any) -> Restorer:
-    """Load the model of a command, and print its notes.
+def loaded(
+    model: str, batch: BatchOptions, numbers: Mapping[str, str] | None = None, **settings: Any
+) -> AnyRestorer:
+    """Load the model of a command.
 
     Args:
         model: as for `restore.load`.
         batch: the options of the command.
+        numbers: values of options of the model, by name.
         settings: other arguments of `restore.load`.
     """
     from restore.allocator import keep_memory
@@ -94,9 +98,9 @@ def loaded(model: str, batch: BatchOptions, **settings: Any) -> Restorer:
     registry = discover()
     console.tell_problems(registry)
     chosen = options.by_name(batch.assign, options.labels_of([model]), options.sole_label([model]))
-    restorer = load(
+    return load(
         model,
-        options=options.options_of_model(model, chosen),
+        options={**(numbers or {}), **options.options_of_model(model, chosen)},
         device=batch.device,
         precision=batch.precision,
         tile=_tile(batch.tile),
@@ -104,11 +108,9 @@ def loaded(model: str, batch: BatchOptions, **settings: Any) -> Restorer:
         registry=registry,
         **settings,
     )
-    console.tell_notes(restorer)
-    return restorer
 
 
-def run(restorer: Restorer, output: Output, suffix: str, batch: BatchOptions) -> None:
+def run(restorer: AnyRestorer, output: Output, suffix: str, batch: BatchOptions) -> None:
     """Restore the images of a command, or list them for a dry run, and print what became of each.
 
     Args:
@@ -124,6 +126,7 @@ def run(restorer: Restorer, output: Output, suffix: str, batch: BatchOptions) ->
     from restore.cli.reporting import Reporter, ReportOptions
     from restore.cli.streams import streams
 
+    console.tell_notes(restorer)
     looks = ReportOptions(
         json=batch.json, dry_run=batch.dry_run, check=batch.check or batch.check_map, draw=batch.check_map
     )

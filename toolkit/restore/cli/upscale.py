@@ -19,7 +19,7 @@ Side = Annotated[int | None, typer.Option(help="Set this side of the results in 
 @grouped
 def upscale(
     *,
-    model: options.Model = "enhancenet",
+    model: options.ChosenModel = "auto",
     scale: Annotated[
         float | None,
         typer.Option(help="Upscale by this factor.", show_default="the model's own, usually 4"),

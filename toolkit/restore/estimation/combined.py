@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from torch import Tensor
@@ -16,14 +17,20 @@ from restore.images import Photo
 
 __all__ = ["estimate"]
 
+_ALL = ("jpeg", "noise", "blur", "enlarged")
 
-def estimate(picture: Photo | Tensor, file: Path | bytes | None = None) -> Estimate:
+
+def estimate(
+    picture: Photo | Tensor, file: Path | bytes | None = None, only: Collection[str] = _ALL
+) -> Estimate:
     """Estimate compression, noise, blur and an earlier enlargement of a picture.
 
     Args:
         picture: a photo, or its colors: ``(3, H, W)`` or ``(1, 3, H, W)``, float in [0, 1] or uint8 levels.
         file: where it was read from, or the file's content; if that is a JPEG file, its own tables tell the
             quality, else the pixels do.
+        only: what to estimate, some of "jpeg", "noise", "blur" and "enlarged"; the others become ``None``.
+            Noise and enlargement need "jpeg" where a picture may be compressed.
 
     Raises:
         ImageError: `file` cannot be read.
@@ -37,12 +44,12 @@ def estimate(picture: Photo | Tensor, file: Path | bytes | None = None) -> Estim
     if image.ndim not in (3, 4) or image.shape[-3] != 3 or (image.ndim == 4 and len(image) != 1):
         raise ValueError(f"one picture of three channels is needed, not {tuple(image.shape)}")
     image = image.detach().cpu().reshape(image.shape[-3:])
-    jpeg = jpeg_from_file(file) if file is not None else None
-    if jpeg is None:
-        jpeg = jpeg_from_pixels(image)
+    jpeg = None
+    if "jpeg" in only:
+        jpeg = (jpeg_from_file(file) if file is not None else None) or jpeg_from_pixels(image)
     return Estimate(
         jpeg=jpeg,
-        noise=noise_level(image, jpeg=jpeg),
-        blur=blur_width(image),
-        enlarged=enlargement_factor(image, jpeg_grid=jpeg is not None),
+        noise=noise_level(image, jpeg=jpeg) if "noise" in only else None,
+        blur=blur_width(image) if "blur" in only else None,
+        enlarged=enlargement_factor(image, jpeg_grid=jpeg is not None) if "enlarged" in only else None,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,9 +12,20 @@ from torch import Tensor
 
 from restore.checkpoint import LoadedModel
 from restore.errors import UsageError
-from restore.estimation import JpegEstimate, jpeg_from_file, jpeg_from_pixels, noise_level
+from restore.estimation import Estimate, estimate
+from restore.images import Photo
 
-__all__ = ["as_tensors", "check_conditions", "estimated", "samples"]
+__all__ = [
+    "Limits",
+    "as_tensors",
+    "check_conditions",
+    "check_strength",
+    "estimated",
+    "examined",
+    "given_numbers",
+    "limits_of",
+    "samples",
+]
 
 _SAMPLES = (15.0, 50.0, 25.0, 75.0)
 
@@ -31,29 +44,81 @@ def check_conditions(model: LoadedModel) -> None:
             )
 
 
-def estimated(model: LoadedModel, image: Tensor, file: Path | bytes | None = None) -> dict[str, float]:
-    """Estimate the numbers of `model` that were not given, from a whole image.
+def check_strength(strength: float, model: LoadedModel | None = None) -> None:
+    """Check that `strength` is a number from 0, and 1 for a model without an estimated number.
 
-    In a chain, all are estimated from the image that the first part is given.
+    Raises:
+        UsageError: it is not.
+    """
+    if not (strength >= 0 and math.isfinite(strength)):
+        raise UsageError(f"a strength of {strength:g} is impossible", hint="set `strength` to 0 or more")
+    if strength != 1 and model is not None and "auto" not in model.conditions.values():
+        raise UsageError(
+            f"for model '{model.reference}' nothing is estimated that `strength` applies to",
+            hint="omit `strength`",
+        )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The strongest compression and noise that weights were trained on."""
+
+    quality: int
+    noise: float
+
+    def exceeded_by(self, found: Estimate) -> bool:
+        """Whether an image has more than that, and enough of it to be seen."""
+        seen = found.degradations
+        worse = "jpeg" in seen and found.jpeg is not None and found.jpeg.quality < self.quality
+        noisier = "noise" in seen and found.noise is not None and found.noise.mean_sigma > self.noise
+        return worse or noisier
+
+
+def limits_of(model: LoadedModel) -> Limits | None:
+    """The limits of a model; of a chain, what any of its parts was trained on. `None` if one is unknown."""
+    qualities, noises = [], []
+    for part in model.parts or (model,):
+        entry = part.entry
+        if entry is None or entry.lowest_quality is None or entry.highest_noise is None:
+            return None
+        qualities.append(entry.lowest_quality)
+        noises.append(entry.highest_noise)
+    return Limits(min(qualities), max(noises))
+
+
+def given_numbers(model: LoadedModel) -> dict[str, float]:
+    """The numbers of `model` that were given, by name."""
+    return {name: value for name, value in model.conditions.items() if value != "auto"}
+
+
+def examined(image: Photo | Tensor, file: Path | bytes | None = None) -> Estimate:
+    """Estimate the compression and the noise of a whole image.
 
     Args:
-        model: the model.
-        image: ``(1, 3, H, W)``, uint8 levels or floats in [0, 1].
+        image: a photo, or ``(1, 3, H, W)``, uint8 levels or floats in [0, 1].
         file: where the image was read from, or the file's content: the tables of a JPEG state its quality.
 
     Raises:
         ImageError: `file` cannot be read.
     """
-    wanted = [name for name, value in model.conditions.items() if value == "auto"]
-    if not wanted:
-        return {}
-    picture = image.detach().cpu()[0]
+    picture = image.color if isinstance(image, Photo) else image
     if picture.is_floating_point():
         picture = picture.float().clamp(0, 1)
-    jpeg = jpeg_from_file(file) if file is not None else None
-    jpeg = jpeg or jpeg_from_pixels(picture)
-    found = {kind: _ESTIMATES[kind](picture, jpeg) for kind in {_kind(name) for name in wanted}}
-    return {name: found[_kind(name)] for name in wanted}
+    return estimate(picture, file, only=("jpeg", "noise"))
+
+
+def estimated(model: LoadedModel, found: Estimate, strength: float = 1.0) -> dict[str, float]:
+    """The numbers of `model` that were not given, from what was found in an image.
+
+    In a chain, all are those of the image that the first part is given.
+
+    Args:
+        model: the model.
+        found: from `examined`.
+        strength: how much of what was found to remove; 1 is all of it.
+    """
+    wanted = [name for name, value in model.conditions.items() if value == "auto"]
+    return {name: _ESTIMATES[_kind(name)](found, strength) for name in wanted}
 
 
 def as_tensors(values: Mapping[str, float | Tensor], model: LoadedModel, batch: int) -> tuple[Tensor, ...]:
@@ -83,17 +148,15 @@ def _kind(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _sigma(picture: Tensor, jpeg: JpegEstimate | None) -> float:
-    noise = noise_level(picture, jpeg=jpeg)
-    return 0.0 if noise is None else round(noise.mean_sigma, 3)
+def _sigma(found: Estimate, strength: float) -> float:
+    return 0.0 if found.noise is None else round(strength * found.noise.mean_sigma, 3)
 
 
-def _quality(picture: Tensor, jpeg: JpegEstimate | None) -> float:  # noqa: ARG001 - the signature of an estimate
-    return 100.0 if jpeg is None else float(jpeg.quality)
+def _quality(found: Estimate, strength: float) -> float:
+    loss = 0 if found.jpeg is None else 100 - found.jpeg.quality
+    return max(1.0, round(100 - strength * loss, 3))
 
 
-_ESTIMATES: Mapping[str, Callable[[Tensor, JpegEstimate | None], float]] = {
-    "sigma": _sigma,
-    "quality": _quality,
-}
-"""Name of a number -> its estimate: noise in levels of 255, and the quality of a JPEG from 1 to 100."""
+_ESTIMATES: Mapping[str, Callable[[Estimate, float], float]] = {"sigma": _sigma, "quality": _quality}
+"""Name of a number -> its estimate, times a strength: noise in levels of 255, and the quality of a JPEG from
+1 to 100."""

@@ -17,7 +17,7 @@ from restore.errors import UsageError
 from restore.images import Photo, from_pil, read, suffix_of, to_pil, write
 from restore.levels import FULL, to_levels, to_values
 
-__all__ = ["as_photo", "from_values", "in_unit_range"]
+__all__ = ["as_photo", "file_of", "from_values", "in_unit_range"]
 
 _ABOVE = 2.0  # a restored image may overshoot 1 a little; values up to 255 are another range
 
@@ -58,6 +58,16 @@ def as_photo(image: Any) -> tuple[Photo, Callable[[Photo], Any]]:
         f"cannot restore a {type(image).__name__}",
         hint="pass a path, the bytes of a file, a PIL image, a NumPy array or a tensor",
     )
+
+
+def file_of(image: Any) -> Path | bytes | None:
+    """The file of an image, or its content, from whose header more may be known than from its pixels."""
+    match image:
+        case str() | Path():
+            return Path(image)
+        case bytes() | bytearray() | memoryview():
+            return bytes(image)
+    return None
 
 
 def in_unit_range(image: Tensor) -> Tensor:

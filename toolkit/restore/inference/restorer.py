@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from restore.checkpoint import LoadedModel, load_model, working_scale
+from restore.checkpoint import LoadedModel
 from restore.choices import Alpha, Engine, Precision
 from restore.errors import ImageError, UsageError
 from restore.images import Photo, conversion_of
+from restore.inference.choosing import Choice
 from restore.inference.color import in_srgb, without_bleeding
-from restore.inference.conditions import as_tensors, check_conditions, estimated
+from restore.inference.conditions import (
+    as_tensors,
+    check_conditions,
+    check_strength,
+    estimated,
+    examined,
+    given_numbers,
+    limits_of,
+)
 from restore.inference.cuda_graphs import fetched
 from restore.inference.devices import DTYPES, choose_device, choose_precision, tile_side
 from restore.inference.engines import engine_network, engine_precision
-from restore.inference.inputs import as_photo, from_values, in_unit_range
+from restore.inference.inputs import as_photo, file_of, from_values, in_unit_range
 from restore.inference.sizing import resized, scaled
 from restore.inference.torch_network import Network, torch_network
 from restore.levels import to_values
-from restore.registry import Registry, discover
 from restore.resizing import cubic_reach, imresize
 from restore.tiling import map_tiles
 
-__all__ = ["Progress", "Restorer", "TileSize", "load"]
+__all__ = ["Progress", "Restorer", "Selected", "TileSize"]
 
 TileSize = int | Literal["auto", "off"]
 """Longest side of a tile in input pixels; ``auto`` depends on the free memory; ``off`` means no tiles."""
@@ -39,7 +47,22 @@ Progress = Callable[[float], None]
 
 Numbers = Mapping[str, float]
 
+Kind = TypeVar("Kind", bytes, Image.Image, NDArray[Any], Tensor, Photo)
+"""An image whose result is of the same kind."""
+
 _FEATURES = 128  # values per output pixel that a model is assumed to need, unless it declares `memory`
+
+
+@dataclass(frozen=True)
+class Selected:
+    """How one image is restored."""
+
+    restorer: Restorer | None
+    """`None` leaves the image unchanged."""
+    conditions: Numbers = field(default_factory=dict)
+    """As `Restorer.conditions_of` returns them."""
+    choice: Choice | None = None
+    """What was found in the image, if a model was chosen for it, or if its model was not trained on that."""
 
 
 class Restorer:
@@ -54,13 +77,15 @@ class Restorer:
         tile: see `TileSize`.
         engine: ``torch``, ``openvino`` or ``onnxruntime``; all but torch run on the CPU.
         alpha: how transparency is enlarged: ``bicubic``, or by the ``model`` as if it were a gray image.
+        strength: how much to remove of the noise and compression that are estimated for the network: 1 is
+            all of it, 0.5 half.
 
     Raises:
-        UsageError: the scale is beyond that of the model, the device does not exist, the tile is empty,
-            or the engine is not installed or cannot run the model.
+        UsageError: the scale is beyond that of the model, the device does not exist, the tile is empty, there
+            is nothing that `strength` applies to, or the engine is not installed or cannot run the model.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the choices of `load`, which builds it
         self,
         model: LoadedModel,
         *,
@@ -70,17 +95,20 @@ class Restorer:
         tile: TileSize = "auto",
         engine: Engine = "torch",
         alpha: Alpha = "bicubic",
+        strength: float = 1.0,
     ) -> None:
         if isinstance(tile, int) and tile < 1:
             raise UsageError(
                 f"a tile of {tile} pixels is too small", hint="set `tile` to 'auto', 'off' or 1 or more"
             )
         check_conditions(model)
+        check_strength(strength, model)
         self.model = model
         self.output_scale = _checked(scale, model.scale)
         self.tile = tile
         self.engine = engine
         self.alpha = alpha
+        self.strength = strength
         if engine == "torch":
             self.device = choose_device(device)
             self.dtype = choose_precision(precision, self.device, model.precisions)
@@ -136,28 +164,8 @@ class Restorer:
 
     @overload
     def upscale(
-        self, image: Image.Image, progress: Progress | None = None, conditions: Numbers | None = None
-    ) -> Image.Image: ...
-
-    @overload
-    def upscale(
-        self, image: bytes, progress: Progress | None = None, conditions: Numbers | None = None
-    ) -> bytes: ...
-
-    @overload
-    def upscale(
-        self, image: NDArray[Any], progress: Progress | None = None, conditions: Numbers | None = None
-    ) -> NDArray[Any]: ...
-
-    @overload
-    def upscale(
-        self, image: Tensor, progress: Progress | None = None, conditions: Numbers | None = None
-    ) -> Tensor: ...
-
-    @overload
-    def upscale(
-        self, image: Photo, progress: Progress | None = None, conditions: Numbers | None = None
-    ) -> Photo: ...
+        self, image: Kind, progress: Progress | None = None, conditions: Numbers | None = None
+    ) -> Kind: ...
 
     def upscale(self, image: Any, progress: Progress | None = None, conditions: Numbers | None = None) -> Any:
         """Restore one image and return the same kind of image.
@@ -178,6 +186,7 @@ class Restorer:
             ImageError: the file cannot be read.
 
         Example:
+            >>> from restore.inference import load
             >>> load("bicubic", scale=2).upscale(torch.zeros(3, 4, 5, dtype=torch.uint8)).shape
             torch.Size([3, 8, 10])
         """
@@ -185,10 +194,30 @@ class Restorer:
             return self._upscale_tensor(image, progress, conditions)
         photo, back = as_photo(image)
         if conditions is None:
-            conditions = self.conditions_of(photo, _source(image))
+            conditions = self.conditions_of(photo, file_of(image))
         height, width = photo.color.shape[-2:]
         restored = self._restore_photo(photo, progress, conditions)
         return back(resized(restored, scaled((width, height), self.output_scale)))
+
+    @overload
+    def clean(self, image: str | Path, progress: Progress | None = None) -> Image.Image: ...
+
+    @overload
+    def clean(self, image: Kind, progress: Progress | None = None) -> Kind: ...
+
+    def clean(self, image: Any, progress: Progress | None = None) -> Any:
+        """Restore one image without enlarging it: `upscale`, which refuses models that enlarge.
+
+        Raises:
+            UsageError: the model enlarges, or as for `upscale`.
+            ImageError: the file cannot be read.
+        """
+        if self.output_scale != 1 or self.scale != 1:
+            raise UsageError(
+                f"model '{self.model.reference}' enlarges {self.scale}x",
+                hint="use `upscale`, or a model that works at 1x",
+            )
+        return self.upscale(image, progress)
 
     def conditions_of(self, image: Photo | Tensor, file: Path | bytes | None = None) -> dict[str, float]:
         """The numbers that the network gets for an image, by name: those given to `load`, or estimates.
@@ -201,12 +230,36 @@ class Restorer:
             ImageError: `file` cannot be read.
 
         Example:
+            >>> from restore.inference import load
             >>> load("bicubic").conditions_of(torch.zeros(1, 3, 8, 8))
             {}
         """
-        color = image.color if isinstance(image, Photo) else image
-        given = {name: value for name, value in self.model.conditions.items() if value != "auto"}
-        return given | estimated(self.model, color, file)
+        given = given_numbers(self.model)
+        if len(given) == len(self.model.conditions):
+            return given
+        return given | estimated(self.model, examined(image, file), self.strength)
+
+    def select(self, image: Photo | Tensor, file: Path | bytes | None = None) -> Selected:
+        """Look at an image before it is restored.
+
+        Args:
+            image: as for `conditions_of`.
+            file: as for `conditions_of`.
+
+        Returns:
+            This restorer, with the numbers for the network and with what the weights were not trained on.
+
+        Raises:
+            ImageError: `file` cannot be read.
+        """
+        limits = limits_of(self.model)
+        if limits is None:
+            return Selected(self, self.conditions_of(image, file))
+        found = examined(image, file)
+        conditions = given_numbers(self.model) | estimated(self.model, found, self.strength)
+        if not limits.exceeded_by(found):
+            return Selected(self, conditions)
+        return Selected(self, conditions, Choice.of(self.model.reference, found, beyond=True))
 
     @property
     def settings(self) -> dict[str, str]:
@@ -214,7 +267,8 @@ class Restorer:
         numbers = {
             name: value if value == "auto" else f"{value:g}" for name, value in self.model.conditions.items()
         }
-        return {**self.model.changed, **numbers}
+        strength = {} if self.strength == 1 else {"strength": f"{self.strength:g}"}
+        return {**self.model.changed, **numbers, **strength}
 
     def restore(
         self, image: Tensor, progress: Progress | None = None, conditions: Numbers | None = None
@@ -347,16 +401,6 @@ class Restorer:
         return values * (2 if self.dtype == torch.int8 else self.dtype.itemsize)  # sums are wider
 
 
-def _source(image: Any) -> Path | bytes | None:
-    """The file of an image, from whose header more may be known than from its pixels."""
-    match image:
-        case str() | Path():
-            return Path(image)
-        case bytes() | bytearray() | memoryview():
-            return bytes(image)
-    return None
-
-
 def _values_per_pixel(model: LoadedModel, *, whole_graph: bool) -> int:
     """Values per input pixel that a network holds at once; an engine keeps every layer's whole result."""
     most, scale = 0, 1
@@ -400,49 +444,3 @@ def _ready(restored: Tensor, dtype: torch.dtype) -> Tensor:
         if not restored.sum().isfinite():
             raise ImageError("some values are NaN or infinite", hint="set `precision` to 'fp32'")
         return restored.mul_(255).add_(0.5)  # what a conversion to integers rounds down
-
-
-def load(  # noqa: PLR0913 - every choice that a user has
-    reference: str = "enhancenet",
-    *,
-    scale: float | None = None,
-    options: Mapping[str, Any] | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
-    tile: TileSize = "auto",
-    engine: Engine = "torch",
-    alpha: Alpha = "bicubic",
-    registry: Registry | None = None,
-) -> Restorer:
-    """Load a model by name, ready for use.
-
-    Args:
-        reference: ``NAME[:WEIGHTS]``, such as ``bicubic``, ``enhancenet``, ``enhancenet:e`` or
-            ``enhancenet:runs/mine/generator.safetensors``; or a chain, such as ``dncnn:FILE+bicubic``.
-        scale: output pixels per input pixel along one side, also a fraction. Where the model lacks it, the
-            next larger one that it has is reduced. `None` takes that of the weights, or 4.
-        options: options other than those of the weights, and numbers that the network takes beside the image
-            (``auto``, the default, estimates them); for the parts of a chain as ``NAME.OPTION``.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        precision: ``auto`` is bfloat16 where the hardware has it; ``fp32`` is the most exact.
-        tile: longest side of a tile in input pixels, ``auto`` or ``off``.
-        engine: ``torch``, ``openvino`` or ``onnxruntime``.
-        alpha: how transparency is enlarged: ``bicubic`` or ``model``.
-        registry: `None` discovers the installed plugins.
-
-    Raises:
-        UsageError: there is no such model, weights, scale or device, the weights cannot be used with these
-            options, or the engine is not installed or cannot run the model.
-        OptionsError: an option is unknown or not valid.
-        WeightsError: a weights file is missing or damaged, or belongs to another model.
-
-    Example:
-        >>> import numpy as np
-        >>> load("bicubic", scale=2.5).upscale(np.zeros((4, 8, 3), np.uint8)).shape
-        (10, 20, 3)
-    """
-    registry = registry or discover()
-    model = load_model(reference, registry, working_scale(reference, registry, scale), options)
-    return Restorer(
-        model, scale=scale, device=device, precision=precision, tile=tile, engine=engine, alpha=alpha
-    )

@@ -36,6 +36,12 @@ class Weights:
     """Data, objective and steps of the training."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Measured values, such as ``{"Set5 PSNR (dB)": 31.2}``; their protocol is in the model card."""
+    lowest_quality: int | None = None
+    """The lowest JPEG quality of the images that it was trained on, 1 to 100; 100 if none was compressed.
+    Users are warned of inputs below it. ``None`` if it is unknown."""
+    highest_noise: float | None = None
+    """The highest standard deviation of the noise in these images, in levels of 255. Users are warned of
+    inputs beyond it. ``None`` if it is unknown."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +141,12 @@ class ModelSpec(Named):
         """Check the fields.
 
         Raises:
-            EntryError: the name, the summary, a scale or a set of weights is not valid.
+            EntryError: the name, which must not be ``auto``, the summary, a scale or a set of weights is not
+                valid.
         """
         super().__post_init__()
+        if self.name == "auto":
+            raise EntryError("a model cannot be called 'auto', which chooses one", hint="rename it")
         if self.scales is not None and (not self.scales or min(self.scales) < 1):
             raise EntryError(f"model '{self.name}' has the scales {self.scales}", hint="use 1 and more")
         keys = [(weights.name, weights.scale) for weights in self.weights]

@@ -1,0 +1,125 @@
+"""Load a model by name, or a restorer that chooses one for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal, overload
+
+from restore.checkpoint import check_reference, load_model, working_scale
+from restore.choices import Alpha, Engine, Precision
+from restore.errors import UsageError
+from restore.inference.auto import AutoRestorer
+from restore.inference.choosing import AUTO, CLEAN, ENLARGE, usable
+from restore.inference.conditions import check_strength
+from restore.inference.restorer import Restorer, TileSize
+from restore.registry import Registry, discover
+
+__all__ = ["load"]
+
+
+@overload
+def load(  # type: ignore[overload-overlap]  # a text that is not known before the program runs may be "auto"
+    reference: Literal["auto"],
+    *,
+    scale: float | None = None,
+    options: None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+    tile: TileSize = "auto",
+    engine: Engine = "torch",
+    alpha: Alpha = "bicubic",
+    strength: float = 1.0,
+    registry: Registry | None = None,
+) -> AutoRestorer: ...
+
+
+@overload
+def load(
+    reference: str = "enhancenet",
+    *,
+    scale: float | None = None,
+    options: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+    tile: TileSize = "auto",
+    engine: Engine = "torch",
+    alpha: Alpha = "bicubic",
+    strength: float = 1.0,
+    registry: Registry | None = None,
+) -> Restorer: ...
+
+
+def load(  # noqa: PLR0913 - every choice that a user has
+    reference: str = "enhancenet",
+    *,
+    scale: float | None = None,
+    options: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+    tile: TileSize = "auto",
+    engine: Engine = "torch",
+    alpha: Alpha = "bicubic",
+    strength: float = 1.0,
+    registry: Registry | None = None,
+) -> Restorer | AutoRestorer:
+    """Load a model by name, ready for use.
+
+    Args:
+        reference: ``NAME[:WEIGHTS]``, such as ``bicubic``, ``enhancenet``, ``enhancenet:e`` or
+            ``enhancenet:runs/mine/generator.safetensors``; or a chain, such as ``dncnn:FILE+bicubic``; or
+            ``auto``, which chooses a model for each image by its compression and noise: one that enlarges, or
+            with ``scale=1`` one that removes them.
+        scale: output pixels per input pixel along one side, also a fraction. Where the model lacks it, the
+            next larger one that it has is reduced. `None` takes that of the weights, or 4.
+        options: options other than those of the weights, and numbers that the network takes beside the image
+            (``auto``, the default, estimates them); for the parts of a chain as ``NAME.OPTION``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        precision: ``auto`` is bfloat16 where the hardware has it; ``fp32`` is the most exact.
+        tile: longest side of a tile in input pixels, ``auto`` or ``off``.
+        engine: ``torch``, ``openvino`` or ``onnxruntime``.
+        alpha: how transparency is enlarged: ``bicubic`` or ``model``.
+        strength: how much to remove of the noise and compression that are estimated for the network: 1 is
+            all of it, 0.5 half.
+        registry: `None` discovers the installed plugins.
+
+    Raises:
+        UsageError: there is no such model, weights, scale or device, the weights cannot be used with these
+            options, there is nothing that `strength` applies to, or the engine is not installed or cannot run
+            the model.
+        OptionsError: an option is unknown or not valid.
+        WeightsError: a weights file is missing or damaged, or belongs to another model.
+
+    Example:
+        >>> import numpy as np
+        >>> load("bicubic", scale=2.5).upscale(np.zeros((4, 8, 3), np.uint8)).shape
+        (10, 20, 3)
+    """
+    registry = registry or discover()
+    restorer = partial(Restorer, device=device, precision=precision, tile=tile, engine=engine, alpha=alpha)
+    if reference == AUTO:
+        return _choosing(registry, scale, options, strength, restorer)
+    model = load_model(reference, registry, working_scale(reference, registry, scale), options)
+    return restorer(model, scale=scale, strength=strength)
+
+
+def _choosing(
+    registry: Registry,
+    scale: float | None,
+    options: Mapping[str, Any] | None,
+    strength: float,
+    restorer: Callable[..., Restorer],
+) -> AutoRestorer:
+    if options:
+        raise UsageError("options belong to a model, and 'auto' chooses one", hint="name it with `model`")
+    check_strength(strength)
+    rows = usable(CLEAN if scale == 1 else ENLARGE, registry, scale)
+    first = next(model for row in rows for model in row.models)
+    output_scale = scale or check_reference(first, registry) or 1
+
+    def load(reference: str) -> Restorer:
+        model = load_model(reference, registry, working_scale(reference, registry, output_scale))
+        estimates = "auto" in model.conditions.values()
+        return restorer(model, scale=output_scale, strength=strength if estimates else 1.0)
+
+    return AutoRestorer(rows, load, output_scale)
