@@ -6,12 +6,16 @@ import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from pages import ROOT, TUTORIALS, blocks
 from PIL import Image
 from shell import Shell
+
+from restore.registry import Plugin, build
+from restore.testing import plugin_checks
 
 Draw = Callable[..., Path]
 
@@ -72,6 +76,20 @@ def test_the_python_guide_runs(
         shell.do(block)
     with Image.open(desk / "from-server.jpg") as image:
         assert image.size == (192, 144)
+
+
+def test_the_degradation_of_the_guide_passes_its_checks() -> None:
+    (block,) = [
+        block
+        for block in blocks(ROOT / "docs" / "how-to" / "write-a-degradation.md")
+        if block.language == "python"
+    ]
+    module = ModuleType("fringes")
+    exec(compile(block.text, str(block), "exec"), module.__dict__)  # noqa: S102 - the page of this repository
+    registry = build([Plugin("fringes", module)])
+    assert not registry.problems
+    for check in plugin_checks("fringes", registry):
+        check()
 
 
 def short(words: list[str]) -> list[str]:
