@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from restore.errors import OptionsError, UsageError, WeightsError
 from restore.interfaces import Options, parse, prepare
+from restore.sharpening import gaussian_blur, unsharp_mask
 from restore_enhancenet.losses import (
     PerceptualLoss,
     TextureLoss,
@@ -23,7 +24,7 @@ from restore_enhancenet.losses import (
     gram_matrices,
 )
 from restore_enhancenet.options import LAYERS, PerceptualOptions, TextureOptions
-from restore_enhancenet.vgg import Vgg19
+from restore_enhancenet.vgg import Vgg19, before_relu
 
 RandomVgg19 = Callable[..., Path]
 
@@ -181,6 +182,40 @@ def test_images_that_are_too_small_for_the_deepest_layer_are_refused() -> None:
         loss(small, small)
 
 
+def test_without_normalization_features_are_those_of_torchvision_before_and_after_the_relu(
+    vgg19: Path,
+) -> None:
+    from torchvision.models import vgg19 as torchvision_vgg19
+
+    with torch.device("meta"):
+        reference = torchvision_vgg19(weights=None).features
+    tensors = {name.removeprefix("features."): tensor.float() for name, tensor in load_file(vgg19).items()}
+    reference.load_state_dict(tensors, assign=True)
+    image = images(1, 32, 32)
+    mean, spread = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    x, expected, names = (image - mean.view(1, 3, 1, 1)) / spread.view(1, 3, 1, 1), [], iter(LAYERS)
+    with torch.no_grad():
+        for layer in reference.double():
+            x = layer(x) if not isinstance(layer, nn.ReLU) else x.relu()
+            if isinstance(layer, nn.Conv2d):
+                expected.append((before_relu(f"conv{next_of(names)}"), x))
+            elif isinstance(layer, nn.ReLU):
+                expected.append((expected[-1][0].removesuffix("_before_relu"), x))
+            else:
+                expected.append((next(names), x))
+    network = Vgg19(normalize=False)
+    network.load(LAYERS, Untouched())
+    wanted = [name for name, _ in expected]
+    found = network.double()(image, wanted)
+    assert list(found) == wanted
+    for name, features in expected:
+        torch.testing.assert_close(found[name], features, rtol=1e-5, atol=1e-6)
+
+
+def next_of(names: Iterator[str]) -> str:
+    return next(names).removeprefix("conv")
+
+
 # The weights ------------------------------------------------------------------------------------------
 
 
@@ -282,6 +317,41 @@ def test_the_perceptual_loss_is_the_mean_squared_difference_of_features() -> Non
         squares = [(a - b) ** 2 for a, b in entries]
         expected += weight * sum(squares) / len(squares)
     assert loss(restored, target).item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_the_perceptual_loss_of_esrgan_is_the_mean_absolute_difference_before_the_relu() -> None:
+    options = {"layers": {"conv1_2": 0.1, "conv2_2": 1.0}, "relu": False, "normalize": False}
+    loss = build_perceptual(PerceptualOptions.model_validate({**options, "distance": "l1"}))
+    ready(loss)
+    assert isinstance(loss, PerceptualLoss)
+    restored, target = images(2, 16, 24), images(2, 16, 24, seed=2)
+    of_restored, of_target = features(loss, restored), features(loss, target)
+    assert min(found.min().item() for found in of_target.values()) < 0
+    expected = 0.0
+    for layer, weight in (("conv1_2_before_relu", 0.1), ("conv2_2_before_relu", 1.0)):
+        entries = zip(*(found[layer].flatten().tolist() for found in (of_restored, of_target)), strict=True)
+        distances = [abs(a - b) for a, b in entries]
+        expected += weight * sum(distances) / len(distances)
+    assert loss(restored, target).item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_losses_with_other_normalization_do_not_share_a_network() -> None:
+    keys = [
+        build_perceptual(PerceptualOptions(normalize=normalize)).network.key for normalize in (True, False)
+    ]
+    assert keys[0] != keys[1]
+    assert keys[0] == build_texture(TextureOptions()).network.key
+
+
+def test_a_sharpened_perceptual_loss_compares_with_the_sharpened_target() -> None:
+    plain, sharpened = (
+        ready(build_perceptual(parse(PerceptualOptions, {"layers": "pool1:1", "sharpen": sharpen}, "loss")))
+        for sharpen in (False, True)
+    )
+    restored, target = images(1, 48, 40), images(1, 48, 40, seed=2)
+    sharp = unsharp_mask(target, lambda image: gaussian_blur(image, 8.0), 0.5, 10.0)
+    assert sharpened(restored, target).item() == pytest.approx(plain(restored, sharp).item(), rel=1e-12)
+    assert sharpened(sharp, target).item() == pytest.approx(0, abs=1e-20)
 
 
 @pytest.mark.parametrize("patch", [4, 16, 128])

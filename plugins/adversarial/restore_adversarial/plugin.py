@@ -1,9 +1,16 @@
-"""Entry point of the plugin: adversarial losses and discriminators."""
+"""Entry point of the plugin: adversarial losses, discriminators, and the objectives of (Real-)ESRGAN."""
 
 from __future__ import annotations
 
 from restore.hookspecs import hookimpl
-from restore.interfaces import AdversarialLossSpec, DiscriminatorSpec, lazy
+from restore.interfaces import (
+    AdversarialLossSpec,
+    Adversary,
+    DiscriminatorSpec,
+    ObjectiveSpec,
+    Term,
+    lazy,
+)
 from restore_adversarial.options import (
     PatchOptions,
     UNetOptions,
@@ -82,5 +89,46 @@ def restore_discriminators() -> list[DiscriminatorSpec]:
             lazy("restore_adversarial.vgg_style:build"),
             VggStyleOptions,
             reference=_ESRGAN,
+        ),
+    ]
+
+
+_VGG_L1 = {"relu": False, "normalize": False, "distance": "l1"}
+"""Both objectives compare features of VGG-19 before the ReLU by their mean absolute difference. The distance
+is that of the authors' configurations; the ESRGAN paper does not state it."""
+
+_SHARPENED = {"sharpen": True}
+"""Real-ESRGAN trains the pixel and the perceptual term on sharpened targets; its discriminator sees the
+plain ones (``l1_gt_usm``, ``percep_gt_usm`` and ``gan_gt_usm`` of its configuration)."""
+
+_FIVE_LAYERS = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_4": 1.0, "conv4_4": 1.0, "conv5_4": 1.0}
+
+
+@hookimpl
+def restore_objectives() -> list[ObjectiveSpec]:
+    """The weights are those of the papers and of the authors' published configurations."""
+    return [
+        ObjectiveSpec(
+            "esrgan",
+            "Features of VGG-19 before the ReLU, a relativistic adversary, a little L1",
+            terms=(
+                Term("l1", 1e-2),
+                Term("perceptual", 1.0, {"layers": {"conv5_4": 1.0}, **_VGG_L1}),
+            ),
+            # The weight is for the sum of Eq. 2; the authors' code takes the mean of its two terms.
+            adversaries=(Adversary("vgg", 5e-3, loss="relativistic"),),
+            patch_size=128,
+            reference=f"{_ESRGAN}, Eq. 2 and 3, section 4.1",
+        ),
+        ObjectiveSpec(
+            "realesrgan",
+            "L1 and features of VGG-19 on sharpened targets, an adversary with a logit for each pixel",
+            terms=(
+                Term("l1", 1.0, _SHARPENED),
+                Term("perceptual", 1.0, {"layers": _FIVE_LAYERS, **_VGG_L1, **_SHARPENED}),
+            ),
+            adversaries=(Adversary("unet", 1e-1),),
+            patch_size=256,
+            reference=f"{_WANG}, section 4.1",
         ),
     ]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from restore.interfaces import Options
 from restore.resizing import imresize
+from restore.sharpening import SharpenedTarget
 from restore_baselines.luma import luma
 from restore_baselines.options import CharbonnierOptions, PixelOptions
 
@@ -48,12 +49,12 @@ class PixelLoss(nn.Module):
 
 def build_mse(options: PixelOptions) -> nn.Module:
     """Mean squared error; EnhanceNet's Eq. 3."""
-    return PixelLoss(2, on_luma=options.luma)
+    return _pixel_loss(2, options)
 
 
 def build_l1(options: PixelOptions) -> nn.Module:
     """Mean absolute error."""
-    return PixelLoss(1, on_luma=options.luma)
+    return _pixel_loss(1, options)
 
 
 class Charbonnier(nn.Module):
@@ -96,3 +97,8 @@ def build_charbonnier(options: CharbonnierOptions) -> nn.Module:
 def build_consistency(options: Options) -> nn.Module:  # noqa: ARG001 - it has none
     """The consistency with the input."""
     return Consistency()
+
+
+def _pixel_loss(power: int, options: PixelOptions) -> nn.Module:
+    loss = PixelLoss(power, on_luma=options.luma)
+    return SharpenedTarget(loss) if options.sharpen else loss

@@ -26,6 +26,7 @@ class PixelOptions(Options):
     """The values that a pixel loss compares."""
 
     luma: bool = Field(False, description="compare BT.601 luma only, as for SRCNN")
+    sharpen: bool = Field(False, description="compare with the sharpened target, as Real-ESRGAN does")
 
 
 class CharbonnierOptions(Options):

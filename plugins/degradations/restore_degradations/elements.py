@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from restore.interfaces import Degrade, Degraded, Parameters
+from restore.sharpening import unsharp_mask
 from restore_degradations import coding, kernels, noise
 from restore_degradations.draws import Draws
 from restore_degradations.filtering import filtered
@@ -232,15 +233,16 @@ def build_sharpen(scale: int, options: SharpenOptions) -> Degrade:  # noqa: ARG0
 
     def run(image: Tensor, draws: Draws) -> tuple[Tensor, dict[str, float | str]]:
         amount, sigma = draws.uniform(options.amount), draws.uniform(options.sigma)
-        blurred = filtered(image, kernels.gaussian(kernel_side(sigma), sigma))
-        return (image + amount * (image - blurred)).clamp(0, 1), {"amount": amount, "blur": sigma}
+        kernel = kernels.gaussian(kernel_side(sigma), sigma)
+        sharp = unsharp_mask(image, lambda image: filtered(image, kernel), amount, options.threshold)
+        return sharp, {"amount": amount, "blur": sigma}
 
     return each(run, options.probability)
 
 
 def margin_sharpen(scale: int, options: SharpenOptions) -> int:  # noqa: ARG001 - it keeps the size
-    """Half of the largest kernel."""
-    return kernel_side(options.sigma[1]) // 2
+    """Half of the largest kernel, twice with a threshold, whose mask is blurred too."""
+    return kernel_side(options.sigma[1]) // 2 * (2 if options.threshold else 1)
 
 
 def build_quantize(scale: int, options: QuantizeOptions) -> Degrade:  # noqa: ARG001 - it keeps the size

@@ -150,11 +150,14 @@ class SincOptions(ElementOptions):
 
 
 class SharpenOptions(ElementOptions):
-    """Strength of the unsharp mask."""
+    """Strength of the unsharp mask; Real-ESRGAN's has amount 0.5, sigma 8 and threshold 10."""
 
     amount: Annotated[Range, between(0, 10)] = Field((0.2, 1.0), description="weight of the mask")
     sigma: Annotated[Range, between(0.1, 50)] = Field(
         (0.5, 2.0), description="deviation of the blur in pixels"
+    )
+    threshold: float = Field(
+        0.0, ge=0, le=255, description="levels of 255 by which the blur has to change a pixel; 0: any"
     )
 
 

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restore.sharpening import SharpenedTarget
 from restore_enhancenet.options import PerceptualOptions, TextureOptions
-from restore_enhancenet.vgg import Vgg19
+from restore_enhancenet.vgg import Vgg19, before_relu
 
 __all__ = ["PerceptualLoss", "TextureLoss", "build_perceptual", "build_texture", "gram_matrices"]
 
@@ -17,7 +18,7 @@ _PATCH_AREA = 16 * 16  # positions of the patches for which the paper gives its 
 
 
 class _VggLoss(nn.Module):
-    """A weighted sum over layers of VGG-19, whose features are normalized to a mean of one.
+    """A weighted sum over layers of VGG-19.
 
     Args:
         network: VGG-19, shared with other losses of an objective.
@@ -60,11 +61,21 @@ class _VggLoss(nn.Module):
 
 
 class PerceptualLoss(_VggLoss):
-    """``sum_l w_l ||phi_l(restored) - phi_l(target)||^2``, Eq. 4 and 5: mean over all entries of a layer."""
+    """``sum_l w_l ||phi_l(restored) - phi_l(target)||^2``, Eq. 4 and 5: mean over all entries of a layer.
+
+    Args:
+        network: VGG-19, shared with other losses of an objective.
+        weights: layer -> weight.
+        absolute: take the absolute difference in place of the squared one.
+    """
+
+    def __init__(self, network: Vgg19, weights: Mapping[str, float], *, absolute: bool = False) -> None:
+        super().__init__(network, weights)
+        self.absolute = absolute
 
     def distance(self, restored: Tensor, target: Tensor) -> Tensor:
         """Two feature maps ``(B, C, h, w)`` -> a scalar."""
-        return F.mse_loss(restored, target)
+        return F.l1_loss(restored, target) if self.absolute else F.mse_loss(restored, target)
 
 
 class TextureLoss(_VggLoss):
@@ -115,7 +126,11 @@ def gram_matrices(features: Tensor, patch: int) -> Tensor:
 
 def build_perceptual(options: PerceptualOptions) -> nn.Module:
     """Build the perceptual loss; its network has no weights until `prepare`."""
-    return PerceptualLoss(Vgg19(options.vgg), options.layers)
+    name = str if options.relu else before_relu
+    weights = {name(layer): weight for layer, weight in options.layers.items()}
+    network = Vgg19(options.vgg, normalize=options.normalize)
+    loss = PerceptualLoss(network, weights, absolute=options.distance == "l1")
+    return SharpenedTarget(loss) if options.sharpen else loss
 
 
 def build_texture(options: TextureOptions) -> nn.Module:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -81,6 +81,12 @@ class PerceptualOptions(_VggOptions):
     layers: LayerWeights = Field(
         {"pool2": 2e-1, "pool5": 2e-2}, description="layers of VGG-19 with their weights"
     )
+    relu: bool = Field(
+        True, description="compare convolutions after their ReLU; false: before it, as ESRGAN does"
+    )
+    normalize: bool = Field(True, description="scale each filter to a mean of one over the training images")
+    distance: Literal["mse", "l1"] = Field("mse", description="mean squared or mean absolute difference")
+    sharpen: bool = Field(False, description="compare with the sharpened target, as Real-ESRGAN does")
 
 
 class TextureOptions(_VggOptions):

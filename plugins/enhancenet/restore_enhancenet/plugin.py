@@ -93,7 +93,7 @@ def restore_losses() -> list[LossSpec]:
     return [
         LossSpec(
             "perceptual",
-            "Squared difference of VGG-19 features, normalized to a mean of one",
+            "Difference of VGG-19 features, by default squared and normalized to a mean of one",
             build=lazy("restore_enhancenet.losses:build_perceptual"),
             options=PerceptualOptions,
             reference=f"{_PAPER}, section 4.2.2",

@@ -24,31 +24,41 @@ from restore_enhancenet.vgg_weights import (
     weights_file,
 )
 
-__all__ = ["Vgg19"]
+__all__ = ["Vgg19", "before_relu"]
+
+_BEFORE = "_before_relu"
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 _BATCH = 8  # samples measured at a time
 _INACTIVE = 0.01  # fraction of the mean of a layer; filters below conv3_4 are far above it on photographs
 
 
+def before_relu(layer: str) -> str:
+    """The name of a convolution's features before its ReLU; that of a pooling layer, which has none."""
+    return f"{layer}{_BEFORE}" if layer in CONVOLUTIONS else layer
+
+
 class Vgg19(nn.Module):
     """The convolutional part of VGG-19 (Simonyan and Zisserman, ICLR 2015), frozen.
 
-    Its filters are rescaled once, from the first layer on, so that the activation of each of them after
-    the ReLU has a mean of 1 over images and positions (Gatys, Ecker, Bethge, CVPR 2016). Because ReLU and
-    pooling are positively homogeneous, this only scales the features of the network.
+    Unless `normalize` is false, its filters are rescaled once, from the first layer on, so that the
+    activation of each of them after the ReLU has a mean of 1 over images and positions (Gatys, Ecker, Bethge,
+    CVPR 2016). Because ReLU and pooling are positively homogeneous, this only scales the features of the
+    network.
 
     Empty until `load`: building it reads and downloads nothing. The measured means are persistent buffers,
     the filters are not.
 
     Args:
         file: local weights; ``None``: see `load_convolutions`.
+        normalize: rescale the filters.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, *, normalize: bool = True) -> None:
         super().__init__()
-        self.key = ("vgg19", file)
+        self.key = ("vgg19", file, normalize)
         self.file = file
+        self.normalize = normalize
         self.depth = 0
         self.register_buffer("shift", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("spread", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
@@ -68,7 +78,7 @@ class Vgg19(nn.Module):
         """Load the filters up to the deepest of `layers` and normalize them.
 
         Args:
-            layers: some of `LAYERS`.
+            layers: some of `LAYERS`, or `before_relu` of them.
             samples: images ``(3, H, W)`` in [0, 1] over which the means are computed, unless they are in the
                 checkpoint or in the user's cache.
 
@@ -80,12 +90,12 @@ class Vgg19(nn.Module):
             return
         names = _convolutions(layers)
         filters = load_convolutions(self.file, names)
-        if any(self._mean_of(layer).isnan().any() for layer in names):
+        if self.normalize and any(self._mean_of(layer).isnan().any() for layer in names):
             for layer, mean in _cached_means(filters, samples).items():
                 self._mean_of(layer).copy_(mean)
         before = torch.ones(3)
         for layer, (weight, bias) in filters.items():
-            after = self._mean_of(layer).cpu()
+            after = self._mean_of(layer).cpu() if self.normalize else torch.ones_like(bias)
             scaled = weight * before.view(1, -1, 1, 1) / after.view(-1, 1, 1, 1)
             self._keep(f"{layer}_weight", scaled.contiguous(memory_format=torch.channels_last))
             self._keep(f"{layer}_bias", bias / after)
@@ -97,7 +107,7 @@ class Vgg19(nn.Module):
 
         Args:
             images: ``(B, 3, H, W)`` in [0, 1].
-            layers: some of `LAYERS`.
+            layers: some of `LAYERS`, or `before_relu` of them.
 
         Returns:
             Layer -> its features ``(B, C, h, w)``.
@@ -134,7 +144,7 @@ class Vgg19(nn.Module):
 
 def _depth(layers: Collection[str]) -> int:
     """Number of layers up to the deepest of `layers`."""
-    return max(LAYERS.index(layer) + 1 for layer in layers)
+    return max(LAYERS.index(layer.removesuffix(_BEFORE)) + 1 for layer in layers)
 
 
 def _convolutions(layers: Collection[str]) -> list[str]:
@@ -180,7 +190,12 @@ def _measured_means(filters: Convolutions, images: Sequence[Tensor]) -> dict[str
 
 
 def _activations(x: Tensor, filters: Convolutions, depth: int) -> Iterator[tuple[str, Tensor]]:
-    """Yield the first `depth` layers with their features: convolutions after the ReLU, and pooling layers."""
+    """Yield the features of the first `depth` layers, those of convolutions before and after the ReLU."""
     for layer in LAYERS[:depth]:
-        x = F.relu(F.conv2d(x, *filters[layer], padding=1)) if layer in filters else F.max_pool2d(x, 2)
+        if layer in filters:
+            x = F.conv2d(x, *filters[layer], padding=1)
+            yield before_relu(layer), x
+            x = F.relu(x)
+        else:
+            x = F.max_pool2d(x, 2)
         yield layer, x
