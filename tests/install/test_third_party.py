@@ -1,6 +1,6 @@
-"""The example plugin, built as a wheel and installed, works from `list` to `evaluate`.
+"""The example plugins, built as wheels and installed, work from `list` to `evaluate`.
 
-The wheel is installed in a folder of its own on the path; the current environment is not changed.
+The wheels are installed in a folder of its own on the path; the current environment is not changed.
 """
 
 from __future__ import annotations
@@ -21,28 +21,30 @@ from PIL import Image
 from restore.checkpoint import read_card
 from restore.registry import DISABLE
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "restore-espcn"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLE, REAL_ESRGAN = EXAMPLES / "restore-espcn", EXAMPLES / "restore-realesrgan"
 
 Python = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the wheel of the example is installed."""
-    built = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
-    subprocess.run(build, cwd=EXAMPLE, check=True, capture_output=True)
-    (wheel,) = built.glob("*.whl")
+    """A folder in which the wheels of the examples are installed."""
     folder = tmp_path_factory.mktemp("site")
-    # Installing a pure Python wheel is unpacking it, so no installer is needed.
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
+    for example in (EXAMPLE, REAL_ESRGAN):
+        built = tmp_path_factory.mktemp("dist")
+        build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
+        subprocess.run(build, cwd=example, check=True, capture_output=True)
+        (wheel,) = built.glob("*.whl")
+        # Installing a pure Python wheel is unpacking it, so no installer is needed.
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def python(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Python:
-    """Run a module in a process in which the plugin is installed; return stdout, fail with stderr."""
+    """Run a module in a process in which the plugins are installed; return stdout, fail with stderr."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
 
     def run(*arguments: str | Path) -> str:
@@ -99,8 +101,9 @@ def test_its_entries_are_listed_with_their_distribution(python: Python) -> None:
     assert {row["state"] for row in listed if row["kind"] == "plugin"} == {"active"}
 
 
-def test_its_own_tests_pass_against_the_wheel(python: Python) -> None:
-    assert " passed" in python("pytest", EXAMPLE / "tests", "-p", "no:cacheprovider")
+@pytest.mark.parametrize("example", [EXAMPLE, REAL_ESRGAN], ids=lambda folder: folder.name)
+def test_its_own_tests_pass_against_the_wheel(python: Python, example: Path) -> None:
+    assert " passed" in python("pytest", example / "tests", "-p", "no:cacheprovider")
 
 
 def test_training_writes_weights_that_describe_themselves(weights: Path) -> None:

@@ -32,12 +32,13 @@ def usm_sharp(image: np.ndarray) -> np.ndarray:
     kernel /= kernel.sum()
 
     def blur(x: np.ndarray) -> np.ndarray:
-        return correlate1d(correlate1d(x, kernel, axis=1, mode="mirror"), kernel, axis=2, mode="mirror")
+        rows = correlate1d(x, kernel, axis=1, mode="mirror")
+        return np.asarray(correlate1d(rows, kernel, axis=2, mode="mirror"))
 
     residual = image - blur(image)
     mask = (np.abs(residual) * 255 > 10).astype(image.dtype)
     soft = blur(mask)
-    return soft * np.clip(image + 0.5 * residual, 0, 1) + (1 - soft) * image
+    return np.asarray(soft * np.clip(image + 0.5 * residual, 0, 1) + (1 - soft) * image)
 
 
 def sharpened(image: Tensor) -> Tensor:
