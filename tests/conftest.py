@@ -228,6 +228,7 @@ def random_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
 
     # By name: importing torchvision takes seconds, and most tests do not need it.
     monkeypatch.setattr("torchvision.models.alexnet", network(alexnet))
+    monkeypatch.setattr("torchvision.models.vgg16", network(vgg16))
     monkeypatch.setattr("torchmetrics.functional.image.dists.vgg16", network(vgg16))
 
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from restore.errors import UnknownNameError, UsageError, WeightsError
-from restore.interfaces import Options
+from restore.interfaces import Options, prepare
 from restore.registry import discover
 
 
@@ -44,6 +44,26 @@ def test_lpips_and_dists_are_those_of_torchmetrics() -> None:
     assert metric("lpips")(first, first, gray=False) == pytest.approx(0, abs=1e-6)
     with pytest.raises(UsageError, match="48x30 pixels is too small for LPIPS"):
         metric("lpips")(first[..., :30, :], second[..., :30, :], gray=False)
+
+
+@pytest.mark.parametrize("name", ["lpips", "dists"])
+@pytest.mark.usefixtures("random_backbones")
+def test_as_losses_they_are_the_mean_over_the_batch_and_train_nothing(name: str) -> None:
+    spec = discover().losses[name]
+    options = spec.options.model_validate({"net": "alex"} if name == "lpips" else {})
+    loss = spec.build(options)
+    prepare(loss, [])
+    first, second = images()
+    restored = torch.cat([first, second]).requires_grad_()
+    value = loss(restored, torch.cat([second, second]))
+    assert value.item() == pytest.approx(metric(name)(first, second, gray=False) / 2, rel=1e-4)
+    (gradient,) = torch.autograd.grad(value, restored)
+    assert gradient[0].abs().sum() > 0
+    assert gradient.isfinite().all()
+    assert list(loss.parameters()) == []
+    assert loss.state_dict() == {}
+    with pytest.raises(RuntimeError, match="prepare the loss first"):
+        spec.build(options)(restored, restored)
 
 
 def test_without_a_network_one_sentence_tells_where_to_put_the_file(

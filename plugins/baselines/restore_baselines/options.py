@@ -8,7 +8,14 @@ from pydantic import AliasChoices, Field
 
 from restore.interfaces import Options
 
-__all__ = ["BicubicDegradationOptions", "CharbonnierOptions", "LpipsOptions", "PixelOptions", "SrcnnOptions"]
+__all__ = [
+    "BicubicDegradationOptions",
+    "CharbonnierOptions",
+    "LpipsLossOptions",
+    "LpipsOptions",
+    "PixelOptions",
+    "SrcnnOptions",
+]
 
 
 class SrcnnOptions(Options):
@@ -50,4 +57,13 @@ class LpipsOptions(Options):
 
     net: Literal["alex", "vgg", "squeeze"] = Field(
         "alex", description="'alex' is the authors' choice for measuring; many papers report 'vgg'"
+    )
+
+
+class LpipsLossOptions(Options):
+    """The network of LPIPS as a loss."""
+
+    net: Literal["alex", "vgg", "squeeze"] = Field(
+        "vgg",
+        description="'vgg' is the authors' choice for a loss, being closer to the usual perceptual loss",
     )

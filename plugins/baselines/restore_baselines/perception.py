@@ -16,11 +16,20 @@ from restore.interfaces import Metric, Options
 from restore.resizing import quantize
 from restore_baselines.options import LpipsOptions
 
-__all__ = ["build_dists", "build_lpips", "dists_protocol", "lpips_protocol"]
+__all__ = [
+    "LEAST_SIDE",
+    "build_dists",
+    "build_lpips",
+    "check_size",
+    "dists_network",
+    "dists_protocol",
+    "lpips_network",
+    "lpips_protocol",
+]
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 
-_LEAST = {"alex": 31, "vgg": 16, "squeeze": 17, "dists": 1}
+LEAST_SIDE = {"alex": 31, "vgg": 16, "squeeze": 17, "dists": 1}
 """Smallest side in pixels for which pooling leaves one."""
 
 
@@ -30,7 +39,8 @@ def build_lpips(scale: int, options: LpipsOptions) -> Metric:  # noqa: ARG001
     Raises:
         WeightsError: the weights of the network cannot be downloaded.
     """
-    return _metric("LPIPS", _lpips(options.net), _LEAST[options.net])
+    network = lpips_network(options.net)
+    return _metric("LPIPS", partial(network, normalize=True), LEAST_SIDE[options.net])
 
 
 def build_dists(scale: int, options: Options) -> Metric:  # noqa: ARG001
@@ -39,7 +49,7 @@ def build_dists(scale: int, options: Options) -> Metric:  # noqa: ARG001
     Raises:
         WeightsError: the weights of the network cannot be downloaded.
     """
-    return _metric("DISTS", _dists(), _LEAST["dists"])
+    return _metric("DISTS", dists_network(), LEAST_SIDE["dists"])
 
 
 def lpips_protocol(scale: int, options: LpipsOptions) -> str:  # noqa: ARG001
@@ -58,26 +68,45 @@ def _library() -> str:
 
 def _metric(name: str, distance: Distance, least: int) -> Metric:
     def measure(restored: Tensor, target: Tensor, *, gray: bool) -> float:  # noqa: ARG001
-        if min(target.shape[-2:]) < least:
-            size = f"{target.shape[-1]}x{target.shape[-2]}"
-            raise UsageError(
-                f"an image of {size} pixels is too small for {name}, which needs {least}x{least}"
-            )
+        check_size(target, name, least)
         with torch.inference_mode():
             return float(distance(quantize(restored.float()).clamp(0, 1), target.float()))
 
     return measure
 
 
-def _lpips(net: Literal["alex", "vgg", "squeeze"]) -> Distance:
+def check_size(image: Tensor, name: str, least: int) -> None:
+    """Refuse an image whose short side has fewer than `least` pixels.
+
+    Raises:
+        UsageError: names the size, and the one that `name` needs.
+    """
+    if min(image.shape[-2:]) < least:
+        size = f"{image.shape[-1]}x{image.shape[-2]}"
+        raise UsageError(f"an image of {size} pixels is too small for {name}, which needs {least}x{least}")
+
+
+def lpips_network(net: Literal["alex", "vgg", "squeeze"]) -> nn.Module:
+    """The network of LPIPS, called with two images and ``normalize=True`` for the range [0, 1].
+
+    Raises:
+        WeightsError: its weights cannot be downloaded.
+    """
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-    # The network only: the metric around it would keep every value.
-    network = _loaded("LPIPS", lambda: LearnedPerceptualImagePatchSimilarity(net_type=net).net)
-    return partial(network, normalize=True)
+    def build() -> nn.Module:
+        network: nn.Module = LearnedPerceptualImagePatchSimilarity(net_type=net).net
+        return network  # without the metric around it, which would keep every value
+
+    return _loaded("LPIPS", build)
 
 
-def _dists() -> Distance:
+def dists_network() -> nn.Module:
+    """The network of DISTS, called with two images in [0, 1].
+
+    Raises:
+        WeightsError: its weights cannot be downloaded.
+    """
     from torchmetrics.functional.image.dists import DISTSNetwork  # the metric builds one for every batch
 
     return _loaded("DISTS", DISTSNetwork)
