@@ -17,6 +17,7 @@ from restore.testing import (
     model_checks,
     objective_checks,
     options_checks,
+    set_metric_checks,
     table_checks,
     weights_checks,
 )
@@ -49,6 +50,9 @@ def checks() -> Iterator[Check]:
     for metric in REGISTRY.metrics.values():
         yield from options_checks(metric)
         yield from metric_checks(metric)
+    for set_metric in REGISTRY.set_metrics.values():
+        yield from options_checks(set_metric)
+        yield from set_metric_checks(set_metric)
     for degradation in REGISTRY.degradations.values():
         yield from options_checks(degradation)
         for scale in (1, 2, 3, 4):

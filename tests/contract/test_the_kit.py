@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -21,6 +21,7 @@ from restore.interfaces import (
     ModelSpec,
     Options,
     PublishedTable,
+    SetMetricSpec,
 )
 from restore.registry import discover
 from restore.testing import (
@@ -32,6 +33,7 @@ from restore.testing import (
     measured_halo,
     metric_checks,
     model_checks,
+    set_metric_checks,
     table_checks,
 )
 
@@ -319,6 +321,45 @@ def test_a_metric_that_prefers_noise_is_refused() -> None:
         "m", "a metric", build=lambda scale, o: noise, protocol=lambda scale, o: "", better="higher"
     )
     assert failures(metric_checks(spec)) == ["metric prefers the target", "metric says its protocol"]
+
+
+class SetError:
+    """The mean squared error of a set."""
+
+    def __init__(self) -> None:
+        self.errors: list[float] = []
+
+    def update(self, restored: Tensor, target: Tensor, *, gray: bool) -> None:
+        self.errors.append(float((restored - target).square().mean()))
+
+    def compute(self) -> float:
+        return sum(self.errors) / len(self.errors)
+
+
+class LastError(SetError):
+    def compute(self) -> float:
+        return self.errors[-1]
+
+
+def set_metric(
+    build: Callable[[], SetError], better: Literal["higher", "lower"] = "lower", **changes: Any
+) -> SetMetricSpec:
+    return SetMetricSpec(
+        "m", "a metric", lambda scale, o: build(), lambda scale, o: "mean", better, **changes
+    )
+
+
+def test_a_valid_metric_of_sets_passes_every_check() -> None:
+    assert failures(set_metric_checks(set_metric(SetError))) == []
+
+
+def test_each_fault_of_a_metric_of_sets_is_found_by_its_check() -> None:
+    assert failures(set_metric_checks(set_metric(SetError, "higher"))) == ["set metric prefers the targets"]
+    assert failures(set_metric_checks(set_metric(LastError))) == ["set metric ignores the order"]
+    shared = SetError()
+    assert "set metric measures each set by itself" in failures(set_metric_checks(set_metric(lambda: shared)))
+    without = set_metric(SetError, needs_target=False)
+    assert failures(set_metric_checks(without)) == ["set metric prefers the targets"]
 
 
 def test_a_degradation_that_ignores_its_generator_is_refused() -> None:

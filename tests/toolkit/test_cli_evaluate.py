@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 Run = Callable[..., Any]
+Draw = Callable[..., Path]
 
 
 @pytest.fixture
@@ -289,3 +290,77 @@ def test_a_report_plots_the_metrics_over_a_swept_strength(
     opened = re.findall(r'<a href="([^"]+)"', text)
     assert len(set(opened)) == 9
     assert all((page.parent / address).is_file() for address in opened)
+
+
+def test_a_folder_without_targets_is_evaluated(evaluate: Run, draw: Draw, tmp_path: Path) -> None:
+    for index in range(2):
+        draw(tmp_path / "photos" / f"{index}.png", 64, 48, index)
+    page = tmp_path / "page.html"
+    command = ["--model", "bicubic", "--degraded", f"mine={tmp_path / 'photos'}"]
+    (row,) = evaluate(*command, "--json", "--report", page).rows
+    assert (row["data"], list(row["values"])) == ("mine", ["niqe"])
+    assert row["images"][0]["target"] is None
+    assert "without targets" in row["protocol"]["inputs"]
+    found = re.search(r'<a href="([^"]+)"', page.read_text())
+    assert found
+    shown = re.search(r'id="data">(.*?)</script>', (page.parent / found[1]).read_text())
+    assert shown
+    pictures = json.loads(shown[1])["pictures"]
+    assert [picture["name"] for picture in pictures] == ["Input", "bicubic"]
+    assert pictures[1]["values"] == pytest.approx(row["images"][0]["values"])
+    refused = evaluate(*command, "--metric", "psnr")
+    assert refused.returncode == 2
+    assert "the metric 'psnr' compares with targets" in refused.stderr
+
+
+def test_an_evaluation_without_images_is_refused(evaluate: Run) -> None:
+    done = evaluate("--model", "bicubic")
+    assert done.returncode == 2
+    assert "give folders of targets by --data, or of inputs by --degraded" in done.stderr
+
+
+SPREAD = """
+from restore.hookspecs import hookimpl
+from restore.interfaces import SetMetricSpec
+
+CONTRACT = 2
+
+class Spread:
+    def __init__(self, scale, options):
+        self.means = []
+
+    def update(self, restored, target, *, gray):
+        self.means.append(float(restored.mean()) * 255)
+
+    def compute(self):
+        return max(self.means) - min(self.means)
+
+@hookimpl
+def restore_set_metrics():
+    return [
+        SetMetricSpec("spread", "Largest difference of brightness", Spread, lambda scale, options: "levels",
+                      better="lower", digits=1, needs_target=False)
+    ]
+"""
+
+
+def test_a_metric_of_whole_sets_from_a_plugin_is_measured(
+    evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "spread_plugin.py").write_text(SPREAD)
+    info = tmp_path / "spread-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: spread\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[restore.plugins]\nspread = spread_plugin\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, level in (("a", 100), ("b", 130)):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.new("RGB", (32, 32), (level,) * 3).save(tmp_path / "photos" / f"{name}.png")
+    command = ["--model", "bicubic", "--degraded", tmp_path / "photos", "--metric", "spread"]
+    (row,) = evaluate(*command, "--json", "-o", tmp_path / "r.csv", "--report", tmp_path / "page.html").rows
+    assert row["values"] == {"spread": pytest.approx(30)}
+    assert [image["values"] for image in row["images"]] == [{}, {}]
+    (line,) = csv.DictReader((tmp_path / "r.csv").open())
+    assert (line["image"], line["metric"]) == ("", "spread")
+    assert float(line["value"]) == pytest.approx(30)
+    assert ">30.0</td>" in (tmp_path / "page.html").read_text()

@@ -15,17 +15,21 @@ from torch import Tensor
 
 import restore
 import restore.images
-from restore.errors import DataError, UnknownNameError
+from restore.errors import DataError, UnknownNameError, UsageError
 from restore.evaluation import (
     Dataset,
+    Meter,
     Result,
     Row,
+    check_meters,
     dataset,
+    default_metrics,
     evaluate,
     meters,
     multiply_adds,
     parameters,
     peak_memory,
+    set_meters,
 )
 from restore.registry import Registry, discover
 from restore.report import evaluation_table
@@ -164,3 +168,94 @@ def test_an_image_that_fails_whatever_it_raises_is_named_and_the_others_are_meas
     assert list(row.failures.values()) == [
         "there is not enough memory for it; close other programs, or omit it"
     ]
+
+
+def colored(folder: Path, **levels: int) -> Path:
+    """Images of one color each."""
+    folder.mkdir()
+    for name, level in levels.items():
+        Image.new("RGB", (16, 16), (level, 0, 0)).save(folder / f"{name}.png")
+    return folder
+
+
+def color_distance(toys: Registry, inputs: Path, targets: Path) -> Row:
+    data = dataset(targets, toys, 1, degraded=inputs)
+    used = [*meters(["l1"], toys, 1), *set_meters(["l1", "color-distance"], toys, 1)]
+    return evaluate(restore.load("bicubic", scale=1, device="cpu"), data, used)
+
+
+def test_a_metric_of_a_set_has_one_value_for_all_images(toys: Registry, tmp_path: Path) -> None:
+    inputs = colored(tmp_path / "inputs", a=110, b=170)
+    row = color_distance(toys, inputs, colored(tmp_path / "targets", a=100, b=140))
+    # means of 140 and 120, deviations of 30 and 20
+    assert row.means["color-distance"] == pytest.approx(20**2 + 10**2)
+    assert all(list(image.values) == ["l1"] for image in row.images)
+    result = Result(
+        (row, replace(row, model="other")),
+        (*meters(["l1"], toys, 1), *set_meters(["color-distance"], toys, 1)),
+        "bicubic",
+    )
+    assert list(result.differences(result.rows[1])) == ["l1"]
+    assert f"  {row.means['color-distance']:.4f}  " in evaluation_table(result)
+
+
+def test_a_value_of_a_set_of_other_images_is_not_compared(toys: Registry, tmp_path: Path) -> None:
+    row = color_distance(toys, colored(tmp_path / "i", a=1, b=2), colored(tmp_path / "t", a=1, b=2))
+    part = replace(row, model="other", images=row.images[1:], failures={"a.png": "too large"})
+    result = Result((row, part), tuple(set_meters(["color-distance"], toys, 1)), "bicubic")
+    assert np.isnan(result.means(row)["color-distance"])
+    assert result.means(part)["color-distance"] == 0
+
+
+@pytest.mark.parametrize("broken", ["update", "compute"])
+def test_a_metric_of_a_set_that_fails_is_reported_and_the_others_are_measured(
+    toys: Registry, targets: Path, broken: str
+) -> None:
+    (meter,) = set_meters(["color-distance"], toys, 4)
+
+    def fails(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    def start() -> Any:
+        metric: Any = meter.start()
+        setattr(metric, broken, fails)
+        return metric
+
+    used = [*meters(["psnr"], toys, 4), replace(meter, start=start)]
+    row = evaluate(restore.load("bicubic", scale=4, device="cpu"), dataset(targets, toys, 4), used)
+    assert len(row.images) == 3
+    assert not row.failures
+    assert np.isnan(row.means["color-distance"])
+    (sentence,) = Result((row,), tuple(used), "bicubic").failures()
+    assert "color-distance: there is not enough memory" in sentence
+
+
+def test_a_data_set_without_targets_is_measured_by_metrics_that_need_none(
+    registry: Registry, targets: Path
+) -> None:
+    data = dataset(None, registry, 4, degraded=targets)
+    seen: list[bool] = []
+
+    def measure(restored: Tensor, target: Tensor, *, gray: bool) -> float:
+        assert target is restored
+        seen.append(gray)
+        return float(restored.shape[-1])
+
+    row = evaluate(restore.load("bicubic", scale=4, device="cpu"), data, [Meter("width", measure, "pixels")])
+    assert [image.values["width"] for image in row.images] == [240, 236, 240]
+    assert seen == [False, False, True]
+    assert row.images[0].target is None
+    assert row.images[0].degraded == targets / "a.png"
+    assert "without targets" in row.protocol["inputs"]
+
+
+def test_metrics_that_need_targets_are_refused_without_them(registry: Registry) -> None:
+    for name in ("psnr", "l1"):
+        with pytest.raises(UsageError, match=f"the metric '{name}' compares with targets.*niqe"):
+            check_meters([name], registry, with_targets=False)
+    check_meters(default_metrics(registry, with_targets=False), registry, with_targets=False)
+
+
+def test_a_metric_of_a_set_is_refused_for_one_image(toys: Registry) -> None:
+    with pytest.raises(UsageError, match="'color-distance' measures a whole set"):
+        check_meters(["color-distance"], toys, with_sets=False)

@@ -34,6 +34,7 @@ from restore.interfaces import (
     OptimizerSpec,
     PublishedTable,
     ScheduleSpec,
+    SetMetricSpec,
 )
 
 __all__ = ["CHANGES", "CONTRACT", "hookimpl"]
@@ -102,6 +103,11 @@ def restore_augmentations() -> Sequence[AugmentationSpec]:
 @hookspec
 def restore_metrics() -> Sequence[MetricSpec]:
     """Metrics: measures by which models are compared."""
+
+
+@hookspec
+def restore_set_metrics() -> Sequence[SetMetricSpec]:
+    """Set metrics: measures of all results on a data set together, such as distances of distributions."""
 
 
 @hookspec

@@ -19,6 +19,7 @@ from restore.interfaces import (
     ObjectiveSpec,
     Options,
     Scores,
+    SetMetricSpec,
     Term,
 )
 
@@ -131,6 +132,27 @@ class Conditional(nn.Module):
         return logits
 
 
+class ColorDistance:
+    """The Frechet distance between the mean colors of results and targets, as independent normal variables.
+
+    Source: Dowson, Landau, "The Frechet distance between multivariate normal distributions", 1982.
+    """
+
+    def __init__(self) -> None:
+        self.results: list[Tensor] = []
+        self.targets: list[Tensor] = []
+
+    def update(self, restored: Tensor, target: Tensor, *, gray: bool) -> None:
+        for kept, image in ((self.results, restored), (self.targets, target)):
+            kept.append(image.double().mean((0, 2, 3)) * 255)
+
+    def compute(self) -> float:
+        first, second = torch.stack(self.results), torch.stack(self.targets)
+        means = (first.mean(0) - second.mean(0)).square().sum()
+        deviations = (first.std(0, correction=0) - second.std(0, correction=0)).square().sum()
+        return float(means + deviations)
+
+
 class Always:
     """Open in every step."""
 
@@ -215,4 +237,17 @@ def restore_objectives() -> list[ObjectiveSpec]:
             ),
         ),
         ObjectiveSpec("l1-broken", "An adversary that cannot be trained", (Term("l1"),), (untrainable,)),
+    ]
+
+
+@hookimpl
+def restore_set_metrics() -> list[SetMetricSpec]:
+    return [
+        SetMetricSpec(
+            "color-distance",
+            "Frechet distance between mean colors",
+            build=lambda scale, options: ColorDistance(),
+            protocol=lambda scale, options: "independent normal variables, levels of 255",
+            better="lower",
+        )
     ]

@@ -41,8 +41,8 @@ def compare(
     """Show the results of several models on one image.
 
     The page is one file that loads nothing: two results under a slider, the same detail of all, the places
-    where they differ most, their times, and metrics if there is a target. A model that fails is reported,
-    the others are compared, and the exit code is 1.
+    where they differ most, their times, and metrics, of which most need a target. A model that fails is
+    reported, the others are compared, and the exit code is 1.
     """
     from restore.allocator import keep_memory
     from restore.checkpoint import load_model
@@ -57,10 +57,10 @@ def compare(
     keep_memory()
     registry = discover()
     console.tell_problems(registry)
-    metrics = metric or ["psnr", "ssim"]
+    metrics = metric or (["psnr", "ssim"] if target else [])
     known = {*metrics, *options.labels_of(model)}
     chosen = options.by_name(assign, known, options.sole_label(model))
-    check_meters(metrics, registry, chosen)
+    check_meters(metrics, registry, chosen, with_targets=target is not None, with_sets=False)
     check_references(model, registry, scale)
     photo, original = read(image), read(target) if target else None
     restorers = [
@@ -73,9 +73,8 @@ def compare(
     ]
     for restorer in restorers:
         console.tell_notes(restorer)
-    used = []
-    if target:
-        used = meters(metrics, registry, check_comparable(restorers), options=chosen, targets=[target])
+    targets = [target] if target else []
+    used = meters(metrics, registry, check_comparable(restorers), options=chosen, targets=targets)
     with console.progress() as bar, console.task(bar, image.name, total=len(restorers)) as update:
         found = compared(
             photo,

@@ -15,7 +15,7 @@ from restore.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from restore.evaluation import Dataset, Meter, Result, Row, Variant
+    from restore.evaluation import AnyMeter, Dataset, Result, Row, Variant
     from restore.inference import Restorer
     from restore.registry import Registry
 
@@ -26,14 +26,15 @@ def evaluate(
     *,
     model: options.Models,
     data: Annotated[
-        list[str],
-        typer.Option(
-            metavar="[NAME=]FOLDER", help="Add a folder of target images. Repeatable.", show_default=False
-        ),
-    ],
+        list[str] | None,
+        typer.Option(metavar="[NAME=]FOLDER", help="Add a folder of target images. Repeatable."),
+    ] = None,
     degraded: Annotated[
-        list[Path] | None,
-        typer.Option(help="Use the inputs in this folder, with the targets' names; one for each --data."),
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FOLDER",
+            help="Use the inputs in this folder; one for each --data, named as its targets, or without any.",
+        ),
     ] = None,
     scale: Annotated[int, typer.Option(min=1, help="Set the target pixels per input pixel.")] = 4,
     metric: options.Metrics = None,
@@ -71,6 +72,7 @@ def evaluate(
 ) -> None:
     """Measure models against target images.
 
+    Without --data, the images of --degraded are measured by metrics that need no target.
     Each degradation, and each value of --sweep, has a table of its own. Each value carries the protocol by
     which it was measured; only values of one protocol share a column. An image that cannot be measured is
     reported with its reason, means are over the images that all models restored, and the exit code is 1.
@@ -83,31 +85,29 @@ def evaluate(
     from restore.registry import discover
     from restore.report import evaluation_table, write_result
 
-    _check_arguments(model, data, degraded, against)
+    _check_arguments(model, data or [], degraded or [], against, made=bool(degradation or sweep))
     _check_files(model, out or [], report)
-    if degraded and (degradation or sweep):
-        raise UsageError(
-            "--degraded gives the inputs, which --degradation and --sweep would make", hint="omit one"
-        )
     keep_memory()
     registry = discover()
     console.tell_problems(registry)
-    metrics = metric or ["psnr", "ssim"]
+    metrics = metric or evaluation.default_metrics(registry, with_targets=bool(data))
     degradations = degradation or ["bicubic"]
     known = {*metrics, *(label for name in degradations for label in labels(name)), *options.labels_of(model)}
     chosen = options.by_name(assign, known, options.sole_label(model))
-    evaluation.check_meters(metrics, registry, chosen)
+    evaluation.check_meters(metrics, registry, chosen, with_targets=bool(data))
     for name in model:
         check_reference(name, registry, scale)
     of_models, of_degradations = _divided(chosen, degradations, registry)
     ways = evaluation.variants(
         degradations, of_degradations, [evaluation.Sweep.parse(text) for text in sweep or ()]
     )
-    sets = _data_sets(data, degraded, registry, scale, ways)
+    sets = _data_sets(data or [], degraded or [], registry, scale, ways)
     _check_names(sets, once=report is not None)
-    meters = evaluation.meters(
-        metrics, registry, scale, options=chosen, targets=list(dict.fromkeys(one.targets for one in sets))
-    )
+    targets = list(dict.fromkeys(one.targets for one in sets if one.targets))
+    meters: list[AnyMeter] = [
+        *evaluation.meters(metrics, registry, scale, options=chosen, targets=targets),
+        *evaluation.set_meters(metrics, registry, scale, options=chosen),
+    ]
     restorers = [
         Restorer(
             load_model(name, registry, scale, options.options_of_model(name, of_models)),
@@ -149,35 +149,36 @@ def _divided(
 
 def _data_sets(
     data: Sequence[str],
-    degraded: Sequence[Path] | None,
+    degraded: Sequence[str],
     registry: Registry,
     scale: int,
     ways: Sequence[Variant],
 ) -> list[Dataset]:
     from restore.evaluation import dataset, named_folder
 
-    return [
-        replace(
-            dataset(
-                folder,
+    sets = []
+    nothing = ("", None)
+    for targets, inputs in zip_longest(
+        map(named_folder, data), map(named_folder, degraded), fillvalue=nothing
+    ):
+        for way in ways:
+            found = dataset(
+                targets[1],
                 registry,
                 scale,
-                name=name,
-                degraded=inputs,
+                name=targets[0] or inputs[0],
+                degraded=inputs[1],
                 degradation=way.degradation,
                 options=way.options,
-            ),
-            swept=way.swept,
-        )
-        for (name, folder), inputs in zip_longest(map(named_folder, data), degraded or [])
-        for way in ways
-    ]
+            )
+            sets.append(replace(found, swept=way.swept))
+    return sets
 
 
 def _result(
     restorers: Sequence[Restorer],
     sets: Sequence[Dataset],
-    meters: Sequence[Meter],
+    meters: Sequence[AnyMeter],
     against: str,
     *,
     json: bool,
@@ -200,14 +201,14 @@ def _result(
     return result_of(rows)
 
 
-def _measured(restorers: Sequence[Restorer], dataset: Dataset, meters: Sequence[Meter]) -> list[Row]:
+def _measured(restorers: Sequence[Restorer], dataset: Dataset, meters: Sequence[AnyMeter]) -> list[Row]:
     """A row for each model, with a progress bar."""
     from restore import evaluation
 
     rows = []
     with console.progress() as bar:
         for restorer in restorers:
-            title = f"{restorer.model.reference} on {dataset.name} ({dataset.inputs})"
+            title = f"{restorer.model.reference} on {dataset.name}{dataset.inputs and f' ({dataset.inputs})'}"
             with console.task(bar, title, total=len(dataset)) as update:
                 rows.append(evaluation.evaluate(restorer, dataset, meters, update, with_cost=True))
     return rows
@@ -224,17 +225,27 @@ def _write_report(
     from restore.pages import scenes, write_evaluation
 
     with console.progress() as bar, console.task(bar, report.name, total=sum(map(len, sets))) as update:
-        return write_evaluation(result, report, scenes(result, sets, update), restorers, result.meters)
+        return write_evaluation(result, report, scenes(result, sets, update), restorers, result.image_meters)
 
 
 def _check_arguments(
     model: Sequence[str],
     data: Sequence[str],
-    degraded: Sequence[Path] | None,
+    degraded: Sequence[str],
     against: str | None,
+    *,
+    made: bool,
 ) -> None:
     """Refuse what contradicts itself, before anything is measured."""
-    if degraded and len(degraded) != len(data):
+    if not data and not degraded:
+        raise UsageError(
+            "there are no images", hint="give folders of targets by --data, or of inputs by --degraded"
+        )
+    if degraded and made:
+        raise UsageError(
+            "--degraded gives the inputs, which --degradation and --sweep would make", hint="omit one"
+        )
+    if data and degraded and len(degraded) != len(data):
         raise UsageError(
             f"--degraded is given {len(degraded)} times for {len(data)} --data", hint="give one for each"
         )
@@ -267,7 +278,7 @@ def _check_names(sets: Sequence[Dataset], *, once: bool) -> None:
                 f"--data '{dataset.name}' is given twice, and a report has one comparison of each image",
                 hint="give names: --data NAME=FOLDER",
             )
-        if by_name[dataset.name].targets != dataset.targets:
+        if by_name[dataset.name].folder != dataset.folder:
             raise UsageError(
                 f"two folders of --data are called '{dataset.name}'", hint="give names: --data NAME=FOLDER"
             )

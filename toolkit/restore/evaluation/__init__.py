@@ -4,7 +4,7 @@
 
     registry = discover()
     data = dataset(Path("Set5/HR"), registry, 4)
-    used = meters(["psnr", "perceptual"], registry, 4, targets=[data.targets])
+    used = meters(["psnr", "perceptual"], registry, 4, targets=[Path("Set5/HR")])
     rows = [evaluate(load(name, scale=4), data, used) for name in ("bicubic", "enhancenet")]
     result = Result(tuple(rows), tuple(used), against="bicubic")
     result.differences(rows[1])["psnr"]  # mean, with its 95 % interval
@@ -14,8 +14,17 @@ from restore.evaluation.bootstrap import Difference, paired
 from restore.evaluation.comparison import Comparison, Picture, check_comparable, check_references, compare
 from restore.evaluation.cost import cost, multiply_adds, parameters, peak_memory
 from restore.evaluation.crop import Crop
-from restore.evaluation.datasets import Dataset, dataset, named_folder
-from restore.evaluation.meters import Better, Meter, check_meters, meters
+from restore.evaluation.datasets import Dataset, Sample, dataset, named_folder
+from restore.evaluation.meters import (
+    AnyMeter,
+    Better,
+    Meter,
+    SetMeter,
+    check_meters,
+    default_metrics,
+    meters,
+    set_meters,
+)
 from restore.evaluation.published import Cell, Reproduction, find_tables
 from restore.evaluation.regions import Region, worst_regions
 from restore.evaluation.restoring import failure_reason
@@ -25,6 +34,7 @@ from restore.evaluation.running import evaluate
 from restore.evaluation.sweeping import Sweep, Variant, variants
 
 __all__ = [
+    "AnyMeter",
     "Better",
     "Cell",
     "Comparison",
@@ -39,6 +49,8 @@ __all__ = [
     "Reproduction",
     "Result",
     "Row",
+    "Sample",
+    "SetMeter",
     "Sweep",
     "Variant",
     "check_comparable",
@@ -47,6 +59,7 @@ __all__ = [
     "compare",
     "cost",
     "dataset",
+    "default_metrics",
     "evaluate",
     "failure_reason",
     "find_tables",
@@ -56,6 +69,7 @@ __all__ = [
     "paired",
     "parameters",
     "peak_memory",
+    "set_meters",
     "variants",
     "worst_regions",
 ]

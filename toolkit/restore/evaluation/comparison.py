@@ -39,7 +39,7 @@ class Picture:
     seconds: float | None = None
     """Time of restoring, without reading and measuring."""
     values: Mapping[str, float] | None = None
-    """Metric -> value, where there is a target."""
+    """Metric -> value; without a target, of the metrics that need none."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,7 +57,7 @@ class Comparison:
     regions: tuple[Region, ...]
     """Where the results differ most: from the target if there is one, else from each other."""
     meters: tuple[Meter, ...] = ()
-    """The metrics of the values; empty without a target."""
+    """The metrics of the values."""
     settings: str = ""
     """Engine, precision and device, on which the times depend."""
     failures: Mapping[str, str] | None = None
@@ -96,7 +96,7 @@ def compare(
         restorers: the models, of one scale. One that fails, whatever it raises, is listed in the comparison's
             failures with its reason.
         target: the original of `source`, `scale` times as large.
-        meters: metrics of the results, if there is a target.
+        meters: metrics of the results; without a target, those that need one are left out.
         crop: only this part of the image.
         title: by default the name of the file.
         watch: called with the index of a model and the share of its work that is done.
@@ -112,7 +112,7 @@ def compare(
     if original:
         _check_target(original, photo, scale)
     _check_size(photo, scale, len(restorers) + (original is not None))
-    used = tuple(meters) if original else ()
+    used = tuple(meter for meter in meters if original or not meter.needs_target)
     results, failures = _results(restorers, photo, original, used, watch)
     regions = worst_regions(
         [_levels(result.photo.color) for result in results], _levels(original.color) if original else None
@@ -232,11 +232,10 @@ def _result(
 ) -> Picture:
     warm_up(restorer, photo.color)
     restored, seconds = timed(restorer, photo, progress)
-    values = None
-    if target is not None:
-        color = to_values(restored.color)
-        values = {meter.name: meter.measure(color, target.color, gray=target.gray) for meter in meters}
-    return Picture(restorer.model.reference, "result", restored, seconds, values)
+    color = to_values(restored.color)
+    original, gray = (color, photo.gray) if target is None else (target.color, target.gray)
+    values = {meter.name: meter.measure(color, original, gray=gray) for meter in meters}
+    return Picture(restorer.model.reference, "result", restored, seconds, values or None)
 
 
 def _levels(color: Tensor) -> Tensor:

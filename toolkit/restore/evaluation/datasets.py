@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from restore.data import Degradation, ImagePair, find_degradation, find_images, pair, pairs
 from restore.errors import UsageError
 from restore.evaluation.sweeping import inputs_title
+from restore.images import read
 from restore.interfaces import Parameters
 from restore.registry import Registry
 
-__all__ = ["Dataset", "dataset", "named_folder"]
+__all__ = ["Dataset", "Sample", "dataset", "named_folder"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image of a data set."""
+
+    name: str
+    degraded: Tensor
+    """``(1, 3, H, W)`` float32."""
+    target: Tensor | None
+    """``(1, 3, scale*H, scale*W)`` float32; ``None`` in a data set without targets."""
+    gray: bool
+    """Whether the file of the target, or of the input without a target, has one channel."""
+    target_file: Path | None
+    degraded_file: Path | None
+    """``None`` if the input was made from the target."""
+    parameters: Parameters
+    """What was swept, and what the degradation drew, as ``LABEL.NAME`` -> value."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +42,11 @@ class Dataset:
     """Where the images come from and how their inputs are made."""
 
     name: str
-    targets: Path
+    targets: Path | None
+    """Folder of the targets; ``None`` if there are only inputs."""
     degradation: Degradation
     degraded: Path | None = None
+    """Folder of the inputs; ``None`` if they are made from the targets."""
     swept: Mapping[str, Any] = field(default_factory=dict)
     """``LABEL.OPTION`` -> value, of the options of the degradation that a sweep has set."""
 
@@ -37,7 +60,15 @@ class Dataset:
         """How the inputs are made, in one line."""
         if self.degraded is None:
             return self.degradation.protocol
-        return f"given files ({self.degraded.name}), {self.scale}x"
+        without = "" if self.targets else ", without targets"
+        return f"given files ({self.degraded.name}), {self.scale}x{without}"
+
+    @property
+    def folder(self) -> Path:
+        """The folder whose files name the images: of the targets, or else of the inputs."""
+        if folder := self.targets or self.degraded:
+            return folder
+        raise UsageError(f"the data set '{self.name}' has neither targets nor inputs")
 
     @property
     def inputs(self) -> str:
@@ -49,35 +80,40 @@ class Dataset:
         return len(self.files())
 
     def files(self) -> list[Path]:
-        """The targets, in order of their names.
+        """The targets, or the inputs if there are no targets, in order of their names.
 
         Raises:
             DataError: the folder is missing or holds no image.
         """
-        return find_images([self.targets])
+        return find_images([self.folder])
 
     def name_of(self, file: Path) -> str:
-        """The name of a target below its folder."""
-        return file.relative_to(self.targets).as_posix()
+        """The name of one of `files` below its folder."""
+        return file.relative_to(self.folder).as_posix()
 
-    def pair(self, file: Path) -> ImagePair:
-        """One target with its input; see `restore.data.pair`."""
-        return pair(self.targets, file, self.degradation, self.degraded)
+    def sample(self, file: Path) -> Sample:
+        """One of `files` with its target or input, see `restore.data.pair`.
 
-    def parameters(self, image: ImagePair) -> Parameters:
-        """What was swept, and what the degradation drew for an image, as ``LABEL.NAME`` -> value."""
-        name, drawn = self.degradation.name, image.parameters
-        if "+" not in name:
-            drawn = {f"{name}.{key}": value for key, value in drawn.items()}
-        return {**self.swept, **drawn}
+        Raises:
+            DataError: the images do not fit together, or one is missing.
+            ImageError: a file cannot be read.
+        """
+        if self.targets is None:
+            photo = read(file)
+            return Sample(self.name_of(file), photo.color, None, photo.gray, None, file, {})
+        found = pair(self.targets, file, self.degradation, self.degraded)
+        parameters = {**self.swept, **_labeled(found.parameters, self.degradation.name)}
+        return Sample(
+            found.name, found.degraded, found.target, found.gray, file, found.degraded_file, parameters
+        )
 
     def pairs(self) -> Iterable[ImagePair]:
-        """The images, read again each time."""
-        return pairs(self.targets, self.degradation, self.degraded)
+        """The images of a data set with targets, read again each time."""
+        return pairs(self.folder, self.degradation, self.degraded)
 
 
 def dataset(
-    targets: Path,
+    targets: Path | None,
     registry: Registry,
     scale: int,
     *,
@@ -89,7 +125,7 @@ def dataset(
     """A folder of targets, with a folder of inputs or a degradation that makes them.
 
     Args:
-        targets: folder of target images.
+        targets: folder of target images; ``None`` for inputs without targets.
         registry: where to look for the degradation.
         scale: target pixels per input pixel.
         name: of the data set; by default the last two names of its path.
@@ -101,12 +137,14 @@ def dataset(
     Raises:
         UnknownNameError: no such degradation.
         OptionsError: an option of the degradation is wrong.
-        UsageError: `degraded` is not a folder, or the degradation cannot be used at this scale.
+        UsageError: there is neither folder, `degraded` is none, or the degradation cannot be used at this
+            scale.
     """
     found = find_degradation(degradation, registry, scale, options)
     if degraded is not None and not degraded.is_dir():
         raise UsageError("there is no such folder", path=degraded, hint="check `degraded`")
-    return Dataset(name or _short(targets), targets, found, degraded)
+    result = Dataset(name, targets, found, degraded)
+    return replace(result, name=name or _short(result.folder))
 
 
 def named_folder(text: str) -> tuple[str, Path]:
@@ -118,6 +156,11 @@ def named_folder(text: str) -> tuple[str, Path]:
     """
     name, equals, folder = text.partition("=")
     return (name, Path(folder)) if equals and not Path(text).exists() else ("", Path(text))
+
+
+def _labeled(drawn: Parameters, degradation: str) -> Parameters:
+    """Parameters as those of a chain are called: with the label of the element before the name."""
+    return drawn if "+" in degradation else {f"{degradation}.{key}": value for key, value in drawn.items()}
 
 
 def _short(folder: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from restore.errors import UsageError, escaped
 from restore.evaluation.bootstrap import Difference, paired
-from restore.evaluation.meters import Meter
+from restore.evaluation.meters import AnyMeter, Meter
 from restore.evaluation.rows import Row
 
 __all__ = ["Result"]
@@ -26,7 +26,7 @@ class Result:
     """
 
     rows: tuple[Row, ...]
-    meters: tuple[Meter, ...]
+    meters: tuple[AnyMeter, ...]
     against: str
     """The model that the others are compared with."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -36,6 +36,11 @@ class Result:
         models = list(dict.fromkeys(row.model for row in self.rows))
         if self.against not in models:
             raise UsageError(f"'{self.against}' of `against` is none of the models: {', '.join(models)}")
+
+    @property
+    def image_meters(self) -> list[Meter]:
+        """The metrics of single images."""
+        return [meter for meter in self.meters if isinstance(meter, Meter)]
 
     def by_protocol(self) -> list[list[Row]]:
         """The rows whose values may share a column, in the order of their first rows."""
@@ -65,7 +70,7 @@ class Result:
         return sorted(tried.difference(self.common(row)))
 
     def means(self, row: Row) -> dict[str, float]:
-        """Metric -> mean over the `common` images."""
+        """Metric -> mean over the `common` images; NaN for a metric of sets where others were measured."""
         return row.means_over(self.common(row))
 
     def differences(self, row: Row) -> dict[str, Difference]:
@@ -83,14 +88,14 @@ class Result:
                 [first[name].values[meter.name] for name in names],
                 [second[name].values[meter.name] for name in names],
             )
-            for meter in self.meters
+            for meter in self.image_meters
         }
 
     def failures(self) -> list[str]:
-        """One sentence for each image that could not be measured, and each reason."""
+        """One sentence for each image and each metric of sets that could not be measured, and each reason."""
         reasons: dict[tuple[str, str, str], list[str]] = {}
         for row in self.rows:
-            for name, reason in row.failures.items():
+            for name, reason in (*row.failures.items(), *row.set_failures.items()):
                 reasons.setdefault((self.title(row), name, reason), []).append(row.model)
         models = len({row.model for row in self.rows})
         sentences = []
@@ -118,6 +123,7 @@ class Result:
             "protocol": {name: escaped(text) for name, text in row.protocol.items()},
             "versions": dict(self.versions),
             "images": [image.to_json() for image in row.images],
+            "set_failures": {name: escaped(reason) for name, reason in row.set_failures.items()},
             "failures": {escaped(name): escaped(reason) for name, reason in row.failures.items()},
         }
 

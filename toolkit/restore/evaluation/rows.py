@@ -21,14 +21,14 @@ class Measured:
     """The result of one model on one image."""
 
     name: str
-    """Name of the target below its folder."""
-    target: Path
+    """Name of the target, or of the input without a target, below its folder."""
+    target: Path | None
     degraded: Path | None
     """The given input; ``None`` if it was made from the target."""
     size: tuple[int, int]
     """Width and height of the result in pixels."""
     values: Mapping[str, float]
-    """Metric -> value."""
+    """Metric of single images -> value."""
     seconds: float
     """Time of restoring, without reading and measuring."""
     parameters: Parameters = field(default_factory=dict)
@@ -36,13 +36,9 @@ class Measured:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-serializable dictionary; names are escaped."""
-        degraded = escaped(str(self.degraded)) if self.degraded else None
-        return asdict(self) | {
-            "parameters": dict(self.parameters),
-            "name": escaped(self.name),
-            "target": escaped(str(self.target)),
-            "degraded": degraded,
-        }
+        files = {"target": self.target, "degraded": self.degraded}
+        shown = {key: escaped(str(file)) if file else None for key, file in files.items()}
+        return asdict(self) | {"name": escaped(self.name), "parameters": dict(self.parameters)} | shown
 
 
 @dataclass(frozen=True)
@@ -77,6 +73,11 @@ class Row:
     swept: Mapping[str, Any] = field(default_factory=dict)
     """``LABEL.OPTION`` -> value, of the options of the degradation that a sweep has set."""
 
+    of_set: Mapping[str, float] = field(default_factory=dict)
+    """Metric of whole sets -> its value over all measured images; NaN if it could not be computed."""
+    set_failures: Mapping[str, str] = field(default_factory=dict)
+    """Metric of whole sets -> why it could not be computed."""
+
     @property
     def inputs(self) -> str:
         """The degradation with the swept options as a short title; empty for a folder of inputs."""
@@ -99,12 +100,19 @@ class Row:
         return pixels / 1e6 / self.seconds if self.seconds else nan
 
     def means_over(self, names: Iterable[str]) -> dict[str, float]:
-        """Metric -> mean over the images of these names; NaN if there is none."""
+        """Metric -> mean over the images of these names; NaN if there is none.
+
+        A metric of whole sets has its value if these are all of the measured images, and NaN otherwise.
+        """
         chosen = set(names)
         images = [image for image in self.images if image.name in chosen]
-        metrics = [name for name in self.protocol if name != "inputs"]
+        complete = len(images) == len(self.images)
         return {
-            metric: fmean(image.values[metric] for image in images) if images else nan for metric in metrics
+            metric: (self.of_set[metric] if complete else nan)
+            if metric in self.of_set
+            else (fmean(image.values[metric] for image in images) if images else nan)
+            for metric in self.protocol
+            if metric != "inputs"
         }
 
     def complete(self) -> Row:
@@ -113,6 +121,6 @@ class Row:
         Raises:
             DataError: an image could not be measured; says why the first one could not.
         """
-        for reason in self.failures.values():
+        for reason in (*self.failures.values(), *self.set_failures.values()):
             raise DataError(reason)
         return self

@@ -32,7 +32,14 @@ from restore.interfaces.losses import (
     check_preparation,
     prepare,
 )
-from restore.interfaces.measures import Method, Metric, MetricSpec, PublishedTable
+from restore.interfaces.measures import (
+    Method,
+    Metric,
+    MetricSpec,
+    PublishedTable,
+    SetMetric,
+    SetMetricSpec,
+)
 from restore.interfaces.models import ModelSpec, OpenedModel, Weights
 from restore.interfaces.objectives import Adversary, AlwaysOpen, Gate, ObjectiveSpec, Scores, Term
 from restore.interfaces.optimization import AveragesWeights, OptimizerSpec, Schedule, ScheduleSpec
@@ -77,6 +84,8 @@ __all__ = [
     "Schedule",
     "ScheduleSpec",
     "Scores",
+    "SetMetric",
+    "SetMetricSpec",
     "Term",
     "Weights",
     "check_preparation",

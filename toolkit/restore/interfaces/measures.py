@@ -13,7 +13,7 @@ from restore.interfaces.options import Options
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Method", "Metric", "MetricSpec", "PublishedTable"]
+__all__ = ["Method", "Metric", "MetricSpec", "PublishedTable", "SetMetric", "SetMetricSpec"]
 
 
 class Metric(Protocol):
@@ -22,19 +22,32 @@ class Metric(Protocol):
     def __call__(self, restored: Tensor, target: Tensor, *, gray: bool) -> float:
         """`restored` and `target`: ``(1, 3, H, W)``, equal to multiples of 1/255 when read from files.
 
-        `gray` tells that the target's file has a single channel, repeated here to three.
+        `gray` tells that the target's file has a single channel, repeated here to three. Where there is no
+        target, a metric that needs none is given the restored image in its place, and `gray` is that of the
+        input.
         """
         ...
 
 
+class SetMetric(Protocol):
+    """Measures the results of one model on a whole set of images, such as the distance of distributions."""
+
+    def update(self, restored: Tensor, target: Tensor, *, gray: bool) -> None:
+        """Add one result; the arguments are those of `Metric`."""
+        ...
+
+    def compute(self) -> float:
+        """The value of all results that were added, at least one."""
+        ...
+
+
 @dataclass(frozen=True)
-class MetricSpec(Named):
-    """A metric, with the protocol by which its values may be compared."""
+class _Measure(Named):
+    """The fields of both kinds of metrics."""
 
     name: str
     summary: str
-    build: Callable[[int, Any], Metric]
-    """``build(scale, options)``."""
+    build: Callable[[int, Any], Any]
     protocol: Callable[[int, Any], str]
     """``protocol(scale, options)``: everything that changes the value, in one line. Values with
     different protocols are never put into one column."""
@@ -46,6 +59,34 @@ class MetricSpec(Named):
     reference: str = ""
     needs_target: bool = True
     """Whether it looks at the target. One that does not is given it all the same, where there is one."""
+
+
+@dataclass(frozen=True)
+class MetricSpec(_Measure):
+    """A metric of single images, with the protocol by which its values may be compared."""
+
+    build: Callable[[int, Any], Metric]
+    """``build(scale, options)``."""
+
+
+@dataclass(frozen=True)
+class SetMetricSpec(_Measure):
+    """A metric that has one value for a whole set of images, and none for a single one.
+
+    >>> from restore.interfaces import lazy
+    >>> spec = SetMetricSpec(
+    ...     "fid",
+    ...     "Frechet distance between the features of results and targets",
+    ...     build=lazy("restore_fid.measure:Distance"),
+    ...     protocol=lambda scale, options: "Inception v3, 8-bit results",
+    ...     better="lower",
+    ... )
+    >>> spec.needs_target
+    True
+    """
+
+    build: Callable[[int, Any], SetMetric]
+    """``build(scale, options)``: a measurement of one set, to which no result was added yet."""
 
 
 @dataclass(frozen=True)

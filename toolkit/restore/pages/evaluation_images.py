@@ -30,8 +30,8 @@ class Scene:
     """Title of the data set, see `Result.title`."""
     name: str
     """Name of the image in the data set."""
-    read: Callable[[], tuple[Photo, Photo]]
-    """Returns the input and the target."""
+    read: Callable[[], tuple[Photo, Photo | None]]
+    """Returns the input, and the target if there is one."""
 
 
 def scenes(
@@ -56,10 +56,12 @@ def scenes(
             on_image(done)
 
 
-def _photos(dataset: Dataset, file: Path) -> tuple[Photo, Photo]:
+def _photos(dataset: Dataset, file: Path) -> tuple[Photo, Photo | None]:
     """Input and target as they are measured: colors only, and a gray target is its own luma."""
-    pair = dataset.pair(file)
-    return Photo(pair.degraded), Photo(pair.target, gray=pair.gray)
+    sample = dataset.sample(file)
+    if sample.target is None:
+        return Photo(sample.degraded, gray=sample.gray), None
+    return Photo(sample.degraded), Photo(sample.target, gray=sample.gray)
 
 
 def write_evaluation(

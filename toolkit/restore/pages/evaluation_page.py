@@ -11,7 +11,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from restore.errors import escaped
-from restore.evaluation import Meter, Result, Row
+from restore.evaluation import AnyMeter, Meter, Result, Row
 from restore.files import atomic_file
 from restore.pages.plots import distribution, scatter
 from restore.pages.strengths import strength_plots
@@ -120,7 +120,7 @@ def _section(result: Result, rows: Sequence[Row], thumbnails: Sequence[Thumbnail
         notes=list(_notes(result, rows)),
         protocol=[(name, escaped(text)) for name, text in rows[0].protocol.items()],
         tradeoffs=_tradeoffs(meters, means),
-        distributions=_distributions(meters, rows),
+        distributions=_distributions(result.image_meters, rows),
         thumbnails=[thumbnail for thumbnail in thumbnails if thumbnail.data == data],
     )
 
@@ -138,7 +138,7 @@ def _notes(result: Result, rows: Sequence[Row]) -> Iterator[str]:
         yield f"Left out, because not every model restored them: {names}."
 
 
-def _value(result: Result, row: Row, meter: Meter, value: float, best: float | None) -> Cell | None:
+def _value(result: Result, row: Row, meter: AnyMeter, value: float, best: float | None) -> Cell | None:
     found = result.differences(row).get(meter.name)
     difference = ""
     if found is not None:
@@ -155,7 +155,7 @@ def _number(value: float, text: str, *, best: bool = False, difference: str = ""
     return Cell(text, sortable, best, difference)
 
 
-def _tradeoffs(meters: Sequence[Meter], means: dict[str, dict[str, float]]) -> list[Markup]:
+def _tradeoffs(meters: Sequence[AnyMeter], means: dict[str, dict[str, float]]) -> list[Markup]:
     """Each metric of which less is better, against PSNR.
 
     Source: Blau, Michaeli, "The Perception-Distortion Tradeoff", CVPR 2018.

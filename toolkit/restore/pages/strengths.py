@@ -47,7 +47,7 @@ def _names(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _plots(result: Result, rows: Sequence[Row], name: str) -> Iterator[Markup]:
-    for meter in result.meters:
+    for meter in result.image_meters:
         points: dict[str, list[tuple[float, float]]] = {escaped(row.model): [] for row in rows}
         for row in rows:
             common = set(result.common(row))

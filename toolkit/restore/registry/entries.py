@@ -20,6 +20,7 @@ from restore.interfaces import (
     OptimizerSpec,
     PublishedTable,
     ScheduleSpec,
+    SetMetricSpec,
 )
 
 __all__ = ["KINDS", "Catalog", "EntryKind", "Plugin", "PluginStatus", "Registry"]
@@ -51,6 +52,7 @@ KINDS = (
     EntryKind("schedule", "restore_schedules", ScheduleSpec),
     EntryKind("augmentation", "restore_augmentations", AugmentationSpec),
     EntryKind("metric", "restore_metrics", MetricSpec),
+    EntryKind("set metric", "restore_set_metrics", SetMetricSpec),
     EntryKind("degradation", "restore_degradations", DegradationSpec),
     EntryKind("table", "restore_tables", PublishedTable),
 )
@@ -151,6 +153,7 @@ class Registry:
     schedules: Catalog[ScheduleSpec]
     augmentations: Catalog[AugmentationSpec]
     metrics: Catalog[MetricSpec]
+    set_metrics: Catalog[SetMetricSpec]
     degradations: Catalog[DegradationSpec]
     tables: Catalog[PublishedTable]
 

@@ -9,14 +9,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from restore.errors import UsageError, escaped
 from restore.files import atomic_file, finite
 from restore.report.tables import plain_table
 
 if TYPE_CHECKING:
-    from restore.evaluation import Cell, Difference, Meter, Result, Row
+    from restore.evaluation import AnyMeter, Cell, Difference, Result, Row
     from restore.interfaces import PublishedTable
 
 _COLUMNS = (
@@ -83,7 +83,8 @@ def check_result_file(file: Path) -> None:
 def write_result(result: Result, file: Path) -> None:
     """Write all results in the format of the suffix: ``.json``, ``.csv`` or ``.md``.
 
-    The CSV has one line for each image, model and metric, with the protocol of its value.
+    The CSV has one line for each image, model and metric, with the protocol of its value. A metric of whole
+    sets has one line without an image.
 
     Raises:
         UsageError: see `check_result_file`.
@@ -191,16 +192,16 @@ def _differences(result: Result, rows: Sequence[Row]) -> Block:
         [
             escaped(row.model),
             escaped(row.data),
-            *(_difference(meter, found[meter.name]) for meter in result.meters),
+            *(_difference(meter, found[meter.name]) for meter in result.image_meters),
         ]
         for row in rows
         if (found := result.differences(row))
     ]
     title = f"difference from {escaped(result.against)}, with the 95 % interval over the images"
-    return Block(title, ["model", "data", *(meter.title for meter in result.meters)], body)
+    return Block(title, ["model", "data", *(meter.title for meter in result.image_meters)], body)
 
 
-def _difference(meter: Meter, found: Difference) -> str:
+def _difference(meter: AnyMeter, found: Difference) -> str:
     mean, low, high = (meter.text(value, "+") for value in (found.mean, found.low, found.high))
     return f"{mean} ({low} to {high})"
 
@@ -218,15 +219,23 @@ def _csv(result: Result) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for row in result.rows:
+        names = [escaped(row.model), escaped(row.data), row.scale]
         for image in row.images:
-            names = [escaped(row.model), escaped(row.data), row.scale, escaped(image.name)]
-            start = [*names, *image.size, f"{image.seconds:.6f}"]
+            start = [*names, escaped(image.name), *image.size, f"{image.seconds:.6f}"]
             parameters = " ".join(f"{name}={value}" for name, value in image.parameters.items())
-            for meter in result.meters:
-                value = [meter.name, image.values[meter.name], meter.unit]
-                protocols = [escaped(row.protocol[name]) for name in ("inputs", meter.name)]
-                writer.writerow([*start, *value, *protocols, parameters])
+            writer.writerows(_csv_values(result, row, start, image.values, parameters))
+        writer.writerows(_csv_values(result, row, [*names, "", "", "", f"{row.seconds:.6f}"], row.of_set))
     return text.getvalue()
+
+
+def _csv_values(
+    result: Result, row: Row, start: Sequence[Any], values: Mapping[str, float], parameters: str = ""
+) -> Iterator[list[Any]]:
+    """A line for each metric that has a value."""
+    for meter in result.meters:
+        if meter.name in values:
+            protocols = [escaped(row.protocol[name]) for name in ("inputs", meter.name)]
+            yield [*start, meter.name, values[meter.name], meter.unit, *protocols, parameters]
 
 
 _WRITERS: Mapping[str, Callable[[Result], str]] = {".json": _json, ".csv": _csv, ".md": _markdown}

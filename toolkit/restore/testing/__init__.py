@@ -16,7 +16,7 @@ A check raises `ContractError`, which says what was expected, what was found and
 
 from restore.testing.check import Check, ContractError, Finding, examine
 from restore.testing.entries import options_checks, weights_checks
-from restore.testing.measures import degradation_checks, metric_checks, table_checks
+from restore.testing.measures import degradation_checks, metric_checks, set_metric_checks, table_checks
 from restore.testing.models import measured_halo, model_checks, opened_checks
 from restore.testing.objectives import discriminator_checks, loss_checks, objective_checks
 from restore.testing.plugins import plugin_checks
@@ -46,6 +46,7 @@ __all__ = [
     "options_checks",
     "plugin_checks",
     "schedule_checks",
+    "set_metric_checks",
     "table_checks",
     "weights_checks",
 ]

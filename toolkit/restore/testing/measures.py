@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-import torch
+import math
+from collections.abc import Sequence
 
-from restore.interfaces import DegradationSpec, Degraded, MetricSpec, Options, PublishedTable
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from restore.interfaces import (
+    DegradationSpec,
+    Degraded,
+    MetricSpec,
+    Options,
+    PublishedTable,
+    SetMetricSpec,
+)
 from restore.registry import ModelReference, Registry
+from restore.resizing import quantize
 from restore.testing.check import Check, check, expect, sample
 
-__all__ = ["degradation_checks", "metric_checks", "table_checks"]
+__all__ = ["degradation_checks", "metric_checks", "set_metric_checks", "table_checks"]
+
+_SET = 8  # images
 
 
 def metric_checks(spec: MetricSpec, *, scale: int = 4, options: Options | None = None) -> list[Check]:
@@ -16,6 +31,18 @@ def metric_checks(spec: MetricSpec, *, scale: int = 4, options: Options | None =
     chosen = spec.options() if options is None else options
     claims = (_metric_prefers_the_target, _metric_says_its_protocol)
     return [check(f"metric {spec.name}", claim, spec, scale, chosen) for claim in claims]
+
+
+def set_metric_checks(spec: SetMetricSpec, *, scale: int = 4, options: Options | None = None) -> list[Check]:
+    """The claims about a metric of whole sets."""
+    chosen = spec.options() if options is None else options
+    claims = (
+        _set_metric_prefers_the_targets,
+        _set_metric_measures_each_set_by_itself,
+        _set_metric_ignores_the_order,
+        _metric_says_its_protocol,
+    )
+    return [check(f"set metric {spec.name}", claim, spec, scale, chosen) for claim in claims]
 
 
 def degradation_checks(
@@ -68,8 +95,64 @@ def _metric_prefers_the_target(spec: MetricSpec, scale: int, options: Options) -
     expect(right, f"{near:.4g} with little noise and {far:.4g} with much, but better is {spec.better}")
 
 
-def _metric_says_its_protocol(spec: MetricSpec, scale: int, options: Options) -> None:
+def _metric_says_its_protocol(spec: MetricSpec | SetMetricSpec, scale: int, options: Options) -> None:
     expect(spec.protocol(scale, options).strip(), "the protocol is empty: say all that changes the figure")
+
+
+def _set_metric_prefers_the_targets(spec: SetMetricSpec, scale: int, options: Options) -> None:
+    targets = _set_of_targets()
+    if not spec.needs_target:
+        others = list(reversed(targets))
+        same = _value(spec, scale, options, targets, targets) == _value(spec, scale, options, targets, others)
+        expect(same, "needs_target is false, but it depends on the targets")
+        return
+    near, far = (_value(spec, scale, options, _with_noise(targets, size), targets) for size in (0.02, 0.2))
+    right = near > far if spec.better == "higher" else near < far
+    expect(right, f"{near:.4g} with little noise and {far:.4g} with much, but better is {spec.better}")
+
+
+def _set_metric_measures_each_set_by_itself(spec: SetMetricSpec, scale: int, options: Options) -> None:
+    targets = _set_of_targets()
+    results = _with_noise(targets, 0.1)
+    first = _value(spec, scale, options, results, targets)
+    second = _value(spec, scale, options, results, targets)
+    expect(
+        math.isclose(first, second, rel_tol=1e-6),
+        f"the same set gave {first:.6g} and then {second:.6g}: `build` must return a new measurement",
+    )
+
+
+def _set_metric_ignores_the_order(spec: SetMetricSpec, scale: int, options: Options) -> None:
+    targets = _set_of_targets()
+    results = _with_noise(targets, 0.1)
+    first = _value(spec, scale, options, results, targets)
+    second = _value(spec, scale, options, results[::-1], targets[::-1])
+    expect(
+        math.isclose(first, second, rel_tol=1e-3, abs_tol=1e-6),
+        f"{first:.6g}, and {second:.6g} in reverse order: the order of the images must not matter",
+    )
+
+
+def _set_of_targets() -> list[Tensor]:
+    """Images of 64x64 pixels with different content; statistics of features need several."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = [torch.rand(1, 3, 8, 8, generator=generator) for _ in range(_SET)]
+    return [quantize(F.interpolate(image, scale_factor=8, mode="bilinear")) for image in coarse]
+
+
+def _with_noise(images: Sequence[Tensor], size: float) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    noise = (size * torch.randn(image.shape, generator=generator) for image in images)
+    return [quantize(image + added) for image, added in zip(images, noise, strict=True)]
+
+
+def _value(
+    spec: SetMetricSpec, scale: int, options: Options, results: Sequence[Tensor], targets: Sequence[Tensor]
+) -> float:
+    metric = spec.build(scale, options)
+    for result, target in zip(results, targets, strict=True):
+        metric.update(result, target, gray=False)
+    return metric.compute()
 
 
 def _degrades_to_the_contract(spec: DegradationSpec, scale: int, options: Options) -> None:

@@ -13,7 +13,7 @@ from restore.interfaces import ModelSpec, Options, parse
 from restore.registry import KINDS, Registry
 from restore.testing.check import Check, check, expect
 from restore.testing.entries import options_checks, weights_checks
-from restore.testing.measures import degradation_checks, metric_checks, table_checks
+from restore.testing.measures import degradation_checks, metric_checks, set_metric_checks, table_checks
 from restore.testing.models import model_checks
 from restore.testing.objectives import discriminator_checks, loss_checks, objective_checks
 from restore.testing.training import (
@@ -38,6 +38,7 @@ _WITH_REGISTRY: dict[str, Callable[[Any, Registry], list[Check]]] = {
 }
 _AT_SCALES: dict[str, tuple[Callable[..., list[Check]], tuple[int, ...]]] = {
     "metric": (metric_checks, (4,)),
+    "set metric": (set_metric_checks, (4,)),
     "degradation": (degradation_checks, (1, 2, 3, 4)),
     "augmentation": (augmentation_checks, (1, 4)),
 }

@@ -29,7 +29,7 @@ from restore.data import (
     usable,
 )
 from restore.errors import DataError, OptionsError, UsageError, nearest
-from restore.evaluation import Better, Dataset, Meter, check_meters, dataset, meters
+from restore.evaluation import AnyMeter, Better, Dataset, check_meters, dataset, meters, set_meters
 from restore.inference import choose_device, choose_precision
 from restore.interfaces import (
     AdversarialLoss,
@@ -63,7 +63,7 @@ class TrainingSetup:
     skipped: list[Path]
     """Images smaller than the patch."""
     validation: list[Dataset]
-    make_meters: Callable[[], list[Meter]]
+    make_meters: Callable[[], list[AnyMeter]]
     """Builds the metrics of a validation, which can take a while."""
     watched: dict[str, Better]
     """Metrics whose best values are tracked -> which values are better."""
@@ -336,7 +336,7 @@ def _patches(
 
 def _metrics(
     config: TrainingConfig, registry: Registry
-) -> tuple[Callable[[], list[Meter]], dict[str, Better]]:
+) -> tuple[Callable[[], list[AnyMeter]], dict[str, Better]]:
     """What builds the metrics of a validation, and those whose best values are tracked."""
     watched, options = watched_metrics(config), config.metric_options
     names = list(dict.fromkeys([*config.metric, *watched]))
@@ -348,8 +348,9 @@ def _metrics(
             hint="add it to `metric`",
         )
 
-    def make() -> list[Meter]:
-        return meters(names, registry, config.scale, options=options, targets=config.val)
+    def make() -> list[AnyMeter]:
+        of_images = meters(names, registry, config.scale, options=options, targets=config.val)
+        return [*of_images, *set_meters(names, registry, config.scale, options=options)]
 
     return make, {name: better[name] for name in watched}
 
