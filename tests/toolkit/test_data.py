@@ -26,6 +26,7 @@ from restore.data import (
     Sample,
     batches,
     check_images,
+    cut_off_images,
     find_augmentations,
     find_images,
     fingerprint,
@@ -153,6 +154,16 @@ def test_a_file_is_read_again_for_the_fingerprint_only_when_its_stamp_has_change
     os.utime(files[1])
     assert fingerprint(files) == first
     assert read_files[4:] == ["b.png"]
+
+
+def test_images_that_are_cut_off_are_found_again_after_they_were_replaced(photos: Path, draw: Draw) -> None:
+    content = draw(photos / "d.jpg", 256, 256).read_bytes()
+    files = find_images([photos])
+    assert cut_off_images(files) == []
+    (photos / "d.jpg").write_bytes(content[: len(content) // 2] + b"\xff\xd9")
+    assert cut_off_images(files) == [photos / "d.jpg"]
+    (photos / "d.jpg").write_bytes(content)
+    assert cut_off_images(files) == []
 
 
 def test_a_fingerprint_of_names_and_sizes_as_version_0_1_had_it_still_matches(photos: Path) -> None:

@@ -27,7 +27,8 @@ NO_PALETTE, GRAYS = b"", b"".join(bytes((level, level, level, 0)) for level in r
 
 
 def deep(levels: NDArray[np.uint8], bits: int) -> NDArray[np.uint16]:
-    return (levels.astype(np.float64) / 255 * (2**bits - 1)).round().astype(np.uint16)
+    scaled: NDArray[np.uint16] = (levels.astype(np.float64) / 255 * (2**bits - 1)).round().astype(np.uint16)
+    return scaled
 
 
 def padded(rows: NDArray[Any]) -> bytes:

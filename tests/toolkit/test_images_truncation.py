@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from restore.errors import ImageError
 from restore.images import is_cut_off, read
 
 NOTE = "its file was cut off: the lower part of the image is missing"
+LACKS_DETAILS = "its file was cut off: details or the lower part are missing"
 EOI = b"\xff\xd9"
 OPTIONS: dict[str, dict[str, Any]] = {
     "baseline": {},
@@ -50,7 +52,7 @@ def test_a_cut_jpeg_that_ends_properly_is_recognized(tmp_path: Path, mode: str, 
         (tmp_path / "cut.jpg").write_bytes(cut)
         assert is_cut_off(tmp_path / "cut.jpg")
         try:
-            assert NOTE in read(tmp_path / "cut.jpg").notes
+            assert {NOTE, LACKS_DETAILS} & set(read(tmp_path / "cut.jpg").notes)
         except ImageError:  # Pillow notices some
             assert name == "progressive"
 
@@ -85,3 +87,28 @@ def test_only_a_jpeg_can_be_cut_off_in_this_way(tmp_path: Path) -> None:
         assert not is_cut_off(path)
     (tmp_path / "c.jpg").write_bytes(encoded(picture())[:-1000])
     assert is_cut_off(tmp_path / "c.jpg")
+
+
+def scan_starts(content: bytes) -> list[int]:
+    return [found.start() for found in re.finditer(rb"\xff\xda", content)]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_progressive_jpeg_that_was_cut_between_two_scans_is_recognized(tmp_path: Path, mode: str) -> None:
+    content = encoded(picture(mode), progressive=True)
+    starts = scan_starts(content)
+    assert len(starts) > 4
+    for start in starts[1:]:
+        (tmp_path / "between.jpg").write_bytes(without_tables(content[:start]) + EOI)
+        assert is_cut_off(tmp_path / "between.jpg")
+        assert (
+            "its file was cut off: details or the lower part are missing"
+            in read(tmp_path / "between.jpg").notes
+        )
+
+
+def without_tables(content: bytes) -> bytes:
+    """Without the Huffman table that belongs to the next scan."""
+    place = content.rfind(b"\xff\xc4")
+    last_scan = content.rfind(b"\xff\xda")
+    return content[:place] if place > last_scan else content

@@ -115,6 +115,20 @@ def test_images_smaller_than_the_patch_are_counted_and_named(
     assert "skipped 1 images smaller than the patch: tiny.png" in said
 
 
+def test_images_that_were_cut_off_are_named(
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path, draw: Draw
+) -> None:
+    content = draw(photos / "cut.jpg", 256, 256).read_bytes()
+    (photos / "cut.jpg").write_bytes(content[: len(content) // 2] + b"\xff\xd9")
+    draw(photos / "whole.jpg", 64, 64)
+    said = list[str]()
+    train(configure(steps=1), toys, tmp_path / "run", monitor=Monitor(message=said.append))
+    assert [sentence for sentence in said if "cut off" in sentence] == [
+        "training on 1 images that were cut off, with parts missing: cut.jpg; replace them by whole copies, "
+        "or remove them"
+    ]
+
+
 def test_gray_and_color_images_are_validated(
     toys: Registry, configure: Configure, tmp_path: Path, draw: Draw
 ) -> None:

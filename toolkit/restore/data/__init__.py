@@ -3,7 +3,7 @@
 from restore.data.augmentations import Augmentation, find_augmentations
 from restore.data.conditions import conditions_of
 from restore.data.degradations import CHAIN, Degradation, find_degradation, generator_of, labels, options_of
-from restore.data.fingerprint import fingerprint, matches
+from restore.data.fingerprint import cut_off_images, fingerprint, matches
 from restore.data.folders import check_images, find_images, usable
 from restore.data.loading import CountedSampler, batches
 from restore.data.pairs import ImagePair, pair, pairs
@@ -23,6 +23,7 @@ __all__ = [
     "batches",
     "check_images",
     "conditions_of",
+    "cut_off_images",
     "find_augmentations",
     "find_degradation",
     "find_images",

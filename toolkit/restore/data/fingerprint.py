@@ -1,16 +1,20 @@
-"""Fingerprints of training images: whether a resumed run sees the images with which it started."""
+"""What the contents of training images say: whether a resumed run sees the same ones, and which are cut off.
+
+Each file is read once for it: the answer is kept in the user's cache until size, times or inode change.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from restore.files import atomic_file, cache_folder
+from restore.images import is_cut_off
 
-__all__ = ["fingerprint", "matches"]
+__all__ = ["cut_off_images", "fingerprint", "matches"]
 
 Stamp = list[int]
 """What changes with a file: size, times of change of content and of inode in ns, inode."""
@@ -19,8 +23,7 @@ Stamp = list[int]
 def fingerprint(files: Sequence[Path]) -> str:
     """Hash of the contents of `files` in their order, which together decide every training sample.
 
-    Names and folders do not count. Each file is read once: its hash is kept in the user's cache until its
-    size, times or inode change.
+    Names and folders do not count.
 
     Returns:
         32 hexadecimal digits.
@@ -28,17 +31,17 @@ def fingerprint(files: Sequence[Path]) -> str:
     Raises:
         OSError: a file cannot be read.
     """
-    cache = cache_folder() / "image-hashes" / f"{_of_text(str(file.absolute()) for file in files)}.json"
-    known = _read(cache)
-    digests: dict[str, tuple[Stamp, str]] = {}
-    for file in files:
-        name, stamp = str(file.absolute()), _stamp(file)
-        before = known.get(name)
-        digests[name] = before if before and before[0] == stamp else (stamp, _digest(file))
-    if digests != known:
-        with suppress(OSError), atomic_file(cache) as temporary:  # an optimization that may fail
-            temporary.write_text(json.dumps(digests), encoding="utf-8")
-    return _of_text(digests[str(file.absolute())][1] for file in files)
+    return _of_text(_of_each(files, "image-hashes", _digest))
+
+
+def cut_off_images(files: Sequence[Path]) -> list[Path]:
+    """Those of `files` that are JPEGs of which a part is missing; see `restore.images.is_cut_off`.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    answers = _of_each(files, "cut-off-images", lambda file: str(is_cut_off(file)))
+    return [file for file, answer in zip(files, answers, strict=True) if answer == str(True)]
 
 
 def matches(known: str, files: Sequence[Path], current: str) -> bool:
@@ -50,6 +53,21 @@ def matches(known: str, files: Sequence[Path], current: str) -> bool:
         current: their fingerprint now.
     """
     return known in (current, _of_names_and_sizes(files))
+
+
+def _of_each(files: Sequence[Path], name: str, answer: Callable[[Path], str]) -> list[str]:
+    """`answer` of each file, from the cache of this name where the file has not changed since."""
+    cache = cache_folder() / name / f"{_of_text(str(file.absolute()) for file in files)}.json"
+    known = _read(cache)
+    answers: dict[str, tuple[Stamp, str]] = {}
+    for file in files:
+        place, stamp = str(file.absolute()), _stamp(file)
+        before = known.get(place)
+        answers[place] = before if before and before[0] == stamp else (stamp, answer(file))
+    if answers != known:
+        with suppress(OSError), atomic_file(cache) as temporary:  # an optimization that may fail
+            temporary.write_text(json.dumps(answers), encoding="utf-8")
+    return [answers[str(file.absolute())][1] for file in files]
 
 
 def _of_names_and_sizes(files: Sequence[Path]) -> str:

@@ -34,6 +34,7 @@ _SCAN, _END = 0xDA, 0xD9
 _FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # 0xF7: of JPEG-LS
 _METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})  # application segments and comments
 _PROGRESSIVE = (0xC2, 0xCA)  # by Huffman and by arithmetic coding
+_UNSEEN = 99  # more bits than a coefficient has
 _ENTRY = 16  # bytes of an icon's entry
 
 
@@ -187,23 +188,43 @@ class Scans:
     progressive: bool
     end: int | None
     """Offset of the end marker, if the file has one."""
+    complete: bool
+    """Whether a progressive file has every bit of every coefficient, by the headers of its scans."""
 
 
 def jpeg_scans(content: bytes) -> Scans:
     """The scans in the bytes of a JPEG file.
 
-    Source: ITU-T T.81, annex B.
+    Source: ITU-T T.81, annexes B and G.1.1.1.
     """
     place, count, progressive, end = 2, 0, False, None
+    missing: dict[int, list[int]] = {}  # component -> bits that each of its 64 coefficients still lacks
     while found := _MARKER.search(content, place):
         place, kind = found.start(), content[found.start() + 1]
         if kind == _END:
             end = place
             break
-        progressive |= kind in _PROGRESSIVE
-        count += kind == _SCAN
-        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-    return Scans(count, progressive, end)
+        start, place = place + 4, place + 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+        segment = content[start:place]
+        if kind in _PROGRESSIVE:
+            progressive = True
+            missing = {component: [_UNSEEN] * 64 for component in segment[6::3]}
+        elif kind == _SCAN:
+            count += 1
+            _count_bits(segment, missing)
+    return Scans(count, progressive, end, not any(map(any, missing.values())))
+
+
+def _count_bits(scan: bytes, missing: dict[int, list[int]]) -> None:
+    """Note what a scan adds, by its header."""
+    components = scan[0] if scan else 0
+    if len(scan) < 4 + 2 * components:
+        return
+    first, last, bits = scan[1 + 2 * components : 4 + 2 * components]
+    for component in scan[1 : 1 + 2 * components : 2]:
+        for coefficient in range(first, min(last, 63) + 1):
+            if component in missing:
+                missing[component][coefficient] = bits & 15
 
 
 @dataclass(frozen=True)

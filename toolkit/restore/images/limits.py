@@ -14,11 +14,13 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, TiffImagePlugin
 
 from restore.errors import ImageError
-from restore.images.headers import gif_canvas, jpeg_scans, largest_icon, webp_canvas
+from restore.images.headers import gif_canvas, largest_icon, webp_canvas
 from restore.images.jxl import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from restore.images.headers import Scans
 
 __all__ = [
     "MAX_PIXELS",
@@ -115,19 +117,17 @@ memory; set `max_pixels` to 8100000 if you trust the file
     raise ImageError(problem, hint=f"set `max_pixels` to {_needed(claim)} if you trust the file")
 
 
-def check_scans(image: Image.Image, file: IO[bytes]) -> None:
+def check_scans(image: Image.Image, scans: Scans | None) -> None:
     """Refuse a JPEG of thousands of scans: a few bytes each make the decoder go over the whole image again.
+
+    Args:
+        image: opened.
+        scans: of its file, ``None`` if it is not a JPEG.
 
     Raises:
         ImageError: its decoding would not end in a reasonable time.
     """
-    if image.format not in ("JPEG", "MPO"):
-        return
-    file.seek(0)
-    content = file.read()
-    if content.count(b"\xff\xda") <= _MAX_SCANS:  # at least as many as there are scans
-        return
-    count = jpeg_scans(content).count
+    count = scans.count if scans else 0
     if count > _MAX_SCANS and count * image.width * image.height > _MAX_SCANNED:
         raise ImageError(
             f"its {count} scans of {image.width} x {image.height} pixels take too long to decode",

@@ -13,7 +13,7 @@ from restore.errors import ImageError
 from restore.images import unusual_bmp, unusual_jpeg, unusual_tiff
 from restore.images.decoding import decoded, split, swaps_sides
 from restore.images.failures import explained_reading, is_out_of_memory
-from restore.images.headers import tiff_pages
+from restore.images.headers import jpeg_scans, tiff_pages
 from restore.images.limits import MAX_PIXELS, Claim, check_claim, check_scans, claim_of
 from restore.images.lossless import is_lossless
 from restore.images.metadata import channel_notes, dpi_of, exif_of, orientation_of, profile_of, xmp_of
@@ -75,10 +75,13 @@ def read(path: Path, *, max_pixels: int | None = MAX_PIXELS) -> Photo:
         image = _opened(file, max_pixels)
         if not isinstance(image, Image.Image):
             return image.read(file, max_pixels)
+        content = _jpeg_content(image, file)
+        scans = jpeg_scans(content) if content else None
         with image:
-            check_scans(image, file)
+            check_scans(image, scans)
             photo = photo_of(image)
-        return replace(photo, lossless=is_lossless(file), notes=(*photo.notes, *cut_off_notes(file)))
+            cut = cut_off_notes(content, scans, image) if scans else ()
+        return replace(photo, lossless=is_lossless(file), notes=(*photo.notes, *cut))
 
 
 def read_levels(path: Path) -> Tensor:
@@ -97,7 +100,8 @@ def read_levels(path: Path) -> Tensor:
         else:
             with image:
                 _check_picture(image)
-                check_scans(image, file)
+                content = _jpeg_content(image, file)
+                check_scans(image, jpeg_scans(content) if content else None)
                 planes, _ = split(decoded(image)[0])
     if planes.dtype != torch.uint8:
         planes = to_levels(planes)
@@ -154,6 +158,17 @@ def _opened(file: IO[bytes], max_pixels: int | None) -> Image.Image | Decoder:
 
 def _decoder_of(file: IO[bytes]) -> Decoder | None:
     return next((decoder for decoder in _DECODERS if decoder.is_known(file)), None)
+
+
+def _jpeg_content(image: Image.Image, file: IO[bytes]) -> bytes:
+    """The bytes of a JPEG file; empty for other formats."""
+    if image.format not in ("JPEG", "MPO"):
+        return b""
+    place = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(place)
+    return content
 
 
 def from_pil(image: Image.Image) -> Photo:

@@ -2,12 +2,13 @@
 
 Decoders fill what is missing with flat color and do not report it. The test: extra bytes before the end
 marker of a whole file are skipped, but those of a file that was cut off are decoded as its missing pixels.
+A progressive file that was cut between two scans is recognized by the bits that its scans do not have.
 """
 
 from __future__ import annotations
 
 from io import BytesIO
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from restore.images.headers import Scans
 
 __all__ = ["cut_off_notes", "is_cut_off"]
 
@@ -32,7 +35,7 @@ _TOLERATED = 4
 
 
 def is_cut_off(path: Path) -> bool:
-    """Whether a file is a JPEG whose lower part is missing, although it may end with an end marker.
+    """Whether a file is a JPEG of which a part is missing, although it may end with an end marker.
 
     Any other format, and any file that cannot be read at all, is not recognized here: `read` refuses it.
 
@@ -41,34 +44,39 @@ def is_cut_off(path: Path) -> bool:
     """
     try:
         with path.open("rb") as file:
-            return _is_cut_off(file)
+            if file.read(len(_START)) != _START:
+                return False
+            content = _START + file.read()
     except OSError:
         return False
+    return bool(cut_off_notes(content, jpeg_scans(content)))
 
 
-def cut_off_notes(file: IO[bytes]) -> tuple[str, ...]:
-    """The note on a picture whose lower part is missing, for people."""
-    return ("its file was cut off: the lower part of the image is missing",) if _is_cut_off(file) else ()
+def cut_off_notes(content: bytes, scans: Scans, image: Image.Image | None = None) -> tuple[str, ...]:
+    """The note on a picture of which a part is missing, for people.
+
+    Args:
+        content: of a JPEG file.
+        scans: in `content`.
+        image: decoded, if it is known: then `content` is decoded once instead of twice.
+    """
+    if scans.end is None or (scans.complete and _lacks_rows(content, scans, image)):
+        return ("its file was cut off: the lower part of the image is missing",)
+    return () if scans.complete else ("its file was cut off: details or the lower part are missing",)
 
 
-def _is_cut_off(file: IO[bytes]) -> bool:
-    file.seek(0)
-    return file.read(len(_START)) == _START and _is_cut_off_jpeg(_START + file.read())
-
-
-def _is_cut_off_jpeg(content: bytes) -> bool:
-    """The same of the bytes of a JPEG file, which is decoded twice.
+def _lacks_rows(content: bytes, scans: Scans, image: Image.Image | None) -> bool:
+    """Whether the pixels depend on bytes added before the end marker.
 
     One pixel for each block is enough, except where a cut can take away detail alone.
     """
-    scans = jpeg_scans(content)
-    end = scans.end
-    if end is None:
-        return True
     side = 1 if scans.progressive else _BLOCK
     try:
-        seen = _decoded(content[:end] + _EOI, side)
-        filled = _decoded(content[:end] + _FILLING + _EOI, side)
+        filled = _decoded(content[: scans.end] + _FILLING + _EOI, side)
+        if side == 1 and image is not None:
+            seen = np.atleast_3d(np.asarray(image))
+        else:
+            seen = _decoded(content[: scans.end] + _EOI, side)
     except MemoryError:
         raise
     except Exception:  # whatever is wrong with it, reading the file reports it

@@ -343,8 +343,19 @@ def _announce(setup: TrainingSetup, damaged: list[str], monitor: Monitor) -> Non
         f"images, targets of {patch}x{patch} pixels, {config.steps} steps of {config.batch_size}"
     )
     if setup.skipped:
-        names = ", ".join(escaped(file.name) for file in setup.skipped[:5])
-        more = f" and {len(setup.skipped) - 5} more" if len(setup.skipped) > 5 else ""
-        monitor.message(f"skipped {len(setup.skipped)} images smaller than the patch: {names}{more}")
+        monitor.message(
+            f"skipped {len(setup.skipped)} images smaller than the patch: {_named(setup.skipped)}"
+        )
+    if setup.cut_off:
+        monitor.message(
+            f"training on {len(setup.cut_off)} images that were cut off, with parts missing: "
+            f"{_named(setup.cut_off)}; replace them by whole copies, or remove them"
+        )
     for sentence in damaged:
         monitor.message(sentence)
+
+
+def _named(files: Sequence[Path]) -> str:
+    """Names of the first five."""
+    more = f" and {len(files) - 5} more" if len(files) > 5 else ""
+    return ", ".join(escaped(file.name) for file in files[:5]) + more

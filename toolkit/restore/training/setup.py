@@ -22,6 +22,7 @@ from restore.data import (
     Patches,
     Targets,
     check_images,
+    cut_off_images,
     find_augmentations,
     find_degradation,
     find_images,
@@ -62,6 +63,8 @@ class TrainingSetup:
     patches: Patches
     skipped: list[Path]
     """Images smaller than the patch."""
+    cut_off: list[Path]
+    """Images of which a part is missing; they are trained on."""
     validation: list[Dataset]
     make_meters: Callable[[], list[AnyMeter]]
     """Builds the metrics of a validation, which can take a while."""
@@ -138,17 +141,19 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
     check_images_of_batch(config, patch, launch)
     initial = None if resume or config.init is None else _initial(config.init, config, registry)
     options = initial.options if initial else _options(spec, config)
-    resolved = options.model_dump(mode="json", exclude_none=True)
     patches, skipped = _patches(config, launch, patch, spec.conditions(options), registry)
     make_meters, watched = _metrics(config, registry)
     return TrainingSetup(
-        config=config.model_copy(update={"model_options": resolved}),
+        config=config.model_copy(
+            update={"model_options": options.model_dump(mode="json", exclude_none=True)}
+        ),
         launch=launch,
         model=spec,
         options=options,
         objective=objective,
         patches=patches,
         skipped=skipped,
+        cut_off=cut_off_images(patches.files),
         validation=_validation(config, registry),
         make_meters=make_meters,
         watched=watched,
