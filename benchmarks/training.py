@@ -7,6 +7,9 @@
 
 Both loops run interleaved, so that other load on the machine affects both. The plain loop runs in a process
 of its own, because `restore` changes how its process handles memory.
+
+The last table splits a step into its parts, and states how close each comes to the machine's limit: the rate
+of a product of two large matrices in the same precision, measured between the runs.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +32,7 @@ import torch
 import torch.nn.functional as F
 import typer
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from drawn import draw
 from restore.config import TrainingConfig, resolve
@@ -147,19 +151,35 @@ def measure_plain(case: Case, batches_: list[Sample]) -> float:
 
 
 class Phases:
-    """A stopwatch for the phases of a step."""
+    """A stopwatch for the phases of a step, which also counts their operations in the first one."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.operations: defaultdict[str, int] = defaultdict(int)
         self.last = 0.0
+        self.counter: FlopCounterMode | None = None
+        self.counted = 0
 
     def lap(self, name: str) -> None:
-        """Add the time since the last call to the phase `name`."""
+        """Add the time and the operations since the last call to the phase `name`."""
         synchronize(self.device)
         now = time.perf_counter()
         self.seconds[name] += now - self.last
         self.last = now
+        if self.counter is not None:
+            total = self.counter.get_total_flops()
+            self.operations[name] += total - self.counted
+            self.counted = total
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase of a step."""
+
+    milliseconds: float
+    gigaflop: float
+    """Multiplications and additions of convolutions and products of matrices, in 1e9."""
 
 
 class TimedAdversary:
@@ -190,8 +210,20 @@ class TimedAdversary:
         return getattr(self.trainer, name)
 
 
-def measure_phases(case: Case) -> dict[str, float]:
-    """Return milliseconds per step for each phase, without the time between steps; a GPU is synchronized."""
+def matrix_rate(device: torch.device, dtype: torch.dtype, side: int = 2048, repeats: int = 10) -> float:
+    """Return 1e9 operations per second of a product of two square matrices; the best of several."""
+    left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        torch.mm(left, right)
+        synchronize(device)
+        seconds.append(time.perf_counter() - begin)
+    return 2e-9 * side**3 / min(seconds)
+
+
+def measure_phases(case: Case) -> dict[str, Phase]:
+    """Return each phase of a step, without the time between steps; a GPU is synchronized."""
     phases = Phases(case.device)
 
     def watched(session: Session, batch: Sample, fresh: Sequence[Sample] = ()) -> dict[str, float | Tensor]:
@@ -200,13 +232,17 @@ def measure_phases(case: Case) -> dict[str, float]:
         if session.step == case.warmup:
             phases.seconds.clear()
         phases.lap("between steps")
-        values = train_step(session, batch, fresh)
-        phases.lap("rest")
+        with FlopCounterMode(display=False) if session.step == 0 else nullcontext() as phases.counter:
+            values = train_step(session, batch, fresh)
+            phases.lap("rest")
+        phases.counter = None
         return values
 
     train_with(case, Monitor(), "train_step", watched)
     steps = case.config.steps - case.warmup
-    return {name: 1000 * phases.seconds[name] / steps for name in PHASES}
+    return {
+        name: Phase(1000 * phases.seconds[name] / steps, 1e-9 * phases.operations[name]) for name in PHASES
+    }
 
 
 def train_with(case: Case, monitor: Monitor, name: str, watched: Callable[..., Any]) -> None:
@@ -222,6 +258,9 @@ def _attach(phases: Phases, session: Session) -> None:
         phases.lap("generator")
         restored.register_hook(lambda _: phases.lap("losses"))  # type: ignore[no-untyped-call]
 
+    optimizer = session.learner.optimizer
+    raw: torch.optim.Optimizer = getattr(optimizer, "optimizer", optimizer)  # of Fabric's wrapper
+    raw.register_step_post_hook(lambda *_: phases.lap("generator"))
     session.generator.register_forward_pre_hook(lambda *_: phases.lap("rest"))
     session.generator.register_forward_hook(generator_done)
     session.objective.register_forward_pre_hook(lambda *_: phases.lap("rest"))
@@ -279,15 +318,31 @@ def speed_table(own: list[Speed], plain: list[float]) -> str:
     )
 
 
-def phase_table(repeats: list[dict[str, float]]) -> str:
-    """Format the medians over the repeats."""
-    medians = {name: median(phases[name] for phases in repeats) for name in PHASES}
-    total = sum(medians.values())
+def phase_table(repeats: list[dict[str, Phase]], rate: float) -> str:
+    """Format the medians over the repeats, with each phase's share of the rate of matrix products."""
+    medians = {
+        name: Phase(median(phases[name].milliseconds for phases in repeats), repeats[0][name].gigaflop)
+        for name in PHASES
+    }
+    whole = Phase(
+        sum(phase.milliseconds for phase in medians.values()),
+        sum(phase.gigaflop for phase in medians.values()),
+    )
     rows = [
-        [name, f"{medians[name]:.1f}", f"{100 * medians[name] / total:.1f}", meaning]
-        for name, meaning in PHASES.items()
+        [
+            name,
+            f"{phase.milliseconds:.1f}",
+            f"{100 * phase.milliseconds / whole.milliseconds:.1f}",
+            f"{phase.gigaflop:.1f}",
+            f"{1000 * phase.gigaflop / phase.milliseconds / rate:.2f}" if phase.gigaflop else "",
+            meaning,
+        ]
+        for name, phase, meaning in (
+            *((name, medians[name], meaning) for name, meaning in PHASES.items()),
+            ("whole step", whole, f"of {rate:.0f} GFLOP/s of matrix products"),
+        )
     ]
-    return plain_table(["phase", "ms per step", "%", ""], rows)
+    return plain_table(["phase", "ms per step", "%", "GFLOP", "share of rate", ""], rows)
 
 
 def compare(
@@ -308,7 +363,11 @@ def compare(
         plain.append(plain_loop())
         say(f"{repeat}/{repeats}: {own[-1].images_per_second:.2f} and {plain[-1]:.2f} images/s")
     yield speed_table(own, plain)
-    yield phase_table([measure_phases(case) for _ in range(repeats)])
+    measured, rates = [], []
+    for _ in range(repeats):
+        rates.append(matrix_rate(case.device, case.dtype))
+        measured.append(measure_phases(case))
+    yield phase_table(measured, median(rates))
 
 
 def main(

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from restore.config import TrainingConfig
 from restore.registry import Registry
@@ -36,8 +38,8 @@ def test_the_training_benchmark_prints_its_tables(photos: Path) -> None:
     assert re.search(r"^ratio: [0-9.]+ \(from", speeds, re.M)
     assert re.search(r"^waiting for data: [0-9.]+ % \(from", speeds, re.M)
     rows = [line.split() for line in phases.splitlines()]
-    assert [row[0] for row in rows] == ["phase", "generator", "losses", "discriminator", "rest"]
-    assert sum(float(row[2]) for row in rows[1:]) == pytest.approx(100, abs=0.3)
+    assert [row[0] for row in rows] == ["phase", "generator", "losses", "discriminator", "rest", "whole"]
+    assert sum(float(row[2]) for row in rows[1:5]) == pytest.approx(100, abs=0.3)
 
 
 def test_an_unknown_objective_is_one_sentence() -> None:
@@ -56,7 +58,24 @@ def test_every_part_of_an_adversarial_step_is_measured(
     case = benchmark.Case(configure(loss="l1-toy", steps=3), toys, warmup=1)
     phases = benchmark.measure_phases(case)
     assert phases.keys() == benchmark.PHASES.keys()
-    assert all(milliseconds > 0 for milliseconds in phases.values())
+    assert all(phase.milliseconds > 0 for phase in phases.values())
+    assert phases["generator"].gigaflop > 0 < phases["discriminator"].gigaflop
+    assert phases["rest"].gigaflop == 0
+
+
+def test_the_operations_of_a_step_are_those_of_the_network_and_its_gradient(
+    monkeypatch: pytest.MonkeyPatch, toys: Registry, configure: Configure
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import training as benchmark
+
+    case = benchmark.Case(configure(steps=3), toys, warmup=1)
+    phases = benchmark.measure_phases(case)
+    network = case.setup().generator()
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(2, 3, 8, 8)).sum().backward()
+    assert phases["generator"].gigaflop == pytest.approx(1e-9 * counter.get_total_flops())
+    assert [phases[name].gigaflop for name in ("losses", "discriminator", "rest")] == [0, 0, 0]
 
 
 def test_the_speed_benchmark_compares_with_the_fastest_peer(tmp_path: Path) -> None:
