@@ -54,13 +54,14 @@ REMOVAL = {"quality": "ffdnet:jpeg", "sigma": "ffdnet:noise"}
 
 _JPEG, _NOISE = REMOVAL["quality"], REMOVAL["sigma"]
 _GOOD_JPEG = (91, _BEST_QUALITY)
-_LITTLE_NOISE = (0.0, 3.5)  # fine texture without any noise measures up to here
+_NO_NOISE = (0.0, 3.5)  # fine texture without any noise measures up to here
+_NO_NOISE_IN_SMALL = (0.0, 6.0)  # small images, which are those that are enlarged, have finer texture
 
 ENLARGE = (
-    Row(("enhancenet:pat",), quality=_GOOD_JPEG, noise=_LITTLE_NOISE),
+    Row(("enhancenet:pat",), quality=_GOOD_JPEG, noise=_NO_NOISE_IN_SMALL),
     Row(
         ("enhancenet:photo", f"{_JPEG}+enhancenet:pat", "enhancenet:pat"),
-        noise=_LITTLE_NOISE,
+        noise=_NO_NOISE_IN_SMALL,
     ),
     Row(
         ("enhancenet:photo", f"{_NOISE}+enhancenet:pat", "enhancenet:pat"),
@@ -68,15 +69,16 @@ ENLARGE = (
     ),
     Row(("enhancenet:photo", f"{_JPEG}+{_NOISE}+enhancenet:pat", "enhancenet:pat")),
 )
-"""How to choose a model that enlarges. The first row that an image is within decides."""
+"""How to choose a model that enlarges. The first row whose limits an image is within decides."""
 
 CLEAN = (
-    Row((), quality=_GOOD_JPEG, noise=_LITTLE_NOISE),
-    Row((_JPEG,), noise=_LITTLE_NOISE),
+    Row((), quality=_GOOD_JPEG, noise=_NO_NOISE),
+    Row((_JPEG,), noise=_NO_NOISE),
     Row((_NOISE,), quality=_GOOD_JPEG),
     Row((f"{_JPEG}+{_NOISE}",)),
 )
-"""How to choose a model that removes noise and compression. The first row that an image is within decides."""
+"""How to choose a model that removes noise and compression. The first row whose limits an image is within
+decides."""
 
 
 @dataclass(frozen=True)
