@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -14,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from restore.errors import OptionsError, UsageError, WeightsError
-from restore.interfaces import Options, parse, prepare
+from restore.interfaces import Options, notes_of, parse, prepare
 from restore.sharpening import gaussian_blur, unsharp_mask
 from restore_enhancenet.losses import (
     PerceptualLoss,
@@ -444,3 +446,28 @@ def test_an_option_that_means_nothing_is_refused(
     with pytest.raises(OptionsError) as caught:
         parse(schema, values, "loss 'x'")
     assert sentence in str(caught.value)
+
+
+def test_weights_other_than_torchvisions_are_noted_with_their_hash(
+    random_vgg19: RandomVgg19, tmp_path: Path
+) -> None:
+    file = random_vgg19(tmp_path / "other.safetensors", "conv3_1")
+    loss = build_texture(TextureOptions(vgg=file))
+    assert notes_of(loss) == ()
+    ready(loss)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert notes_of(loss) == (f"VGG-19 weights other than torchvision's [SHA-256 {digest[:16]}]",)
+
+
+def test_weights_in_the_cache_of_torchvision_are_noted_unless_they_have_its_hash(
+    random_vgg19: RandomVgg19, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RESTORE_VGG19")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    random_vgg19(tmp_path / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth", "conv3_1")
+    (note,) = notes_of(ready(build_texture(TextureOptions())))
+    assert "other than torchvision's" in note
+    known = SimpleNamespace(hexdigest=lambda: "dcbb9e9d" + 56 * "0")
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, algorithm: known)
+    assert notes_of(ready(build_texture(TextureOptions()))) == ()

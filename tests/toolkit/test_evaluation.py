@@ -104,6 +104,7 @@ def test_a_loss_is_a_metric_on_the_8_bit_result(registry: Registry, targets: Pat
 def test_the_protocol_of_a_prepared_loss_names_its_targets(registry: Registry, targets: Path) -> None:
     options = {"texture": {"layers": "conv1_1:1"}}
     (meter,) = meters(["texture"], registry, 4, options=options, targets=[targets])
+    assert "VGG-19 weights other than torchvision's [SHA-256 " in meter.protocol
     assert "prepared on 2 targets [" in meter.protocol  # of 48x60 and 48x60; the third is smaller
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert meter.measure(image.flip(-1), image, gray=False) > 0

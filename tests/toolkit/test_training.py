@@ -129,6 +129,17 @@ def test_images_that_were_cut_off_are_named(
     ]
 
 
+def test_weights_of_unknown_origin_in_a_loss_are_reported_and_kept_in_the_card(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    said = list[str]()
+    config = configure(loss="perceptual", terms={"perceptual": {"layers": "pool1:0.2"}}, steps=1)
+    train(config, toys, tmp_path / "run", monitor=Monitor(message=said.append))
+    (note,) = read_card(tmp_path / "run" / "generator.safetensors").notes
+    assert note.startswith("VGG-19 weights other than torchvision's [SHA-256 ")
+    assert any(sentence.startswith(f"warning: {note}") for sentence in said)
+
+
 def test_gray_and_color_images_are_validated(
     toys: Registry, configure: Configure, tmp_path: Path, draw: Draw
 ) -> None:

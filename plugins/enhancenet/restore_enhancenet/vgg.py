@@ -21,6 +21,7 @@ from restore_enhancenet.vgg_weights import (
     Convolutions,
     channels,
     load_convolutions,
+    note_on,
     weights_file,
 )
 
@@ -60,6 +61,8 @@ class Vgg19(nn.Module):
         self.file = file
         self.normalize = normalize
         self.depth = 0
+        self.notes: tuple[str, ...] = ()
+        """What to know about the weights that are loaded; see `restore.interfaces.Noted`."""
         self.register_buffer("shift", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("spread", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
         for layer in CONVOLUTIONS:
@@ -90,6 +93,8 @@ class Vgg19(nn.Module):
             return
         names = _convolutions(layers)
         filters = load_convolutions(self.file, names)
+        note = note_on(self.file)
+        self.notes = (note,) if note else ()
         if self.normalize and any(self._mean_of(layer).isnan().any() for layer in names):
             for layer, mean in _cached_means(filters, samples).items():
                 self._mean_of(layer).copy_(mean)

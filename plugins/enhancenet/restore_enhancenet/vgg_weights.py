@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,12 +14,13 @@ from torch import Tensor
 from restore.errors import WeightsError, first_line
 from restore_enhancenet.options import LAYERS
 
-__all__ = ["CONVOLUTIONS", "FILE_VARIABLE", "Convolutions", "channels", "load_convolutions"]
+__all__ = ["CONVOLUTIONS", "FILE_VARIABLE", "Convolutions", "channels", "load_convolutions", "note_on"]
 
 FILE_VARIABLE = "RESTORE_VGG19"
 """Environment variable: a local file with the weights, for machines without internet access."""
 
-URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+_SHA256 = "dcbb9e9d"  # begins the hash of torchvision's file, which has it in its name
+URL = f"https://download.pytorch.org/models/vgg19-{_SHA256}.pth"
 """torchvision's ``VGG19_Weights.IMAGENET1K_V1``; `torch.hub` checks the hash in the name."""
 
 Convolutions = dict[str, tuple[Tensor, Tensor]]
@@ -82,6 +84,24 @@ def load_convolutions(file: Path | None, layers: Sequence[str]) -> Convolutions:
         return {layer: _convolution(tensors, layer) for layer in layers}
     except (KeyError, ValueError) as error:
         raise WeightsError(f"this is not VGG-19 in torchvision's layout: {error}", path=file) from error
+
+
+def note_on(file: Path | None) -> str:
+    """What to know about the weights that `load_convolutions` takes from `file`; empty for torchvision's.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    # torch.hub checks what it downloads, not what it finds in its cache.
+    file = weights_file(file) or Path(torch.hub.get_dir()) / "checkpoints" / Path(URL).name
+    try:
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"cannot read the VGG-19 weights: {error.strerror}", path=file) from error
+    if digest.startswith(_SHA256):
+        return ""
+    return f"VGG-19 weights other than torchvision's [SHA-256 {digest[:16]}]"
 
 
 def _convolution(tensors: Mapping[str, Tensor], layer: str) -> tuple[Tensor, Tensor]:

@@ -98,6 +98,7 @@ def _card(models: Sequence[LoadedModel], parts: Sequence[float]) -> WeightsCard:
             "objective": "+".join(dict.fromkeys(card.objective for card in cards)),
             "steps": max(card.steps for card in cards),
             "data": "+".join(dict.fromkeys(card.data for card in cards)),
+            "notes": tuple(dict.fromkeys(note for card in cards for note in card.notes)),
             "metrics": {},  # nobody has measured this one
             "blend": _summed(models, parts),
         }

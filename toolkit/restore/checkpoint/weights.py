@@ -43,6 +43,8 @@ class WeightsCard(BaseModel):
     """Results of the last validation by name."""
     versions: dict[str, str] = {}
     """Versions of the libraries that the training used."""
+    notes: tuple[str, ...] = ()
+    """Remarks on the training, such as a loss whose own weights are of unknown origin."""
     blend: dict[str, float] = {}
     """Share of each file of a weighted mean, by its SHA-256; empty for weights from training."""
 

@@ -24,6 +24,7 @@ from restore.interfaces import (
     Preparable,
     SetMetric,
     SetMetricSpec,
+    notes_of,
     parse,
     prepare,
 )
@@ -252,7 +253,7 @@ def _of_loss(spec: LossSpec, options: Options, targets: Sequence[Path]) -> Meter
     shown = ", ".join(
         f"{key} {value}" for key, value in options if value is not None and not isinstance(value, Path)
     )
-    parts = ("loss on the 8-bit result, RGB, whole image", shown, prepared)
+    parts = ("loss on the 8-bit result, RGB, whole image", shown, prepared, *notes_of(loss))
     return Meter(spec.name, measure, "; ".join(filter(None, parts)), digits=None, better="lower")
 
 

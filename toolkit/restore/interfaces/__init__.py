@@ -28,8 +28,10 @@ from restore.interfaces.losses import (
     GeneratorFeatures,
     LossInput,
     LossSpec,
+    Noted,
     Preparable,
     check_preparation,
+    notes_of,
     prepare,
 )
 from restore.interfaces.measures import (
@@ -73,6 +75,7 @@ __all__ = [
     "Metric",
     "MetricSpec",
     "ModelSpec",
+    "Noted",
     "ObjectiveSpec",
     "OpenedModel",
     "OptimizerSpec",
@@ -90,6 +93,7 @@ __all__ = [
     "Weights",
     "check_preparation",
     "lazy",
+    "notes_of",
     "parse",
     "prepare",
 ]

@@ -20,8 +20,10 @@ __all__ = [
     "GeneratorFeatures",
     "LossInput",
     "LossSpec",
+    "Noted",
     "Preparable",
     "check_preparation",
+    "notes_of",
     "prepare",
 ]
 
@@ -109,6 +111,29 @@ def prepare(module: nn.Module, samples: Sequence[Tensor]) -> None:
     for part in module.modules():
         if isinstance(part, Preparable):
             part.prepare(samples)
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """A loss's module with remarks that belong to its values, such as weights of unknown origin.
+
+    They are known once it is prepared. A run reports them and keeps them in the metadata of its weights; a
+    metric made of the loss has them in its protocol.
+    """
+
+    notes: Sequence[str]
+    """Phrases without a period at their end."""
+
+
+def notes_of(module: nn.Module) -> tuple[str, ...]:
+    """The notes of all parts of `module` that have some, each once.
+
+    Args:
+        module: a loss, or anything that holds losses.
+    """
+    return tuple(
+        dict.fromkeys(note for part in module.modules() if isinstance(part, Noted) for note in part.notes)
+    )
 
 
 @runtime_checkable

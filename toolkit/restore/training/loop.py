@@ -16,6 +16,7 @@ from restore.checkpoint import latest_checkpoint
 from restore.config import TrainingConfig
 from restore.data import CountedSampler, Sample, batches
 from restore.errors import TrainingError, escaped
+from restore.interfaces import notes_of
 from restore.registry import Registry
 from restore.training.adversarial import Batch
 from restore.training.best import Best
@@ -135,6 +136,8 @@ def train(
             from_checkpoint(session, checkpoint)
             monitor.message(f"resumed from step {session.step}")
         prepare_losses(session)
+        for note in notes_of(session.objective):
+            monitor.message(f"warning: {note}; results cannot be compared with those of other weights")
         validation = Validation(setup, run, group)
 
         def open_folder() -> None:

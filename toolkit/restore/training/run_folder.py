@@ -17,6 +17,7 @@ from restore.config import CONFIG_FILE, resolve, write_toml
 from restore.data import matches
 from restore.errors import TrainingError, UsageError
 from restore.files import PREFIX, atomic_folder
+from restore.interfaces import notes_of
 from restore.training.events import forget_events
 from restore.training.log import LOG_FILE, Monitor, forget_after
 from restore.training.session import Session, to_checkpoint
@@ -207,4 +208,5 @@ def _card(session: Session, step: int, metrics: Mapping[str, float]) -> WeightsC
         data=setup.fingerprint,
         metrics=dict(metrics),
         versions=versions("lightning-fabric"),
+        notes=notes_of(session.objective),
     )
