@@ -1,6 +1,6 @@
 """Draw a detail of the example photo, degraded by each included entry at three strengths.
 
-Run it from anywhere: ``python docs/pictures/degradations.py``.
+Run it from anywhere: ``python docs/pictures/degraded_examples.py``.
 """
 
 from __future__ import annotations
