@@ -1,4 +1,4 @@
-"""Write the reference of commands, configuration and hooks into its pages: ``python docs/generated.py``.
+"""Write generated parts of pages, such as the reference of all commands: ``python docs/generated.py``.
 
 The parts stand between ``<!-- generated: NAME -->`` and ``<!-- /generated -->``, as Markdown that can be read
 in the repository. A test fails when they differ from the program.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import math
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -24,12 +25,16 @@ from restore import hookspecs
 from restore.cli import app
 from restore.cli.commands import Deferred
 from restore.config import TrainingConfig
+from restore.inference.choosing import CLEAN, ENLARGE, Row
 from restore.registry import KINDS
 
-__all__ = ["PAGES", "PARTS", "commands", "configuration", "entries", "fill", "hooks", "walk"]
+__all__ = ["PAGES", "PARTS", "commands", "configuration", "entries", "fill", "hooks", "rule", "walk"]
 
 REFERENCE = Path(__file__).parent / "reference"
-PAGES = tuple(REFERENCE / name for name in ("command-line.md", "configuration.md", "hooks.md"))
+PAGES = (
+    *(REFERENCE / name for name in ("command-line.md", "configuration.md", "hooks.md")),
+    REFERENCE.with_name("explanation") / "choosing-a-model.md",
+)
 """The pages with generated parts."""
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
@@ -160,6 +165,22 @@ def _attribute_docstrings(entry: type[Any]) -> dict[str, str]:
     }
 
 
+def rule() -> str:
+    """Return the tables by which ``auto`` chooses a model."""
+    parts = []
+    for command, rows in (("restore upscale", ENLARGE), ("restore clean", CLEAN)):
+        parts.append(f"`{command}`:")
+        parts.append("\n".join(["| JPEG quality | noise | model |", "| --- | --- | --- |", *map(_row, rows)]))
+    return "\n\n".join(parts)
+
+
+def _row(row: Row) -> str:
+    (worst, best), (least, most) = row.quality, row.noise
+    quality = "any" if (worst, best) == (1, 100) else f"{worst} to {best}, or no JPEG"
+    noise = "any" if math.isinf(most) else f"below {most:g}" if not least else f"{least:g} to below {most:g}"
+    return f"| {quality} | {noise} | {', else '.join(f'`{model}`' for model in row.models) or 'unchanged'} |"
+
+
 def _docstring(thing: Any) -> str:
     return _markdown(inspect.getdoc(thing) or "")
 
@@ -178,6 +199,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "configuration": configuration,
     "hooks": hooks,
+    "rule": rule,
 }
 """Name of a mark -> what writes the part."""
 

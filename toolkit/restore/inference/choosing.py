@@ -112,14 +112,18 @@ def in_words(choices: Sequence[Choice]) -> str:
 
     >>> in_words([Choice("enhancenet:photo", quality) for quality in (75, 60)])
     'JPEG of quality 60 to 75: enhancenet:photo'
-    >>> in_words([Choice("", noise=None)])
+    >>> in_words([Choice("")])
     'no visible noise or compression: unchanged'
+    >>> in_words([Choice("")] * 2)
+    'without visible noise or compression: unchanged'
     """
     qualities = [choice.quality for choice in choices if choice.quality is not None]
     noises = [choice.noise for choice in choices if choice.noise is not None]
-    parts = [f"JPEG of quality {_span(qualities)}"] if qualities else []
-    parts += [f"noise of {_span(noises)}"] if noises else []
-    found = " with ".join(parts) or "no visible noise or compression"
+    several = len(choices) > 1
+    found = f"JPEG of quality {_span(qualities)}" if qualities else ""
+    if noises:
+        found += f"{' with ' if qualities else 'with ' if several else ''}noise of {_span(noises)}"
+    found = found or f"{'without' if several else 'no'} visible noise or compression"
     return f"{found}: {choices[0].model or 'unchanged'}"
 
 
