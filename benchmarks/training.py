@@ -296,7 +296,9 @@ def in_own_process(images: Path) -> float:
 def in_memory(setup: TrainingSetup, count: int = 8) -> list[Sample]:
     """Return the first batches of a run."""
     size = setup.config.batch_size
-    samples = [[setup.patches[size * batch + index] for index in range(size)] for batch in range(count)]
+    samples = [
+        [setup.images.samples[size * batch + index] for index in range(size)] for batch in range(count)
+    ]
     return [Sample(*map(torch.stack, zip(*batch, strict=True))) for batch in samples]
 
 
@@ -351,9 +353,10 @@ def compare(
     """Run both loops interleaved, then measure the phases of a step; yield one table each."""
     setup = case.setup()
     config = setup.config
+    side = setup.images.samples.patch
     yield (
         f"{config.model} {config.scale}x, objective {config.loss}, batch {config.batch_size}, targets of "
-        f"{setup.patches.patch}x{setup.patches.patch} pixels, {str(case.dtype).removeprefix('torch.')} on "
+        f"{side}x{side} pixels, {str(case.dtype).removeprefix('torch.')} on "
         f"{case.device}, {torch.get_num_threads()} threads, {config.workers} loading; {repeats} runs of "
         f"{config.steps - case.warmup} steps after {case.warmup}"
     )

@@ -14,7 +14,7 @@ import pytest
 import tomli_w
 from torch import Tensor
 
-from restore.checkpoint import latest_checkpoint, read_card, sha256
+from restore.checkpoint import latest_checkpoint, load_model, read_card, sha256
 from restore.config import TrainingConfig, read_toml, resolve
 from restore.errors import RestoreError
 from restore.evaluation import Better
@@ -194,6 +194,21 @@ def test_an_improvement_of_any_metric_resets_the_patience() -> None:
         exhausted.append(found.is_exhausted)
     assert exhausted == [False, False, False, False, True]
     assert found.reason == "m and n did not improve in 2 validations (the best m at step 0 and n at step 2)"
+
+
+def test_a_model_that_takes_numbers_is_validated_without_enlarging(
+    toys: Registry, worsening: Configure, tmp_path: Path
+) -> None:
+    denoiser = {
+        "model": "ffdnet",
+        "model_options": {"width": 8, "layers": 4},
+        "degradation": "noise",
+        "scale": 1,
+    }
+    config = worsening(**denoiser, metric=["ssim"], keep=["best:ssim"], steps=2)
+    result = train(config, toys, tmp_path / "run")
+    assert load_model(f"ffdnet:{result.best_weights['ssim']}", toys).scale == 1
+    assert {key.rpartition(" ")[2] for key in result.metrics} == {"ssim"}
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,13 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from restore.checkpoint import latest_checkpoint
 from restore.cli import main
 from restore.config import TrainingConfig, resolve
-from restore.data import CountedSampler, batches
+from restore.data import CountedSampler, Patches, batches
 from restore.interfaces import Term
 from restore.registry import GROUP, Registry, discover
 from restore.training import train
@@ -235,6 +236,43 @@ def test_two_processes_learn_what_one_learns_with_the_same_batch(
     assert {name: first[f"share_{name}"] for name in expected} == pytest.approx(expected, rel=1e-4)
 
 
+def test_two_processes_mix_sources_and_find_the_best_weights_as_one_does(
+    photos: Path, tmp_path: Path
+) -> None:
+    pairs, small = tmp_path / "pairs", tmp_path / "small"
+    for folder in (pairs, small):
+        folder.mkdir()
+    for name in ("a", "b"):
+        with Image.open(photos / f"{name}.png") as image:
+            target = image.crop((0, 0, 48, 48))
+        target.save(pairs / f"{name}.png")
+        target.reduce(4).save(small / f"{name}x4.png")
+    made = f"data={photos},degradation=bicubic+noise"
+    shared = ("--source", f"data={pairs},degraded={small},weight=3", "--source", made, "--val", str(pairs))
+    shared += ("--val-degraded", str(small), "--keep", "best:l1", "--batch-size", "4", "--steps", "8")
+    assigned = ("patience=1", "validate_every=2", "workers=1", "augmentations=turn,mixup")
+    more = [part for item in assigned for part in ("--set", item)]
+
+    def start(name: str, devices: str) -> subprocess.Popen[str]:
+        args = arguments(photos, "--run", str(tmp_path / name), "--devices", devices, *shared, *more)
+        place = args.index("--data")
+        del args[place : place + 2]
+        return stack.enter_context(program(*args))
+
+    with ExitStack() as stack:
+        for process in (start("two", "2"), start("one", "1")):
+            _, stderr = process.communicate(timeout=PATIENCE)
+            assert process.returncode == 0, stderr
+            assert "2 pairs of files" in stderr
+    found = [latest_checkpoint(tmp_path / name / "checkpoints")[0] for name in ("two", "one")]
+    assert found[0].step == found[1].step
+    best = [checkpoint.state["best"] for checkpoint in found]
+    assert best[0]["since"] == best[1]["since"]
+    assert best[0]["found"]["l1"]["step"] == best[1]["found"]["l1"]["step"]
+    left, right = (load_file(tmp_path / name / "generator-best-l1.safetensors") for name in ("two", "one"))
+    assert all(torch.allclose(left[name], right[name], rtol=0, atol=1e-4) for name in right)
+
+
 def mean_shares(config: TrainingConfig, toys: Registry, ranks: int) -> dict[str, float]:
     """Each term's share of the gradient in the first step, averaged over parts of the batch."""
     plan = set_up(config, toys)
@@ -243,7 +281,7 @@ def mean_shares(config: TrainingConfig, toys: Registry, ranks: int) -> dict[str,
     parts = []
     for rank in range(ranks):
         sampler = CountedSampler(0, 1, config.batch_size, rank, ranks)
-        degraded, target, _ = next(batches(plan.patches, sampler))
+        degraded, target, _ = next(batches(plan.images.samples, sampler))
         restored = session.generator(degraded)
         terms = session.objective(restored, target)
         for adversary in session.adversaries:
@@ -274,7 +312,9 @@ def assert_equal_to_rounding(run: Path, other: Path) -> None:
 def test_what_fails_in_the_second_process_only_is_said_once_by_the_first(
     photos: Path, tmp_path: Path, configure: Configure, toys: Registry, damage: Damage
 ) -> None:
-    file = set_up(configure(), toys).patches._file(1)
+    samples = set_up(configure(), toys).images.samples
+    assert isinstance(samples, Patches)
+    file = samples.files[samples.number(1)]
     damage(file)
     args = arguments(photos, "--run", tmp_path / "run", "--devices", "2", "--set", "workers=1")
     with program(*args) as process:

@@ -98,7 +98,7 @@ def test_a_run_needs_a_loss_and_data() -> None:
         resolve(None, [], {})
     with pytest.raises(OptionsError, match="a run needs `data`: folders of training images"):
         resolve(None, ["loss=l1"], {})
-    with pytest.raises(OptionsError, match="at least 1 item"):
+    with pytest.raises(OptionsError, match="a run needs `data`"):
         resolve(None, ["loss=l1", "data=[]"], {})
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from restore.data import (
     CountedSampler,
     Degradation,
+    ImageCache,
     Patches,
     Sample,
     batches,
@@ -55,8 +56,8 @@ ADD_NOISE = Degradation(lambda target, generator: target + torch.rand(target.sha
 
 
 def patches(photos: Path, *, seed: int = 5, degradation: Degradation = KEEP, cache_bytes: int = 0) -> Patches:
-    files, _ = usable(find_images([photos]), 32)
-    return Patches(files, 32, degradation, seed=seed, cache_bytes=cache_bytes)
+    files, _ = usable(check_images(find_images([photos])), 32)
+    return Patches(files, 32, degradation, seed=seed, cache=ImageCache(cache_bytes))
 
 
 def same(left: Sequence[Sample], right: Sequence[Sample]) -> bool:
@@ -80,20 +81,20 @@ def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
 
 
 def test_images_smaller_than_the_patch_are_set_aside(photos: Path) -> None:
-    large, small = usable(find_images([photos]), 32)
+    large, small = usable(check_images(find_images([photos])), 32)
     assert [file.name for file in large] == ["a.png", "b.png", "c.png"]
     assert [file.name for file in small] == ["tiny.png"]
     with pytest.raises(
         DataError, match="none of the 4 images has 65 pixels on both sides, the largest has 64"
     ):
-        usable(find_images([photos]), 65)
+        usable(check_images(find_images([photos])), 65)
 
 
 def test_an_image_that_cannot_be_read_is_named_at_once(photos: Path) -> None:
     content = (photos / "b.png").read_bytes()
     (photos / "b.png").write_bytes(content[:-200])
     with pytest.raises(DataError, match=r"^.*b\.png: it is damaged or cut short"):
-        usable(find_images([photos]), 32)
+        usable(check_images(find_images([photos])), 32)
 
 
 def test_images_that_cannot_be_read_are_counted_and_the_first_are_named_with_their_reasons(
@@ -112,13 +113,13 @@ def test_images_that_cannot_be_read_are_counted_and_the_first_are_named_with_the
     assert sentence.endswith(") and 2 more; replace them, or remove them from the folder")
 
 
-def test_the_short_side_of_every_sound_image_is_told(photos: Path) -> None:
-    sides = check_images(find_images([photos]))
-    assert {file.name: side for file, side in sides.items()} == {
-        "a.png": 48,
-        "b.png": 53,
-        "c.png": 64,
-        "tiny.png": 20,
+def test_checked_images_come_with_their_sizes(photos: Path) -> None:
+    sizes = check_images(find_images([photos]))
+    assert {file.name: size for file, size in sizes.items()} == {
+        "a.png": (64, 48),
+        "b.png": (53, 70),
+        "c.png": (64, 64),
+        "tiny.png": (64, 20),
     }
 
 
@@ -185,7 +186,7 @@ def test_a_sample_follows_from_seed_and_index_alone(photos: Path) -> None:
 
 def test_each_image_is_used_once_before_any_is_used_again(photos: Path) -> None:
     data = patches(photos)
-    epochs = [[data._file(3 * epoch + index).name for index in range(3)] for epoch in range(8)]
+    epochs = [[data.files[data.number(3 * epoch + index)].name for index in range(3)] for epoch in range(8)]
     assert all(sorted(epoch) == ["a.png", "b.png", "c.png"] for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
@@ -283,7 +284,7 @@ def test_an_image_that_turns_out_to_be_damaged_is_named_in_one_sentence(
 
 
 def test_the_cache_drops_what_was_used_longest_ago(photos: Path) -> None:
-    a, b, c = usable(find_images([photos]), 32)[0]
+    a, b, c = usable(check_images(find_images([photos])), 32)[0]
     cache = patches(photos, cache_bytes=3 * 64 * 64 + 3 * 53 * 70 + 100).cache
     for file in (a, b, a, c):
         cache.read(file)
@@ -306,7 +307,7 @@ def test_the_cache_counts_the_memory_that_its_images_take(tmp_path: Path, photos
 
 
 def test_an_image_larger_than_the_cache_is_not_kept(photos: Path) -> None:
-    a, b, _ = usable(find_images([photos]), 32)[0]
+    a, b, _ = usable(check_images(find_images([photos])), 32)[0]
     cache = patches(photos, cache_bytes=3 * 64 * 48).cache
     cache.read(a)
     cache.read(b)

@@ -105,7 +105,7 @@ def test_the_network_is_given_the_numbers_of_its_images(photos: Path, parts: int
     setup = set_up(configured(photos, accumulate=parts), REGISTRY)
     fabric = make_fabric(setup)
     session = begin(setup, build(setup, REGISTRY, fabric.device), ProcessGroup(fabric))
-    batch = next(batches(setup.patches, CountedSampler(0, 1, 2)))
+    batch = next(batches(setup.images.samples, CountedSampler(0, 1, 2)))
     given: list[tuple[Tensor, Tensor]] = []
     session.network.register_forward_pre_hook(lambda _, inputs: given.append(inputs))
     train_step(session, batch)
@@ -161,7 +161,7 @@ def test_the_first_inputs_of_a_run_are_shown_above_their_targets(photos: Path, t
     train(config, REGISTRY, tmp_path / "run")
     picture = read(tmp_path / "run" / "inputs.png").color
     assert picture.shape == (1, 3, 32, 32)
-    degraded, target, _ = set_up(config, REGISTRY).patches[1]
+    degraded, target, _ = set_up(config, REGISTRY).images.samples[1]
     shown = picture[0, :, :, 16:]
     torch.testing.assert_close(shown[:, 16:], target, atol=0.51 / 255, rtol=0)
     torch.testing.assert_close(shown[:, 2:16:4, 2:16:4], degraded, atol=0.51 / 255, rtol=0)

@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from restore.cli import console, options
 from restore.cli.training_display import progress_display
-from restore.config import TrainingConfig
+from restore.config import Source, TrainingConfig
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "train"]
 
 FIELDS = (
-    "model", "loss", "data", "val", "metric", "keep", "degradation", "scale", "init", "steps", "batch_size",
-    "accumulate", "patch_size", "lr", "seed", "checkpoint_every", "device", "devices", "nodes", "precision",
-    "compile",
+    "model", "loss", "data", "degraded", "source", "val", "val_degraded", "metric", "keep", "degradation",
+    "scale", "init", "steps", "batch_size", "accumulate", "patch_size", "lr", "seed", "checkpoint_every",
+    "device", "devices", "nodes", "precision", "compile",
 )  # fmt: skip
 """Fields of the configuration with an option of their own; the others are set by ``--set``."""
 
@@ -49,7 +49,8 @@ def _option(name: str) -> inspect.Parameter:
         help=f"{meaning[0].upper()}{meaning[1:]}.{' Repeatable.' if is_list else ''}",
         show_default=_shown(field.default),
     )
-    kind: Any = Annotated[field.annotation | None, option]  # type: ignore[operator] # a type, or a union
+    given: Any = list[str] if field.annotation == list[Source] else field.annotation
+    kind: Any = Annotated[given | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
 

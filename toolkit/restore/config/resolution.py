@@ -24,9 +24,6 @@ _FREE = {
 }  # fmt: skip
 """Fields that a resumed run may change, because they do not affect what a step learns."""
 
-_PLACES = {"data", "val"}
-"""Folders may have moved: whether the images are the same is decided by their fingerprint."""
-
 _FORMER: Mapping[str, tuple[str, ...]] = {
     "betas": ("optimizer_options", "betas"),
     "lr_final": ("schedule_options", "final"),
@@ -95,7 +92,8 @@ def resolve_again(
         )
     started = resolve(own, [], {})
     wanted = _resolve(started.model_dump(mode="json"), file, assigned, given, shortcuts or {})
-    before, after = started.model_dump(mode="json"), wanted.model_dump(mode="json")
+    # Folders may have moved: whether the images are the same is decided by their fingerprint.
+    before, after = started.settings, wanted.settings
     if wanted.steps < started.steps:
         raise UsageError(
             f"a resumed run can be extended but not shortened: `steps` is {wanted.steps}, in the run "
@@ -103,7 +101,7 @@ def resolve_again(
             path=own,
             hint="omit `steps`, or choose a larger number",
         )
-    for key in sorted(after.keys() - _FREE - _PLACES - {"steps"}):
+    for key in sorted(after.keys() - _FREE - {"steps"}):
         if after[key] != before[key]:
             raise UsageError(
                 f"a resumed run keeps its settings: `{key}` is {after[key]!r}, in the run {before[key]!r}",
@@ -201,8 +199,8 @@ def _check_keys(values: Mapping[str, Any], losses: list[str]) -> None:
             f"the training configuration has no '{unknown[0]}'.{nearest(unknown[0], known)} "
             f"Known: {', '.join(known)}"
         )
-    for key in ("loss", "data"):
-        if key not in values:
+    for key in ("loss",) if values.get("source") else ("loss", "data"):
+        if not values.get(key):
             meaning = TrainingConfig.model_fields[key].description
             raise OptionsError(f"a run needs `{key}`: {meaning}", hint="see 'restore train --help'")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-__all__ = ["CONFIG_FILE", "TrainingConfig", "TrainingPrecision"]
+__all__ = ["CONFIG_FILE", "Source", "TrainingConfig", "TrainingPrecision"]
 
 CONFIG_FILE = "config.toml"
 """The configuration of a run, in its folder."""
@@ -30,6 +30,41 @@ def _split(value: Any) -> Any:
 Names = Annotated[list[str], BeforeValidator(_split)]
 
 
+class Source(BaseModel):
+    """One of several sources of training images, as a table or in one line of text.
+
+    >>> Source.model_validate("data=HR,degraded=LR,weight=3").weight
+    3.0
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    data: list[Path] = Field(min_length=1, description="folders of training images")
+    degraded: list[Path] = Field([], description="folders of their degraded images, one for each of `data`")
+    degradation: str | None = Field(
+        None, description="what makes the inputs, without `degraded`; none: that of the run"
+    )
+    degradation_options: dict[str, Any] = Field({}, description="options of `degradation`")
+    weight: float = Field(1.0, gt=0, description="share of the samples, relative to the other sources")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        """Accept ``key=value,key=value``; folders may be given more than once."""
+        if not isinstance(value, str):
+            return value
+        fields: dict[str, Any] = {}
+        for part in value.split(","):
+            key, equals, text = part.partition("=")
+            if not equals:
+                raise ValueError("a source in one line is KEY=VALUE,KEY=VALUE, such as data=HR,degraded=LR")
+            if key in {"data", "degraded"}:
+                fields.setdefault(key, []).append(text)
+            else:
+                fields[key] = text
+        return fields
+
+
 class TrainingConfig(BaseModel):
     """All settings that decide the result of a run. Stored as ``config.toml`` in the folder of the run.
 
@@ -41,15 +76,27 @@ class TrainingConfig(BaseModel):
 
     model: str = Field("enhancenet", description="name of a model")
     loss: str = Field(description="name of an objective, or of a single loss")
-    data: list[Path] = Field(min_length=1, description="folders of training images, searched recursively")
+    data: list[Path] = Field([], description="folders of training images, searched recursively")
+    degraded: list[Path] = Field(
+        [],
+        description="folders of their degraded images, one for each of `data`; none: made by `degradation`",
+    )
+    source: list[Source] = Field(
+        [],
+        description="in place of `data`: one of several sources, such as data=HR,degraded=LR,weight=3; keys "
+        "are data, degraded, degradation and weight",
+    )
     val: list[Path] = Field([], description="folders of validation images; none: no validation")
+    val_degraded: list[Path] = Field(
+        [], description="folders of their degraded images, one for each of `val`; none: made by `degradation`"
+    )
     metric: Names = Field(
         ["psnr"], min_length=1, description="metrics that a validation measures; a loss is one, too"
     )
     keep: Names = Field(
         [],
-        description="best:METRIC also keeps the weights with the best value of a metric, the mean over all "
-        "folders of `val`",
+        description="what to keep beside the last weights: best:METRIC, those with the best value of a "
+        "metric in the mean over all folders of `val`",
     )
     patience: int = Field(
         0,
@@ -137,6 +184,19 @@ class TrainingConfig(BaseModel):
     )
     validate_every: int = Field(500, ge=1, description="steps between two validations")
     checkpoint_every: int = Field(500, ge=1, description="steps between two checkpoints")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything but the folders of images, which can move and differ from machine to machine."""
+        values = self.model_dump(mode="json", exclude={"data", "degraded", "val", "val_degraded"})
+        for source in values["source"]:
+            del source["data"], source["degraded"]
+        return values
+
+    @property
+    def sources(self) -> list[Source]:
+        """The sources of the training images: those of `source`, or a single one of `data`."""
+        return self.source or [Source(data=self.data, degraded=self.degraded)]
 
     @property
     def folder(self) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from restore.files import atomic_file, cache_folder
 from restore.images import is_cut_off
 
-__all__ = ["cut_off_images", "fingerprint", "matches"]
+__all__ = ["combined", "cut_off_images", "fingerprint", "matches"]
 
 Stamp = list[int]
 """What changes with a file: size, times of change of content and of inode in ns, inode."""
@@ -42,6 +42,11 @@ def cut_off_images(files: Sequence[Path]) -> list[Path]:
     """
     answers = _of_each(files, "cut-off-images", lambda file: str(is_cut_off(file)))
     return [file for file, answer in zip(files, answers, strict=True) if answer == str(True)]
+
+
+def combined(fingerprints: Sequence[str]) -> str:
+    """The fingerprint of several groups of images; that of a single one is its own."""
+    return fingerprints[0] if len(fingerprints) == 1 else _of_text(fingerprints)
 
 
 def matches(known: str, files: Sequence[Path], current: str) -> bool:

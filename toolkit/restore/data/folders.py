@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -35,42 +35,45 @@ def find_images(folders: Sequence[Path]) -> list[Path]:
     return found
 
 
-def check_images(files: Sequence[Path]) -> dict[Path, int]:
+def check_images(files: Sequence[Path]) -> dict[Path, tuple[int, int]]:
     """Check images without decoding them, where their format allows (see `restore.images.check`).
 
     Returns:
-        File -> its short side in pixels.
+        File -> its width and height in pixels.
 
     Raises:
         DataError: files cannot be read; the first ones are named with their reasons.
     """
-    sides: dict[Path, int] = {}
+    sizes: dict[Path, tuple[int, int]] = {}
     failures: dict[Path, ImageError] = {}
     for file in files:
         try:
-            sides[file] = min(check(file))
+            sizes[file] = check(file)
         except ImageError as error:
             failures[file] = error
     if failures:
         raise _unreadable(failures, len(files))
-    return sides
+    return sizes
 
 
-def usable(files: Sequence[Path], patch: int) -> tuple[list[Path], list[Path]]:
-    """Split `files` into those with both sides of at least `patch` pixels, and the smaller ones.
+def usable(sizes: Mapping[Path, tuple[int, int]], patch: int) -> tuple[list[Path], list[Path]]:
+    """Split images into those with both sides of at least `patch` pixels, and the smaller ones.
+
+    Args:
+        sizes: what `check_images` returned.
+        patch: in pixels.
 
     Raises:
-        DataError: files cannot be read, or none is large enough.
+        DataError: none is large enough.
     """
-    sides = check_images(files)
-    large = [file for file, side in sides.items() if side >= patch]
+    large = [file for file, size in sizes.items() if min(size) >= patch]
     if not large:
         raise DataError(
-            f"none of the {len(files)} images has {patch} pixels on both sides, the largest has "
-            f"{max(sides.values())}",
+            f"none of the {len(sizes)} images has {patch} pixels on both sides, the largest has "
+            f"{max(map(min, sizes.values()))}",
             hint="use a smaller `patch_size`",
         )
-    return large, [file for file, side in sides.items() if side < patch]
+    return large, [file for file, size in sizes.items() if min(size) < patch]
 
 
 def _unreadable(failures: dict[Path, ImageError], total: int) -> DataError:

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from restore.data.patches import Patches, Sample
+from restore.data.mixture import Samples
+from restore.data.patches import Sample
 from restore.errors import RestoreError
 
 __all__ = ["CountedSampler", "batches"]
@@ -42,7 +43,7 @@ class CountedSampler(Sampler[list[int]]):
         return self.stop - self.start
 
 
-def batches(patches: Patches, sampler: CountedSampler, workers: int = 0) -> Generator[Sample]:
+def batches(samples: Samples, sampler: CountedSampler, workers: int = 0) -> Generator[Sample]:
     """The batches of `sampler`, loaded ahead in `workers` processes, or in this one without any.
 
     The workers start at once, and end when the generator is closed. They are forked, because the objects of
@@ -51,7 +52,7 @@ def batches(patches: Patches, sampler: CountedSampler, workers: int = 0) -> Gene
     thread, which needs none of the parent's. Where the system cannot fork, this process loads.
 
     Args:
-        patches: makes the samples.
+        samples: by their index.
         sampler: assigns samples to batches.
         workers: number of processes.
 
@@ -64,7 +65,7 @@ def batches(patches: Patches, sampler: CountedSampler, workers: int = 0) -> Gene
     if "fork" not in multiprocessing.get_all_start_methods():
         workers = 0
     loader = DataLoader(
-        _ErrorsAsSamples(patches),
+        _ErrorsAsSamples(samples),
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=_collate,
@@ -78,12 +79,12 @@ def batches(patches: Patches, sampler: CountedSampler, workers: int = 0) -> Gene
 class _ErrorsAsSamples(Dataset[Sample | RestoreError]):
     """Returns an error as a sample: raised in a worker, its message would end up inside a traceback."""
 
-    def __init__(self, patches: Patches) -> None:
-        self.patches = patches
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
 
     def __getitem__(self, index: int) -> Sample | RestoreError:
         try:
-            return self.patches[index]
+            return self.samples[index]
         except RestoreError as error:
             return error
 

@@ -129,10 +129,13 @@ def train(
         networks = build(setup, registry, fabric.device)
         group = connect(fabric)
         stack.enter_context(exit_other_ranks(group))
-        group.check_equal(settings=setup.own_settings, images=setup.fingerprint, step=step)
+        group.check_equal(settings=setup.own_settings, images=setup.images.fingerprint, step=step)
         session = begin(setup, networks, group)
         _announce(setup, damaged, monitor)
-        if checkpoint is not None:
+        if checkpoint is None:
+            for sentence in group.on_rank_zero(setup.images.misaligned) or []:
+                monitor.message(f"warning: {sentence}")
+        else:
             from_checkpoint(session, checkpoint)
             monitor.message(f"resumed from step {session.step}")
         prepare_losses(session)
@@ -326,7 +329,7 @@ def _batches(setup: TrainingSetup, start: int) -> Generator[Sample]:
     """This rank's share of the batches from step `start` on."""
     config, launch, each = setup.config, setup.launch, _batches_per_step(setup)
     sampler = CountedSampler(start * each, config.steps * each, config.batch_size, launch.rank, launch.size)
-    return batches(setup.patches, sampler, config.workers)
+    return batches(setup.images.samples, sampler, config.workers)
 
 
 def _batches_per_step(setup: TrainingSetup) -> int:
@@ -340,19 +343,20 @@ def _on_device(batch: Sample, device: torch.device) -> Sample:
 
 
 def _announce(setup: TrainingSetup, damaged: list[str], monitor: Monitor) -> None:
-    config, patch = setup.config, setup.patches.patch
+    config, images = setup.config, setup.images
+    side = images.samples.patch
     monitor.message(
-        f"{config.model} {config.scale}x, objective {setup.objective.name}, {len(setup.patches.files)} "
-        f"images, targets of {patch}x{patch} pixels, {config.steps} steps of {config.batch_size}"
+        f"{config.model} {config.scale}x, objective {setup.objective.name}, {images}, targets of {side}x"
+        f"{side} pixels, {config.steps} steps of {config.batch_size}"
     )
-    if setup.skipped:
+    if images.skipped:
         monitor.message(
-            f"skipped {len(setup.skipped)} images smaller than the patch: {_named(setup.skipped)}"
+            f"skipped {len(images.skipped)} images smaller than the patch: {_named(images.skipped)}"
         )
-    if setup.cut_off:
+    if images.cut_off:
         monitor.message(
-            f"training on {len(setup.cut_off)} images that were cut off, with parts missing: "
-            f"{_named(setup.cut_off)}; replace them by whole copies, or remove them"
+            f"training on {len(images.cut_off)} images that were cut off, with parts missing: "
+            f"{_named(images.cut_off)}; replace them by whole copies, or remove them"
         )
     for sentence in damaged:
         monitor.message(sentence)

@@ -43,7 +43,7 @@ def build(setup: TrainingSetup, registry: Registry, device: torch.device) -> Net
             not work on this machine.
         RestoreError: a loss lacks what it needs.
     """
-    config, patch = setup.config, setup.patches.patch
+    config, patch = setup.config, setup.images.samples.patch
     if config.compile:
         check_compiler(device)
     if setup.initial is None:
@@ -59,7 +59,7 @@ def build(setup: TrainingSetup, registry: Registry, device: torch.device) -> Net
     discriminators = [
         _discriminator(adversary, registry, patch, device) for adversary in setup.objective.adversaries
     ]
-    check_step(generator, config, setup.patches[0], device, setup.launch.size)
+    check_step(generator, config, setup.images.samples[0], device, setup.launch.size)
     return Networks(generator, objective, discriminators)
 
 

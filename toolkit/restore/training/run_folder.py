@@ -62,16 +62,22 @@ def check_free(run: Path) -> None:
 
 
 def check_same_images(setup: TrainingSetup, checkpoint: Checkpoint) -> None:
-    """Check that the run was trained on the same images, wherever they are now.
+    """Check that the run was trained and its best weights found on the same images, wherever they are now.
 
     Raises:
         TrainingError: it was not.
     """
     # Checkpoints of version 0.1 have a fingerprint of names and sizes under "data".
     known = checkpoint.state.get("images") or checkpoint.state.get("data")
-    if known and not matches(known, setup.patches.files, setup.fingerprint):
+    if known and not matches(known, setup.images.samples.files, setup.images.fingerprint):
         raise TrainingError(
             "the training images are not those with which the run started",
+            hint="restore them, or start a new run with `init`",
+        )
+    measured = checkpoint.state.get("validation_images")
+    if measured and setup.validation_images not in ("", measured):
+        raise TrainingError(
+            "the validation images are not those by which the best weights were found",
             hint="restore them, or start a new run with `init`",
         )
 
@@ -205,7 +211,7 @@ def _card(session: Session, step: int, metrics: Mapping[str, float]) -> WeightsC
         options=setup.options.model_dump(mode="json"),
         objective=setup.objective.name,
         steps=step,
-        data=setup.fingerprint,
+        data=setup.images.fingerprint,
         metrics=dict(metrics),
         versions=versions("lightning-fabric"),
         notes=notes_of(session.objective),

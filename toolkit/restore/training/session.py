@@ -124,10 +124,10 @@ def prepare_losses(session: Session) -> None:
     Raises:
         RestoreError: a loss cannot load what it needs.
     """
-    objective, group, samples = session.objective, session.group, session.setup.samples
-    group.on_rank_zero(lambda: prepare(objective, samples))
+    objective, group, targets = session.objective, session.group, session.setup.targets
+    group.on_rank_zero(lambda: prepare(objective, targets))
     objective.load_state_dict(group.broadcast(objective.state_dict()))
-    group.on_all_ranks(lambda: prepare(objective, samples))
+    group.on_all_ranks(lambda: prepare(objective, targets))
 
 
 def to_checkpoint(session: Session) -> Checkpoint:
@@ -140,7 +140,8 @@ def to_checkpoint(session: Session) -> Checkpoint:
     for name, learner in session.learners.items():
         tensors[f"optimizer-{name}"], groups[name] = _flatten(learner.optimizer)
     state = {
-        "images": session.setup.fingerprint,
+        "images": session.setup.images.fingerprint,
+        "validation_images": session.setup.validation_images,
         "optimizers": groups,
         "learners": {name: learner.state() for name, learner in session.learners.items()},
         "adversaries": {each.adversary.label: each.state() for each in session.adversaries},

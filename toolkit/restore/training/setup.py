@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,19 +16,9 @@ from torch import nn
 
 from restore.checkpoint import LoadedModel, load_model
 from restore.config import TrainingConfig
-from restore.data import (
-    Patches,
-    Targets,
-    check_images,
-    cut_off_images,
-    find_augmentations,
-    find_degradation,
-    find_images,
-    fingerprint,
-    usable,
-)
-from restore.errors import DataError, OptionsError, UsageError, nearest
-from restore.evaluation import AnyMeter, Better, Dataset, check_meters, dataset, meters, set_meters
+from restore.data import Targets
+from restore.errors import OptionsError, UsageError, nearest
+from restore.evaluation import AnyMeter, Better, Dataset, check_meters, meters, set_meters
 from restore.inference import choose_device, choose_precision
 from restore.interfaces import (
     AdversarialLoss,
@@ -47,6 +35,12 @@ from restore.training.best import watched_metrics
 from restore.training.launch import LaunchEnvironment, find_launch
 from restore.training.memory import check_cache, check_images_of_batch, check_processes
 from restore.training.recipe import recipe
+from restore.training.sources import (
+    TrainingImages,
+    training_images,
+    validation_fingerprint,
+    validation_sets,
+)
 
 __all__ = ["TrainingSetup", "make_fabric", "set_up"]
 
@@ -60,18 +54,14 @@ class TrainingSetup:
     model: ModelSpec
     options: Options
     objective: ObjectiveSpec
-    patches: Patches
-    skipped: list[Path]
-    """Images smaller than the patch."""
-    cut_off: list[Path]
-    """Images of which a part is missing; they are trained on."""
+    images: TrainingImages
     validation: list[Dataset]
+    validation_images: str
+    """Hash of the validation images; empty where nothing depends on them."""
     make_meters: Callable[[], list[AnyMeter]]
     """Builds the metrics of a validation, which can take a while."""
     watched: dict[str, Better]
     """Metrics whose best values are tracked -> which values are better."""
-    fingerprint: str
-    """Hash of the training images."""
     initial: LoadedModel | None
     """The weights that `config.init` names."""
     make_optimizer: Callable[[Sequence[dict[str, Any]]], torch.optim.Optimizer]
@@ -84,13 +74,13 @@ class TrainingSetup:
 
     @property
     def own_settings(self) -> dict[str, Any]:
-        """The settings that have to agree on all ranks; folders may have another path on each machine."""
-        return self.config.model_dump(mode="json", exclude={"data", "val", "init"})
+        """The settings that have to agree on all ranks; files may have another path on each machine."""
+        return {name: value for name, value in self.config.settings.items() if name != "init"}
 
     @property
-    def samples(self) -> Targets:
+    def targets(self) -> Targets:
         """What losses measure before the first step: the same for every run on these images."""
-        return Targets(self.patches)
+        return Targets(self.images.samples)
 
     def generator(self) -> nn.Module:
         """The network to be trained: with fresh weights, or with those that `init` names."""
@@ -141,7 +131,9 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
     check_images_of_batch(config, patch, launch)
     initial = None if resume or config.init is None else _initial(config.init, config, registry)
     options = initial.options if initial else _options(spec, config)
-    patches, skipped = _patches(config, launch, patch, spec.conditions(options), registry)
+    loaders = max(config.workers, 1) * launch.devices
+    images = training_images(config, patch, spec.conditions(options), registry, loaders=loaders)
+    validation = validation_sets(config, registry)
     make_meters, watched = _metrics(config, registry)
     return TrainingSetup(
         config=config.model_copy(
@@ -151,13 +143,11 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
         model=spec,
         options=options,
         objective=objective,
-        patches=patches,
-        skipped=skipped,
-        cut_off=cut_off_images(patches.files),
-        validation=_validation(config, registry),
+        images=images,
+        validation=validation,
+        validation_images=validation_fingerprint(validation) if watched else "",
         make_meters=make_meters,
         watched=watched,
-        fingerprint=fingerprint(patches.files),
         initial=initial,
         make_optimizer=_optimizer(config, registry),
         schedule=_schedule(config, registry),
@@ -309,36 +299,6 @@ def _patch_size(config: TrainingConfig, objective: ObjectiveSpec) -> int:
     return patch
 
 
-def _patches(
-    config: TrainingConfig,
-    launch: LaunchEnvironment,
-    patch: int,
-    conditions: Sequence[str],
-    registry: Registry,
-) -> tuple[Patches, list[Path]]:
-    degradation = find_degradation(config.degradation, registry, config.scale, config.degradation_options)
-    augmentations = find_augmentations(config.augmentations, registry, config.augmentation_options)
-    mixing = [name for name in config.augmentations if registry.augmentations[name].needs_partner]
-    if conditions and mixing:
-        raise UsageError(
-            f"the augmentation '{mixing[0]}' mixes images of different strengths, and the model "
-            f"'{config.model}' takes one number for '{conditions[0]}'",
-            hint="omit it from `augmentations`",
-        )
-    files, skipped = usable(find_images(config.data), patch)
-    loaders = max(config.workers, 1) * launch.devices
-    patches = Patches(
-        files,
-        patch,
-        degradation,
-        seed=config.seed,
-        augmentations=augmentations,
-        conditions=conditions,
-        cache_bytes=int(config.cache_gib * 2**30) // loaders,
-    )
-    return patches, skipped
-
-
 def _metrics(
     config: TrainingConfig, registry: Registry
 ) -> tuple[Callable[[], list[AnyMeter]], dict[str, Better]]:
@@ -358,28 +318,3 @@ def _metrics(
         return [*of_images, *set_meters(names, registry, config.scale, options=options)]
 
     return make, {name: better[name] for name in watched}
-
-
-def _validation(config: TrainingConfig, registry: Registry) -> list[Dataset]:
-    found = []
-    for folder in config.val:
-        for file, side in check_images(find_images([folder])).items():
-            if side < config.scale:
-                raise DataError(
-                    f"a short side of {side} pixels is too small for validation at scale {config.scale}",
-                    path=file,
-                    hint="remove the image from the folder",
-                )
-        found.append(
-            dataset(
-                folder,
-                registry,
-                config.scale,
-                degradation=config.degradation,
-                options=config.degradation_options,
-            )
-        )
-    for name, count in Counter(data.name for data in found).items():
-        if count > 1:
-            raise UsageError(f"{count} folders in `val` have the name '{name}'", hint="rename or omit one")
-    return found
