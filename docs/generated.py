@@ -98,7 +98,8 @@ def _field(name: str, field: FieldInfo) -> str:
 
 def _type(field: FieldInfo) -> str:
     shown = str(field.annotation) if get_args(field.annotation) else getattr(field.annotation, "__name__", "")
-    shown = re.sub(r"Annotated\[(\w+), .*?\]\)\]", r"\1", re.sub(r"\b(typing|pathlib|_local)\.", "", shown))
+    shown = re.sub(r"\b(typing|pathlib|_local|restore\.config\.training)\.", "", shown)
+    shown = re.sub(r"Annotated\[(\w+), .*?\]\)\]", r"\1", shown)
     limits = [
         f"{sign} {getattr(limit, name)}"
         for limit in field.metadata
