@@ -248,8 +248,10 @@ def test_two_processes_mix_sources_and_find_the_best_weights_as_one_does(
         target.save(pairs / f"{name}.png")
         target.reduce(4).save(small / f"{name}x4.png")
     made = f"data={photos},degradation=bicubic+noise"
-    shared = ("--source", f"data={pairs},degraded={small},weight=3", "--source", made, "--val", str(pairs))
-    shared += ("--val-degraded", str(small), "--keep", "best:l1", "--batch-size", "4", "--steps", "8")
+    shared = [
+        *("--source", f"data={pairs},degraded={small},weight=3", "--source", made, "--val", str(pairs)),
+        *("--val-degraded", str(small), "--keep", "best:l1", "--batch-size", "4", "--steps", "8"),
+    ]
     assigned = ("patience=1", "validate_every=2", "workers=1", "augmentations=turn,mixup")
     more = [part for item in assigned for part in ("--set", item)]
 

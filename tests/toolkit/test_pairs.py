@@ -242,16 +242,17 @@ def test_misaligned_pairs_and_other_scenes_are_named(tmp_path: Path) -> None:
             pixels = (image[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
             Image.fromarray(pixels).save(file)
         pairs.append(place)
-    (sentence,) = check_alignment(pairs, 4)
+    (shifted,) = check_alignment(pairs, 4)
     assert (
-        "2 of 4 degraded images that were checked are shifted against their targets, most of all" in sentence
+        "2 of 4 degraded images that were checked are shifted against their targets, most of all" in shifted
     )
-    assert f"'{pairs[3][1]}': by +3.00 input pixels to the right and +0.00 down" in sentence
-    with Image.open(pairs[0][1]) as image:
-        image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(pairs[0][1])
-    sentence = check_alignment(pairs, 4)[-1]
-    assert "1 of 4 degraded images that were checked do not look like their targets" in sentence
-    assert f"least of all '{pairs[0][1]}'" in sentence
+    assert f"'{pairs[3][1]}': by +3.00 input pixels to the right and +0.00 down" in shifted
+    with Image.open(pairs[0][1]) as small:
+        flipped = small.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    flipped.save(pairs[0][1])
+    other = check_alignment(pairs, 4)[-1]
+    assert "1 of 4 degraded images that were checked do not look like their targets" in other
+    assert f"least of all '{pairs[0][1]}'" in other
     assert check_alignment(pairs[1:2], 4) == []
 
 

@@ -16,7 +16,8 @@ if _MISSING:
 
 from restore.training.launch import is_other_rank, reported_once  # noqa: E402 - after the check above
 from restore.training.log import Monitor  # noqa: E402
-from restore.training.loop import TrainingResult, train  # noqa: E402
+from restore.training.loop import train  # noqa: E402
 from restore.training.recipe import shortcuts  # noqa: E402
+from restore.training.result import TrainingResult  # noqa: E402
 
 __all__ = ["Monitor", "TrainingResult", "is_other_rank", "reported_once", "shortcuts", "train"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import starmap
 from pathlib import Path
@@ -15,11 +14,10 @@ from torch import Tensor
 from restore.checkpoint import latest_checkpoint
 from restore.config import TrainingConfig
 from restore.data import CountedSampler, Sample, batches
-from restore.errors import TrainingError, escaped
+from restore.errors import TrainingError
 from restore.interfaces import notes_of
 from restore.registry import Registry
 from restore.training.adversarial import Batch
-from restore.training.best import Best
 from restore.training.inputs import write_inputs
 from restore.training.interruption import Interruption
 from restore.training.log import Monitor, RunLog
@@ -28,10 +26,9 @@ from restore.training.networks import build
 from restore.training.objective import captured
 from restore.training.optimization import learning_rate, seed_all, update_average
 from restore.training.processes import connect, exit_other_ranks
+from restore.training.result import TrainingResult, announce, result_of
 from restore.training.run_folder import (
     CHECKPOINTS,
-    WEIGHTS_FILE,
-    best_file,
     check_free,
     check_same_images,
     create,
@@ -43,38 +40,9 @@ from restore.training.session import Session, begin, from_checkpoint, prepare_lo
 from restore.training.setup import TrainingSetup, make_fabric, set_up
 from restore.training.validation import Validation, sample_file
 
-__all__ = ["TrainingResult", "train", "train_step"]
+__all__ = ["train", "train_step"]
 
 _PATIENCE = 10  # skipped updates in a row after which a run gives up
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """How a run ended."""
-
-    run: Path
-    """Folder of the run."""
-    step: int
-    """Steps done."""
-    interrupted: bool
-    metrics: dict[str, float] = field(default_factory=dict)
-    """Results on each validation folder after the last step."""
-    best: dict[str, Best] = field(default_factory=dict)
-    """Metric -> its best validation, for each metric of `keep`."""
-    stopped_early: bool = False
-    """Whether the run ended because validations did not improve."""
-    skipped: int = 0
-    """Updates that were skipped because something was not finite."""
-
-    @property
-    def weights(self) -> Path:
-        """File of the averaged generator."""
-        return self.run / WEIGHTS_FILE
-
-    @property
-    def best_weights(self) -> dict[str, Path]:
-        """Metric -> file of the weights with its best value."""
-        return {metric: best_file(self.run, metric) for metric in self.best}
 
 
 def train(
@@ -131,7 +99,7 @@ def train(
         stack.enter_context(exit_other_ranks(group))
         group.check_equal(settings=setup.own_settings, images=setup.images.fingerprint, step=step)
         session = begin(setup, networks, group)
-        _announce(setup, damaged, monitor)
+        announce(setup, damaged, monitor)
         if checkpoint is None:
             for sentence in group.on_rank_zero(setup.images.misaligned) or []:
                 monitor.message(f"warning: {sentence}")
@@ -153,20 +121,7 @@ def train(
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True))
         interruption = stack.enter_context(Interruption())
         _train_steps(session, data, validation, monitor, interruption)
-    return _result(session, run)
-
-
-def _result(session: Session, run: Path) -> TrainingResult:
-    is_short, best = session.step < session.setup.config.steps, session.best
-    return TrainingResult(
-        run,
-        session.step,
-        interrupted=is_short and not best.is_exhausted,
-        metrics=session.metrics,
-        skipped=session.skipped,
-        best=best.found if best.keeps_weights else {},
-        stopped_early=is_short and best.is_exhausted,
-    )
+    return result_of(session, run)
 
 
 def _train_steps(
@@ -201,7 +156,7 @@ def _train_steps(
                 rate=_rate(session, session.step - 1, config.lr),
                 skipped=session.skipped,
             )
-        if session.setup.validation and is_due(config.validate_every):
+        if session.setup.validation.sets and is_due(config.validate_every):
             session.metrics = group.on_rank_zero(lambda: validate(session)) or {}
             group.on_rank_zero(
                 lambda: best.update(session.step, session.metrics, session.average.module.state_dict)
@@ -340,29 +295,3 @@ def _batches_per_step(setup: TrainingSetup) -> int:
 def _on_device(batch: Sample, device: torch.device) -> Sample:
     degraded, target = (image.to(device, memory_format=torch.channels_last) for image in batch[:2])
     return Sample(degraded, target, batch.conditions.to(device))
-
-
-def _announce(setup: TrainingSetup, damaged: list[str], monitor: Monitor) -> None:
-    config, images = setup.config, setup.images
-    side = images.samples.patch
-    monitor.message(
-        f"{config.model} {config.scale}x, objective {setup.objective.name}, {images}, targets of {side}x"
-        f"{side} pixels, {config.steps} steps of {config.batch_size}"
-    )
-    if images.skipped:
-        monitor.message(
-            f"skipped {len(images.skipped)} images smaller than the patch: {_named(images.skipped)}"
-        )
-    if images.cut_off:
-        monitor.message(
-            f"training on {len(images.cut_off)} images that were cut off, with parts missing: "
-            f"{_named(images.cut_off)}; replace them by whole copies, or remove them"
-        )
-    for sentence in damaged:
-        monitor.message(sentence)
-
-
-def _named(files: Sequence[Path]) -> str:
-    """Names of the first five."""
-    more = f" and {len(files) - 5} more" if len(files) > 5 else ""
-    return ", ".join(escaped(file.name) for file in files[:5]) + more

@@ -75,7 +75,7 @@ def check_same_images(setup: TrainingSetup, checkpoint: Checkpoint) -> None:
             hint="restore them, or start a new run with `init`",
         )
     measured = checkpoint.state.get("validation_images")
-    if measured and setup.validation_images not in ("", measured):
+    if measured and setup.validation.fingerprint not in ("", measured):
         raise TrainingError(
             "the validation images are not those by which the best weights were found",
             hint="restore them, or start a new run with `init`",

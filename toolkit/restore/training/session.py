@@ -97,7 +97,9 @@ def begin(setup: TrainingSetup, networks: Networks, group: ProcessGroup) -> Sess
     learner = _learner(generator, setup, group, config.lr, rates=config.rates)
     objective = networks.objective.to(device)
     session = Session(setup, group, learner, average, objective, generator)
-    session.best = BestWeights(setup.watched, keeps_weights=bool(config.keep), patience=config.patience)
+    session.best = BestWeights(
+        setup.validation.watched, keeps_weights=bool(config.keep), patience=config.patience
+    )
     if objective.is_trained:
         session.losses = _learner(objective, setup, group, config.lr)
     for number, (adversary, network) in enumerate(
@@ -141,7 +143,7 @@ def to_checkpoint(session: Session) -> Checkpoint:
         tensors[f"optimizer-{name}"], groups[name] = _flatten(learner.optimizer)
     state = {
         "images": session.setup.images.fingerprint,
-        "validation_images": session.setup.validation_images,
+        "validation_images": session.setup.validation.fingerprint,
         "optimizers": groups,
         "learners": {name: learner.state() for name, learner in session.learners.items()},
         "adversaries": {each.adversary.label: each.state() for each in session.adversaries},

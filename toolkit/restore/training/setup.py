@@ -17,8 +17,7 @@ from torch import nn
 from restore.checkpoint import LoadedModel, load_model
 from restore.config import TrainingConfig
 from restore.data import Targets
-from restore.errors import OptionsError, UsageError, nearest
-from restore.evaluation import AnyMeter, Better, Dataset, check_meters, meters, set_meters
+from restore.errors import UsageError
 from restore.inference import choose_device, choose_precision
 from restore.interfaces import (
     AdversarialLoss,
@@ -31,16 +30,11 @@ from restore.interfaces import (
     parse,
 )
 from restore.registry import ModelReference, Registry
-from restore.training.best import watched_metrics
 from restore.training.launch import LaunchEnvironment, find_launch
 from restore.training.memory import check_cache, check_images_of_batch, check_processes
 from restore.training.recipe import recipe
-from restore.training.sources import (
-    TrainingImages,
-    training_images,
-    validation_fingerprint,
-    validation_sets,
-)
+from restore.training.sources import TrainingImages, training_images
+from restore.training.validation_plan import ValidationPlan, plan_validation
 
 __all__ = ["TrainingSetup", "make_fabric", "set_up"]
 
@@ -55,13 +49,7 @@ class TrainingSetup:
     options: Options
     objective: ObjectiveSpec
     images: TrainingImages
-    validation: list[Dataset]
-    validation_images: str
-    """Hash of the validation images; empty where nothing depends on them."""
-    make_meters: Callable[[], list[AnyMeter]]
-    """Builds the metrics of a validation, which can take a while."""
-    watched: dict[str, Better]
-    """Metrics whose best values are tracked -> which values are better."""
+    validation: ValidationPlan
     initial: LoadedModel | None
     """The weights that `config.init` names."""
     make_optimizer: Callable[[Sequence[dict[str, Any]]], torch.optim.Optimizer]
@@ -133,8 +121,6 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
     options = initial.options if initial else _options(spec, config)
     loaders = max(config.workers, 1) * launch.devices
     images = training_images(config, patch, spec.conditions(options), registry, loaders=loaders)
-    validation = validation_sets(config, registry)
-    make_meters, watched = _metrics(config, registry)
     return TrainingSetup(
         config=config.model_copy(
             update={"model_options": options.model_dump(mode="json", exclude_none=True)}
@@ -144,10 +130,7 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
         options=options,
         objective=objective,
         images=images,
-        validation=validation,
-        validation_images=validation_fingerprint(validation) if watched else "",
-        make_meters=make_meters,
-        watched=watched,
+        validation=plan_validation(config, registry),
         initial=initial,
         make_optimizer=_optimizer(config, registry),
         schedule=_schedule(config, registry),
@@ -297,24 +280,3 @@ def _patch_size(config: TrainingConfig, objective: ObjectiveSpec) -> int:
             hint=f"use `patch_size={max(patch // scale, 1) * scale}`",
         )
     return patch
-
-
-def _metrics(
-    config: TrainingConfig, registry: Registry
-) -> tuple[Callable[[], list[AnyMeter]], dict[str, Better]]:
-    """What builds the metrics of a validation, and those whose best values are tracked."""
-    watched, options = watched_metrics(config), config.metric_options
-    names = list(dict.fromkeys([*config.metric, *watched]))
-    better = check_meters(names, registry, options)
-    unused = next((name for name in options if name not in names), None)
-    if unused is not None:
-        raise OptionsError(
-            f"`metric_options` are given for '{unused}', which is not measured.{nearest(unused, names)}",
-            hint="add it to `metric`",
-        )
-
-    def make() -> list[AnyMeter]:
-        of_images = meters(names, registry, config.scale, options=options, targets=config.val)
-        return [*of_images, *set_meters(names, registry, config.scale, options=options)]
-
-    return make, {name: better[name] for name in watched}

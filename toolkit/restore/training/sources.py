@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +27,13 @@ from restore.data import (
     fingerprint,
     usable,
 )
-from restore.errors import DataError, UsageError, escaped
-from restore.evaluation import Dataset, dataset
+from restore.errors import UsageError, escaped
 from restore.registry import Registry
 
 __all__ = [
     "TrainingImages",
+    "check_counts",
     "training_images",
-    "validation_fingerprint",
-    "validation_sets",
 ]
 
 
@@ -120,51 +116,22 @@ def training_images(
     return TrainingImages(samples, skipped, cut_off, combined(prints))
 
 
-def validation_sets(config: TrainingConfig, registry: Registry) -> list[Dataset]:
-    """Find and check the validation images.
+def check_counts(targets: Sequence[Path], degraded: Sequence[Path], name: str) -> None:
+    """Check that there are as many folders of degraded images as of targets, or none.
+
+    Args:
+        targets: folders of targets.
+        degraded: folders of degraded images.
+        name: parameter of the targets.
 
     Raises:
-        UsageError: the settings contradict each other, or two folders have the same name.
-        DataError: a folder or an image cannot be used.
+        UsageError: there are more or fewer.
     """
-    _check_counts(config.val, config.val_degraded, "val")
-    found = []
-    for folder, degraded in zip_longest(config.val, config.val_degraded):
-        targets = find_images([folder])
-        sizes = find_pairs(folder, degraded, config.scale)[1] if degraded else check_images(targets)
-        for file in targets:
-            if min(sizes[file]) < config.scale:
-                raise DataError(
-                    f"a short side of {min(sizes[file])} pixels is too small for validation at scale "
-                    f"{config.scale}",
-                    path=file,
-                    hint="remove the image from the folder",
-                )
-        found.append(
-            dataset(
-                folder,
-                registry,
-                config.scale,
-                degraded=degraded,
-                degradation=config.degradation,
-                options=config.degradation_options,
-            )
+    if degraded and len(degraded) != len(targets):
+        other = "degraded" if name == "data" else f"{name}_degraded"
+        raise UsageError(
+            f"`{other}` has {len(degraded)} folders for {len(targets)} of `{name}`", hint="give one for each"
         )
-    for name, count in Counter(data.name for data in found).items():
-        if count > 1:
-            raise UsageError(f"{count} folders in `val` have the name '{name}'", hint="rename or omit one")
-    return found
-
-
-def validation_fingerprint(sets: Sequence[Dataset]) -> str:
-    """Hash of all files of some data sets, which have at least one."""
-    groups = []
-    for data in sets:
-        groups.append(fingerprint(data.files()))
-        if data.degraded is not None:
-            pairs, _ = find_pairs(data.folder, data.degraded, data.scale)
-            groups.append(fingerprint(list(pairs.values())))
-    return combined(groups)
 
 
 def _check(config: TrainingConfig, conditions: Sequence[str], registry: Registry) -> None:
@@ -174,7 +141,7 @@ def _check(config: TrainingConfig, conditions: Sequence[str], registry: Registry
     if not config.source and not config.data:
         raise UsageError("there are no training images", hint="set `data` or `source`")
     for source in config.sources:
-        _check_counts(source.data, source.degraded, "data")
+        check_counts(source.data, source.degraded, "data")
         if source.degraded and source.degradation:
             raise UsageError(
                 f"a source has degraded images in '{escaped(str(source.degraded[0]))}' and the degradation "
@@ -195,14 +162,6 @@ def _check(config: TrainingConfig, conditions: Sequence[str], registry: Registry
             f"the model '{config.model}' takes the number '{conditions[0]}', which files of degraded images "
             f"do not have",
             hint="omit `degraded`, so that `degradation` draws it",
-        )
-
-
-def _check_counts(targets: Sequence[Path], degraded: Sequence[Path], name: str) -> None:
-    if degraded and len(degraded) != len(targets):
-        other = "degraded" if name == "data" else f"{name}_degraded"
-        raise UsageError(
-            f"`{other}` has {len(degraded)} folders for {len(targets)} of `{name}`", hint="give one for each"
         )
 
 

@@ -41,9 +41,10 @@ class Validation:
     """
 
     def __init__(self, setup: TrainingSetup, run: Path, group: ProcessGroup) -> None:
+        plan = setup.validation
         self.setup = setup
         self.run = run
-        self.meters = (group.on_rank_zero(setup.make_meters) if setup.validation else None) or []
+        self.meters = (group.on_rank_zero(plan.make_meters) if plan.sets else None) or []
         self._crops: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, session: Session) -> dict[str, float]:
@@ -63,7 +64,7 @@ class Validation:
         restorer = Restorer(model, device=str(device), precision=setup.config.precision)
         self._crops = self._crops or list(crops(setup))  # read once: all steps show the same crops
         write_atomic(Photo(strip(self._crops, restorer)), sample_file(self.run, session.step))
-        rows = [evaluate(restorer, data, self.meters).complete() for data in setup.validation]
+        rows = [evaluate(restorer, data, self.meters).complete() for data in setup.validation.sets]
         return {f"{row.data} {name}": value for row in rows for name, value in row.means.items()}
 
 
@@ -75,7 +76,7 @@ def crops(setup: TrainingSetup) -> Iterator[tuple[Tensor, Tensor]]:
         high.
     """
     scale = setup.config.scale
-    pairs = chain.from_iterable(data.pairs() for data in setup.validation)
+    pairs = chain.from_iterable(data.pairs() for data in setup.validation.sets)
     for pair in islice(pairs, _IMAGES):
         yield _center(pair, max(_SIDE // scale, 1), scale)
 
