@@ -11,12 +11,114 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import restore
 import restore.images
 from restore import faithfulness
+from restore.estimation import Estimate, JpegEstimate, estimate
+from restore.levels import to_levels
 
 Run = Callable[..., Any]
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+
+
+@pytest.fixture(scope="module")
+def photo() -> Tensor:
+    """A photograph, ``(1, 3, 256, 256)`` levels."""
+    return to_levels(restore.images.read(ASTRONAUT).color)
+
+
+def compressed(photo: Tensor, file: Path, quality: int) -> Path:
+    Image.fromarray(photo[0].permute(1, 2, 0).numpy()).save(file, quality=quality)
+    return file
+
+
+def noisy(photo: Tensor, sigma: float) -> Tensor:
+    noise = sigma * torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
+    return (photo + noise).round().clamp(0, 255).to(torch.uint8)
+
+
+def test_of_a_compressed_photo_the_etched_result_fails_and_the_clean_one_passes(
+    photo: Tensor, tmp_path: Path
+) -> None:
+    file = compressed(photo, tmp_path / "photo.jpg", 30)
+    degraded = restore.images.read(file).color
+    suffers = estimate(degraded, file)
+    sharp = restore.load("enhancenet:pat", scale=4, device="cpu")
+    etched = faithfulness.compare(sharp.upscale(degraded), degraded, suffers)
+    clean = faithfulness.compare(sharp.upscale(photo), degraded, suffers)
+    plain = faithfulness.compare(
+        restore.load("bicubic", scale=4, device="cpu").upscale(degraded), degraded, suffers
+    )
+    (warning,) = etched.warnings
+    assert "block edges of its JPEG compression are amplified" in warning
+    assert clean.warnings == plain.warnings == ()
+    assert etched.blocks is not None
+    assert clean.blocks is not None
+    assert clean.blocks < 1.2
+    assert etched.blocks > 1.5
+    assert plain.blocks == pytest.approx(1, abs=0.1)
+    assert clean.consistency > 45
+    # All of the input taken for certain, the clean result would seem to contradict it.
+    assert faithfulness.compare(sharp.upscale(photo), degraded).consistency < faithfulness.CONSISTENT
+
+
+def test_amplified_noise_is_reported_and_removed_noise_is_not(photo: Tensor) -> None:
+    degraded = noisy(photo, 15)
+    suffers = estimate(degraded)
+    amplified = faithfulness.compare(noisy(photo, 30), degraded, suffers)
+    removed = faithfulness.compare(photo, degraded, suffers)
+    same = faithfulness.compare(degraded, degraded, suffers)
+    assert amplified.noise == pytest.approx(2, rel=0.15)
+    assert any(
+        "noise is amplified 1.9 times" in warning or "2.0 times" in warning for warning in amplified.warnings
+    )
+    assert removed.noise is not None
+    assert removed.noise < 0.5
+    assert removed.warnings == ()
+    assert removed.consistency > 35 > faithfulness.compare(photo, degraded).consistency
+    assert same.noise == pytest.approx(1)
+    assert same.consistency > 100
+
+
+def test_another_picture_contradicts_a_degraded_input(photo: Tensor, tmp_path: Path) -> None:
+    file = compressed(photo, tmp_path / "photo.jpg", 30)
+    degraded = restore.images.read(file).color
+    other = photo.flip(-1)
+    assert faithfulness.compare(other, degraded, estimate(degraded, file)).consistency < 20
+    assert faithfulness.compare(other, noisy(photo, 15), estimate(noisy(photo, 15))).consistency < 20
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_the_original_never_contradicts_its_jpeg_file(
+    photo: Tensor, tmp_path: Path, subsampling: int
+) -> None:
+    file = tmp_path / "photo.jpg"
+    odd = photo[..., :243, :250]
+    Image.fromarray(odd[0].permute(1, 2, 0).numpy()).save(file, quality=20, subsampling=subsampling)
+    degraded = restore.images.read(file).color
+    found = faithfulness.compare(odd, degraded, estimate(degraded, file))
+    assert found.consistency > 48  # but for clipped and rounded colors and interpolated chroma
+    assert found.consistency > faithfulness.compare(odd, degraded).consistency + 15
+
+
+def test_a_block_edge_as_strong_as_in_the_input_is_neither_amplified_nor_removed() -> None:
+    columns = torch.arange(128) // 8 % 2 * 4.0  # steps of 4 levels at the edges of blocks
+    degraded = (100 + columns).expand(1, 3, 128, 128) / 255
+    jpeg = JpegEstimate(30, True, "4:2:0", (0, 0), "tables", 1.0)
+    suffers = Estimate(jpeg, None, None, None)
+    doubled = (100 + 2 * columns).expand(1, 3, 128, 128) / 255
+    flat = torch.full_like(degraded, 102 / 255)
+    found = [faithfulness.amplification(each, degraded, suffers) for each in (degraded, doubled, flat)]
+    assert [each.blocks for each in found] == pytest.approx([1, 2, 0], abs=1e-3)
+    assert [each.noise for each in found] == [None] * 3
+
+
+def test_without_visible_degradation_nothing_is_amplified(photo: Tensor) -> None:
+    nothing = Estimate(None, None, None, None)
+    assert faithfulness.amplification(photo, photo, nothing) == faithfulness.Amplification(None, None)
 
 
 def test_a_result_gets_warnings_only_if_it_differs_from_its_input() -> None:
@@ -58,16 +160,18 @@ def test_a_check_is_in_the_json_and_its_map_is_written_next_to_the_result(run: R
     done = run("upscale", targets / "a.png", "--model", "bicubic", "--json", "--check-map")
     found = json.loads(done.stdout)
     restored, degraded = (restore.images.read(targets / name).color for name in ("a_x4.png", "a.png"))
-    expected = faithfulness.compare(restored, degraded)
+    suffers = estimate(degraded)
+    expected = faithfulness.compare(restored, degraded, suffers)
     checked = found["check"]
     assert checked["consistency"] == pytest.approx(expected.consistency)
     assert tuple(checked["shift"].values()) == pytest.approx(expected.shift)
+    assert (checked["blocks"], checked["noise"]) == (None, pytest.approx(expected.noise))
     assert checked["warnings"] == list(expected.warnings)
     assert checked["map"] == str(targets / "a_x4.png.check.png")
     with Image.open(checked["map"]) as image:
         assert (image.mode, image.size) == ("L", (60, 48))
         levels = np.asarray(image).astype(float)
-    exact = faithfulness.consistency_map(restored, degraded)[0, 0].numpy() * 255
+    exact = faithfulness.consistency_map(restored, degraded, suffers)[0, 0].numpy() * 255
     assert np.abs(levels - np.minimum(exact * 8, 255)).max() <= 0.5
     assert levels.max() > 0
 

@@ -31,6 +31,7 @@ def check(outcome: Outcome, name: Path | None, *, drawn: bool) -> dict[str, Any]
     Returns:
         JSON-serializable: ``{"check": {"consistency": dB, "shift": {"red": levels, ...}, ...}}``.
     """
+    from restore.estimation import estimate
     from restore.faithfulness import compare, consistency_map
     from restore.images import Photo, read, write_atomic
 
@@ -38,15 +39,16 @@ def check(outcome: Outcome, name: Path | None, *, drawn: bool) -> dict[str, Any]
         return {}
     # The file itself is compared: what its format lost counts too. Its size was accepted before.
     restored = read(outcome.destination, max_pixels=None).color
-    degraded = read(outcome.source, max_pixels=None).color
-    found = compare(restored, degraded)
+    photo = read(outcome.source, max_pixels=None)
+    degraded, suffers = photo.color, estimate(photo, outcome.source, only=("jpeg", "noise"))
+    found = compare(restored, degraded, suffers)
     console.message(f"check: {name}: {found.sentence}")
     for warning in found.warnings:
         console.message(f"warning: {name}: {warning}")
     content = found.to_json()
     if drawn:
         place = map_of(outcome.destination)
-        differences = _BRIGHTER * consistency_map(restored, degraded).float()
+        differences = _BRIGHTER * consistency_map(restored, degraded, suffers).float()
         write_atomic(Photo(differences.expand(-1, 3, -1, -1), gray=True), place)
         content["map"] = str(place)
     return {"check": content}
