@@ -84,7 +84,8 @@ class RestoreError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword arguments are not part of `args`: without this an error loses its path between processes.
-        return _rebuilt, (type(self), self.problem, self.path, self.hint)
+        # The rest of its attributes are its notes.
+        return _rebuilt, (type(self), self.problem, self.path, self.hint), self.__dict__
 
 
 class UsageError(RestoreError):

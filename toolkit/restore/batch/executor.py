@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from restore.batch.jobs import Existing, Job, Listener, Outcome
+from restore.batch.jobs import AnyJob, Existing, Listener, Outcome
 from restore.batch.output import Output
 from restore.inference import AnyRestorer
 
@@ -27,7 +27,7 @@ class Settings:
 class Executor(Protocol):
     """Runs the jobs of a batch: in this process, or elsewhere."""
 
-    def run(self, jobs: Iterable[Job], settings: Settings) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[AnyJob], settings: Settings) -> Iterator[Outcome]:
         """Yield one outcome per job.
 
         Whatever goes wrong with one image becomes a failed outcome. Jobs are taken only a few ahead of the

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import torch
 
-from restore.batch.jobs import Job, Outcome
+from restore.batch.jobs import AnyJob, Outcome
+from restore.batch.urls import Url
 from restore.errors import ImageError, RestoreError, in_one_line
 from restore.images.failures import is_out_of_memory
 
 __all__ = ["failed"]
 
 
-def failed(job: Job, error: Exception) -> Outcome:
+def failed(job: AnyJob, error: Exception) -> Outcome:
     """The outcome of a job for which `error` was raised.
 
     Its traceback becomes text, a note of the outcome's error: the frames themselves hold the image, and the
@@ -31,7 +32,7 @@ def failed(job: Job, error: Exception) -> Outcome:
     return Outcome(job.source, "failed", job.destination, error=reason)
 
 
-def _explained(error: Exception, source: Path) -> RestoreError:
+def _explained(error: Exception, source: Path | Url) -> RestoreError:
     """`error` as one that names a file and says what to do."""
     if isinstance(error, RestoreError):
         if error.path is None and str(source) not in error.problem:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from restore.batch.urls import Url
 from restore.errors import RestoreError, escaped
 from restore.inference.choosing import Choice
 from restore.inference.restorer import Progress
 
-__all__ = ["Existing", "Job", "Listener", "Outcome", "Status"]
+__all__ = ["AnyJob", "Existing", "Job", "Listener", "Outcome", "Status", "Transfer", "renamed"]
 
 Existing = Literal["overwrite", "skip", "error"]
 """What to do with a result that exists already."""
@@ -28,6 +30,21 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """An image of a store to restore: fetched, worked on here, and put as a whole."""
+
+    source: Url
+    destination: Url
+    name: str
+    """Of the result, relative to the folder of all results."""
+    stamp: str
+    """What the result will be made of, and how; see `restore.batch.stores.records`."""
+
+
+AnyJob = Job | Transfer
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of one input.
 
@@ -37,9 +54,9 @@ class Outcome:
     'not an image; leave it out'
     """
 
-    source: Path
+    source: Path | Url
     status: Status
-    destination: Path | None = None
+    destination: Path | Url | None = None
     skipped: str = ""
     """Why it was skipped."""
     size: tuple[int, int] | None = None
@@ -55,6 +72,10 @@ class Outcome:
     choice: Choice | None = None
     """The model that was chosen for it, with what was found in it; also where its model was named and was
     trained on better images."""
+    transfer: Transfer | None = field(default=None, repr=False)
+    """What was to be done, for an image of a store."""
+    stored: str = field(default="", repr=False)
+    """The identity of the result in its store."""
     error: RestoreError | None = field(default=None, compare=False, repr=False)
     """Why it failed."""
 
@@ -63,7 +84,7 @@ class Outcome:
         """Why it failed or was skipped, without the name of the input."""
         if self.error is None:
             return self.skipped
-        if self.error.path is not None and Path(self.error.path) != self.source:
+        if self.error.path is not None and os.fspath(self.error.path) != os.fspath(self.source):
             return str(self.error)
         return f"{self.error.problem}{'; ' if self.error.hint else ''}{self.error.hint}"
 
@@ -76,7 +97,9 @@ class Outcome:
         result = escaped(str(self.destination))
         if self.status == "done":
             return f"{result}  {size}  {self.seconds:.1f} s"
-        before = f"{self.source_size[0]}x{self.source_size[1]}" if self.source_size else ""
+        if self.source_size is None:
+            return f"{escaped(str(self.source))}  ->  {result}"
+        before = f"{self.source_size[0]}x{self.source_size[1]}"
         mebibytes = (self.memory or 0) / 2**20
         chosen = f"  {self.choice.sentence}" if self.choice else ""
         return (
@@ -102,12 +125,42 @@ class Outcome:
         return content
 
 
+def renamed(outcome: Outcome, job: Job, name: AnyJob) -> Outcome:
+    """An outcome of `job` as one of `name`, for files that were used under other names.
+
+    >>> error = RestoreError("not an image", path="/tmp/a.txt")
+    >>> outcome = Outcome(Path("/tmp/a.txt"), "failed", error=error)
+    >>> renamed(outcome, Job(Path("/tmp/a.txt"), Path("/tmp/b.png")), Job(Path("a.txt"), Path("b.png"))).error
+    RestoreError('not an image')
+    >>> str(error)
+    'a.txt: not an image'
+    """
+    pairs = ((job.source, name.source), (job.destination, name.destination))
+    error, texts = outcome.error, [outcome.skipped, *outcome.notes]
+    for old, new in pairs:
+        texts = [text.replace(escaped(str(old)), escaped(str(new))) for text in texts]
+        if error is not None:
+            error.problem = error.problem.replace(escaped(str(old)), escaped(str(new)))
+            if error.path is not None and os.fspath(error.path) == os.fspath(old):
+                error.path = new
+    return replace(
+        outcome,
+        source=name.source,
+        destination=outcome.destination and name.destination,
+        skipped=texts[0],
+        notes=tuple(texts[1:]),
+    )
+
+
 class Listener:
     """Hears what happens while a batch runs; this one ignores it. Override what is of interest."""
 
-    def restoring(self, job: Job) -> AbstractContextManager[Progress | None]:  # noqa: ARG002
+    def restoring(self, job: AnyJob) -> AbstractContextManager[Progress | None]:  # noqa: ARG002
         """Enter while the network works on a job; the value is called with the fraction that is done."""
         return nullcontext()
 
-    def note(self, job: Job, text: str) -> None:
+    def note(self, job: AnyJob, text: str) -> None:
         """Receive what a user should know at once, such as that a job waits for another process."""
+
+    def workers(self, count: int) -> None:
+        """Receive the number of workers of a cluster, about once per second."""

@@ -12,11 +12,12 @@ from typing import TypeVar
 from restore.batch import stages
 from restore.batch.executor import Settings
 from restore.batch.failures import failed
-from restore.batch.jobs import Job, Outcome
+from restore.batch.jobs import AnyJob, Outcome, Transfer
 from restore.batch.stages import Batch
+from restore.batch.stores.transfers import Renaming, Transfers
 from restore.batch.work import Work
 
-__all__ = ["Pipeline", "overlapped"]
+__all__ = ["Pipeline", "overlapped", "run_stages"]
 
 Stage = TypeVar("Stage", bound=Work | Outcome | None)
 
@@ -35,33 +36,55 @@ class Pipeline:
     or it is done here. What a killed process left in the folders of results is removed.
     """
 
-    def run(self, jobs: Iterable[Job], settings: Settings) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[AnyJob], settings: Settings) -> Iterator[Outcome]:
         """Yield outcomes in the order of the jobs; those that another process works on come last."""
-        heard = settings.listener
-        with Batch(
-            settings.restorer, settings.output, settings.existing, settings.max_pixels, heard
-        ) as batch:
+        transfers = Transfers()
+        try:
+            with Batch(
+                settings.restorer,
+                settings.output,
+                settings.existing,
+                settings.max_pixels,
+                Renaming(settings.listener, transfers),
+            ) as batch:
+                yield from run_stages(jobs, batch, transfers)
+        finally:
+            transfers.close()
 
-            def restored(work: Work) -> Work:
-                with heard.restoring(work.job) as progress:
-                    return stages.restore(work, batch, progress)
 
-            yield from overlapped(
-                jobs,
-                load=partial(_attempt, partial(stages.load, batch=batch), batch),
-                restore=lambda work: _attempt(lambda _: restored(work), batch, work.job, work.seconds),
-                save=lambda work: _attempt(lambda _: stages.save(work, batch), batch, work.job, work.seconds),
-                wait=partial(_wait, batch),
-            )
+def run_stages(jobs: Iterable[AnyJob], batch: Batch, transfers: Transfers) -> Iterator[Outcome]:
+    """Run the three stages of each job, those of different jobs at the same time."""
+
+    def loaded(job: AnyJob) -> Work | Outcome | None:
+        here = transfers.begin(job) if isinstance(job, Transfer) else job
+        return _attempt(partial(stages.load, batch=batch), batch, here)
+
+    def restored(work: Work) -> Work:
+        with batch.listener.restoring(work.job) as progress:
+            return stages.restore(work, batch, progress)
+
+    def saved(work: Work) -> Outcome:
+        return transfers.deliver(stages.save(work, batch))
+
+    def finished(result: Stage | Outcome) -> Stage | Outcome:
+        return transfers.finish(result) if isinstance(result, Outcome) else result
+
+    yield from overlapped(
+        jobs,
+        load=lambda job: finished(_attempt(loaded, batch, job)),
+        restore=lambda work: finished(_attempt(lambda _: restored(work), batch, work.job, work.seconds)),
+        save=lambda work: transfers.finish(_attempt(lambda _: saved(work), batch, work.job, work.seconds)),
+        wait=partial(_wait, batch),
+    )
 
 
 def overlapped(
-    jobs: Iterable[Job],
+    jobs: Iterable[AnyJob],
     *,
-    load: Callable[[Job], Work | Outcome | None],
+    load: Callable[[AnyJob], Work | Outcome | None],
     restore: Callable[[Work], Work | Outcome],
     save: Callable[[Work], Outcome],
-    wait: Callable[[Job, float], None],
+    wait: Callable[[AnyJob, float], None],
 ) -> Iterator[Outcome]:
     """Run three stages at once, each on another job, and yield the outcomes in the order of the jobs.
 
@@ -91,7 +114,9 @@ def overlapped(
             yield saving.result()
 
 
-def _attempt(stage: Callable[[Job], Stage], batch: Batch, job: Job, seconds: float = 0.0) -> Stage | Outcome:
+def _attempt(
+    stage: Callable[[AnyJob], Stage], batch: Batch, job: AnyJob, seconds: float = 0.0
+) -> Stage | Outcome:
     """Run one stage of one job; whatever it raises becomes its outcome."""
     begin = time.perf_counter()
     try:
@@ -109,12 +134,12 @@ def _saved(work: Work | Outcome, save: Callable[[Work], Outcome]) -> Outcome:
 
 def _read_ahead(
     reader: ThreadPoolExecutor,
-    jobs: Iterable[Job],
-    load: Callable[[Job], Work | Outcome | None],
-    wait: Callable[[Job, float], None],
+    jobs: Iterable[AnyJob],
+    load: Callable[[AnyJob], Work | Outcome | None],
+    wait: Callable[[AnyJob, float], None],
 ) -> Iterator[Work | Outcome]:
     """What `load` gives for each job, while the next one is loaded; at last those that had to wait."""
-    waiting: list[Job] = []
+    waiting: list[AnyJob] = []
     for job, loading in _one_ahead((job, reader.submit(load, job)) for job in jobs):
         loaded = loading.result()
         del loading
@@ -152,7 +177,7 @@ def _one_ahead(items: Iterable[T]) -> Iterator[T]:
     yield upcoming
 
 
-def _wait(batch: Batch, job: Job, seconds: float) -> None:
+def _wait(batch: Batch, job: AnyJob, seconds: float) -> None:
     """After some seconds, say for whom a job waits."""
     if seconds >= _PATIENCE:
         batch.waits(job)

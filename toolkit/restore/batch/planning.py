@@ -12,6 +12,7 @@ from restore.batch.jobs import Job, Outcome
 from restore.batch.locking import folded
 from restore.batch.naming import Naming
 from restore.batch.records import Records, digest
+from restore.batch.urls import Url
 from restore.errors import ImageError, RestoreError, UsageError, escaped
 from restore.images import Provenance, is_image_name
 
@@ -34,6 +35,11 @@ class Plan:
     """There was more than one input, or a folder or a glob."""
     notes: tuple[str, ...] = ()
     """What a user may not expect."""
+
+    @property
+    def count(self) -> int:
+        """The number of jobs."""
+        return len(self.jobs)
 
 
 def plan(inputs: Iterable[str], naming: Naming, *, recursive: bool = False) -> Plan:
@@ -244,5 +250,5 @@ def _failure(source: Path, error: RestoreError) -> Outcome:
     return Outcome(source, "failed", error=error)
 
 
-def _sources(outcomes: list[Outcome]) -> set[Path]:
+def _sources(outcomes: list[Outcome]) -> set[Path | Url]:
     return {outcome.source for outcome in outcomes}

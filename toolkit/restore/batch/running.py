@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from restore.batch.executor import Executor, Settings
-from restore.batch.jobs import Existing, Job, Listener, Outcome
+from restore.batch.jobs import AnyJob, Existing, Listener, Outcome
 from restore.batch.output import Output
 from restore.batch.pipeline import Pipeline
 from restore.inference import AnyRestorer
@@ -14,7 +14,7 @@ __all__ = ["run_all"]
 
 
 def run_all(
-    jobs: Iterable[Job],
+    jobs: Iterable[AnyJob],
     restorer: AnyRestorer,
     *,
     output: Output | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from functools import cache
 from importlib.metadata import version
@@ -32,6 +33,7 @@ class Results:
         self._output = output
         self._existing = existing
         self._records = Records()
+        self._hows: dict[str, str] = {}  # suffix -> all but the source that results of it are made of
         self._latest: tuple[Path, str] | None = None  # a file is hashed once, however often it is asked
 
     def provenance(self, job: Job, restorer: Restorer | None) -> Provenance:
@@ -44,7 +46,10 @@ class Results:
         Raises:
             ImageError: the source cannot be read.
         """
-        settings = {"format": job.destination.suffix.lower().removeprefix(".")}
+        return self._made_of(self._source(job.source), job.destination.suffix, restorer)
+
+    def _made_of(self, source: str, suffix: str, restorer: Restorer | None) -> Provenance:
+        settings = {"format": suffix.lower().removeprefix(".")}
         if isinstance(self._restorer, AutoRestorer):
             settings["chosen by"] = self._restorer.rule
         if restorer is None:
@@ -58,7 +63,7 @@ class Results:
                 **{f"option {name}": value for name, value in restorer.settings.items()},
             }
         return Provenance(
-            source=self._source(job.source),
+            source=source,
             model="" if restorer is None else model_name(restorer.model),
             weights="" if restorer is None else restorer.model.digest,
             settings=tuple(sorted(settings.items())),
@@ -99,6 +104,23 @@ class Results:
         if model not in self._restorer.candidates:
             return None
         return self.provenance(job, self._restorer.restorer(model))
+
+    def stamp(self, identity: str, suffix: str) -> str:
+        """A text that differs for results with another provenance, from what a listing says of the source.
+
+        Args:
+            identity: of the source, as in `restore.batch.stores.access.Entry`.
+            suffix: of the result, such as ``.png``.
+        """
+        if suffix not in self._hows:
+            restorers: list[Restorer | None] = (
+                [self._restorer.restorer(model) for model in sorted(self._restorer.candidates)]
+                if isinstance(self._restorer, AutoRestorer)
+                else [self._restorer]
+            )
+            made = [self._made_of("", suffix, restorer).to_text() for restorer in restorers]
+            self._hows[suffix] = "\n".join(made)
+        return hashlib.blake2b(f"{identity}\0{self._hows[suffix]}".encode(), digest_size=16).hexdigest()
 
     def _source(self, source: Path) -> str:
         if self._latest is None or self._latest[0] != source:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from restore.batch.estimate import seconds_per_pixel
-from restore.batch.jobs import Existing, Job, Listener, Outcome
+from restore.batch.jobs import AnyJob, Existing, Job, Listener, Outcome
 from restore.batch.locking import Claim, claim, holder, sweep
 from restore.batch.memory import UNCHANGED, needed
 from restore.batch.output import Output
@@ -52,7 +52,7 @@ class Batch:
     _claims: dict[Job, Claim] = field(default_factory=dict)
     _swept: set[Path] = field(default_factory=set)
     _made: list[Path] = field(default_factory=list)
-    _waiting: set[Job] = field(default_factory=set)
+    _waiting: set[AnyJob] = field(default_factory=set)
     _announced: bool = False
 
     def __post_init__(self) -> None:
@@ -84,14 +84,14 @@ class Batch:
             self._made += found.made
         return found
 
-    def release(self, job: Job) -> None:
+    def release(self, job: AnyJob) -> None:
         """Release the claim of a job, if it has one."""
-        if held := self._claims.pop(job, None):
+        if isinstance(job, Job) and (held := self._claims.pop(job, None)):
             held.release()
 
-    def waits(self, job: Job) -> None:
+    def waits(self, job: AnyJob) -> None:
         """Let the listener know for whom a job waits, once."""
-        if job not in self._waiting:
+        if isinstance(job, Job) and job not in self._waiting:
             self._waiting.add(job)
             process = holder(job.destination)
             self.listener.note(job, f"waits for {process}, which works on the same result")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from torch import nn
 
@@ -49,6 +49,8 @@ class LoadedModel:
     """The options that were given and differ from those of the weights; in a chain as ``LABEL.OPTION``."""
     parts: tuple[LoadedModel, ...] = ()
     """The models of a chain; empty for any other model."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """The options that `load_model` was called with."""
 
     @property
     def entry(self) -> Weights | None:

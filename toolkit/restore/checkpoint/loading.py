@@ -56,7 +56,7 @@ def load_model(
     parsed = ModelReference.parse(reference)
     given = of_parts(options or {}, parsed.labels)
     if not parsed.chain:
-        return _load(parsed, registry, scale, given[0])
+        return replace(_load(parsed, registry, scale, given[0]), given=dict(options or {}))
     choosing = choosing_part(parsed, registry)
     parts = {
         index: _load(part, registry, None, given[index])
@@ -70,7 +70,7 @@ def load_model(
     loaded = [parts[index] for index in sorted(parts)]
     chain = LoadedModel.chained(reference, parsed.labels, loaded)
     _check_chain(reference, chain.scale, scale)
-    return chain
+    return replace(chain, given=dict(options or {}))
 
 
 def check_reference(reference: str, registry: Registry, scale: int | None = None) -> int | None:

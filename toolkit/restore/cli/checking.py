@@ -35,7 +35,7 @@ def check(outcome: Outcome, name: Path | None, *, drawn: bool) -> dict[str, Any]
     from restore.faithfulness import compare, consistency_map
     from restore.images import Photo, read, write_atomic
 
-    if outcome.destination is None:
+    if not isinstance(outcome.source, Path) or not isinstance(outcome.destination, Path):
         return {}
     # The file itself is compared: what its format lost counts too. Its size was accepted before.
     restored = read(outcome.destination, max_pixels=None).color

@@ -18,6 +18,7 @@ from restore.errors import UsageError, escaped
 
 __all__ = [
     "ChosenModel",
+    "Cluster",
     "Device",
     "Engine",
     "Files",
@@ -127,6 +128,17 @@ Set = Annotated[
     ),
 ]
 """Options of the entries that a command uses."""
+
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS|local:N",
+        help="Run on a Dask cluster, or on N new processes here.",
+        show_default="this process",
+    ),
+]
+"""Where images are worked on; `None` is this process."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 """Results for programs instead of text."""

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from restore.batch import Job, Listener, Outcome, Plan
-from restore.batch.jobs import Status
+from restore.batch.jobs import AnyJob, Status, Transfer
 from restore.cli import checking, console
 from restore.cli.errors import in_options
 from restore.cli.streams import Streams
 from restore.errors import UsageError, escaped
 from restore.images import readable
 from restore.inference.restorer import Progress
-from restore.report.choices import lines
+from restore.report.choices import Choices
+
+if TYPE_CHECKING:
+    from restore.batch.stores import StorePlan
 
 __all__ = ["ReportOptions", "Reporter"]
 
@@ -45,14 +50,16 @@ class Reporter(Listener):
         typer.Exit: on leaving after Ctrl-C, with 130.
     """
 
-    def __init__(self, plan: Plan, files: Streams, options: ReportOptions) -> None:
+    def __init__(self, plan: Plan | StorePlan, files: Streams, options: ReportOptions) -> None:
         if options.draw and files.write:
             raise UsageError(
                 "standard output has no place for the image of the differences", hint="set `out` to a file"
             )
         self._plan, self._files, self._options = plan, files, options
         self._notes: set[str] = set()
-        self._outcomes: list[Outcome] = []
+        self._counts: Counter[Status] = Counter()
+        self._planned = _Sums()
+        self._choices = Choices()
         self._shown = ExitStack()
 
     def __enter__(self) -> Reporter:
@@ -60,9 +67,9 @@ class Reporter(Listener):
             console.message(f"note: {note}")
         for outcome in self._plan.settled:
             self._print(outcome)
-        count = len(self._plan.jobs)
+        count = self._plan.count
         self._bar = self._shown.enter_context(console.progress())
-        self._total = self._bar.add_task("all", total=count, visible=count > 1)
+        self._total = self._bar.add_task("all", total=count, visible=count is None or count > 1)
         return self
 
     def __exit__(
@@ -70,17 +77,36 @@ class Reporter(Listener):
     ) -> None:
         self._shown.close()
         if isinstance(error, KeyboardInterrupt):
-            left = len(self._plan.jobs) + len(self._plan.settled) - len(self._outcomes)
-            console.message(f"interrupted with {left} images left; continue with `existing='skip'`")
+            count = self._plan.count
+            left = "" if count is None else f" with {self._left(count)} images left"
+            console.message(f"interrupted{left}; continue with `existing='skip'`")
             raise typer.Exit(130) from None
 
-    def restoring(self, job: Job) -> AbstractContextManager[Progress | None]:
+    def _left(self, count: int) -> int:
+        return count + len(self._plan.settled) - self._counts.total()
+
+    def restoring(self, job: AnyJob) -> AbstractContextManager[Progress | None]:
         """A line in the progress display."""
         return console.task(self._bar, escaped(job.source.name))
 
-    def note(self, job: Job, text: str) -> None:
+    def note(self, job: AnyJob, text: str) -> None:
         """Print a note at once."""
         console.message(f"note: {self._files.name(job.source)}: {text}")
+
+    def workers(self, count: int) -> None:
+        """Show the number of workers, and how many images per second they finish."""
+        seconds = self._bar.tasks[self._total].elapsed or 0.0
+        finished = self._counts["done"] + self._counts["failed"]
+        pace = f"{finished / seconds:.1f} per second, " if seconds else ""
+        self._bar.update(self._total, description=f"{pace}{count} worker{'' if count == 1 else 's'}")
+
+    def unsettled(self, items: Iterable[Transfer | Outcome]) -> Iterator[Transfer]:
+        """Yield what is to be done of a plan, and report what is settled on the way."""
+        for item in items:
+            if isinstance(item, Outcome):
+                self.report(item)
+            else:
+                yield item
 
     def report(self, outcome: Outcome) -> None:
         """Print a result to stdout; a failure, and what a user may not expect, to stderr."""
@@ -93,7 +119,7 @@ class Reporter(Listener):
         Raises:
             typer.Exit: something failed, with 1.
         """
-        for line in lines([(Path(row.source), row.choice) for row in self._outcomes if row.choice]):
+        for line in self._choices.lines:
             console.message(line)
         if self._options.dry_run:
             self._add_up()
@@ -109,7 +135,11 @@ class Reporter(Listener):
     def _print(self, outcome: Outcome) -> None:
         row, checked = self._checked(outcome)
         shown = self._files.named(row)
-        self._outcomes.append(shown)
+        self._counts[shown.status] += 1
+        if shown.status == "planned":
+            self._planned.add(shown)
+        if shown.choice is not None:
+            self._choices.add(str(shown.source), shown.choice)
         if self._options.json:
             console.emit(_row(shown) | checked)
         if shown.error is not None:
@@ -123,28 +153,44 @@ class Reporter(Listener):
 
     def _checked(self, outcome: Outcome) -> tuple[Outcome, dict[str, Any]]:
         """The outcome after the comparison with the input, and what that found."""
-        if not self._options.check or outcome.status != "done" or outcome.destination is None:
+        source, destination = outcome.source, outcome.destination
+        if not self._options.check or outcome.status != "done":
             return outcome, {}
-        name = Path(self._files.name(outcome.destination))
+        if not isinstance(source, Path) or not isinstance(destination, Path):
+            return outcome, {}
+        name = Path(self._files.name(destination))
         try:
             return outcome, checking.check(outcome, name, drawn=self._options.draw)
         except Exception as error:  # the result is there; that it cannot be compared ends no batch
             from restore.batch.failures import failed
 
-            return failed(Job(outcome.source, outcome.destination), error), {}
+            return failed(Job(source, destination), error), {}
 
     def _add_up(self) -> None:
-        planned = [outcome for outcome in self._outcomes if outcome.status == "planned"]
-        megapixels = sum(outcome.size[0] * outcome.size[1] for outcome in planned if outcome.size) / 1e6
-        seconds = sum(outcome.seconds for outcome in planned)
-        memory = max((outcome.memory or 0 for outcome in planned), default=0)
+        sums = self._planned
         console.message(
-            f"{len(planned)} to do, {self._count('skipped')} skipped, {self._count('failed')} failed: "
-            f"{megapixels:.1f} megapixels, about {_duration(seconds)}, at most about {readable(memory)}"
+            f"{self._count('planned')} to do, {self._count('skipped')} skipped, {self._count('failed')} "
+            f"failed: {sums.pixels / 1e6:.1f} megapixels, about {_duration(sums.seconds)}, at most about "
+            f"{readable(sums.memory)}"
         )
 
     def _count(self, status: Status) -> int:
-        return sum(outcome.status == status for outcome in self._outcomes)
+        return self._counts[status]
+
+
+@dataclass
+class _Sums:
+    """Totals of planned outcomes."""
+
+    pixels: int = 0
+    seconds: float = 0.0
+    memory: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Add one."""
+        self.pixels += outcome.size[0] * outcome.size[1] if outcome.size else 0
+        self.seconds += outcome.seconds
+        self.memory = max(self.memory, outcome.memory or 0)
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

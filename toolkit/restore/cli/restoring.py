@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,9 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from restore.cli import console, options
+from restore.cli.clusters import connected
+from restore.errors import UsageError
 
 if TYPE_CHECKING:
-    from restore.batch import Output
+    from restore.batch import Executor, Outcome, Output, Plan
+    from restore.batch.jobs import Transfer
+    from restore.batch.stores import StorePlan
+    from restore.cli.reporting import Reporter
+    from restore.cli.streams import Streams
     from restore.inference import AnyRestorer
     from restore.inference.restorer import TileSize
 
@@ -25,7 +32,7 @@ class BatchOptions:
 
     inputs: options.Files
     out: Annotated[
-        Path | None,
+        str | None,
         options.out("Write to this file or folder; - is standard output.", show_default="next to the input"),
     ] = None
     assign: options.Set = None
@@ -76,6 +83,7 @@ class BatchOptions:
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what would be done, with estimates; write nothing.")
     ] = False
+    cluster: options.Cluster = None
     json: options.Json = False
 
 
@@ -122,36 +130,93 @@ def run(restorer: AnyRestorer, output: Output, suffix: str, batch: BatchOptions)
     Raises:
         typer.Exit: something failed or was interrupted.
     """
-    from restore.batch import Naming, plan, preview, run_all
     from restore.cli.reporting import Reporter, ReportOptions
-    from restore.cli.streams import streams
+    from restore.cli.streams import STREAM, streams
 
     console.tell_notes(restorer)
+    if batch.cluster and STREAM in (*batch.inputs, batch.out):
+        raise UsageError("the workers of a cluster have no standard input and output", hint="name files")
     looks = ReportOptions(
         json=batch.json, dry_run=batch.dry_run, check=batch.check or batch.check_map, draw=batch.check_map
     )
-    with streams(batch.inputs, batch.out, batch.format_, json=batch.json and not batch.dry_run) as files:
-        naming = Naming(suffix, files.out, batch.suffix, batch.format_, batch.keep_suffix)
-        found = plan(files.inputs, naming, recursive=batch.recursive)
-        existing = batch.existing or ("skip" if found.several else "overwrite")
-        with Reporter(found, files, looks) as reporter:
-            if batch.dry_run:
-                outcomes = preview(
-                    found.jobs, restorer, output=output, existing=existing, max_pixels=batch.max_pixels
-                )
-            else:
-                outcomes = run_all(
-                    found.jobs,
-                    restorer,
-                    output=output,
-                    existing=existing,
-                    max_pixels=batch.max_pixels,
-                    listener=reporter,
-                )
-            for outcome in outcomes:
+    out = Path(batch.out) if batch.out is not None else None
+    with streams(batch.inputs, out, batch.format_, json=batch.json and not batch.dry_run) as files:
+        found = _plan(batch, files, suffix)
+        with Reporter(found, files, looks) as reporter, _executor(batch) as executor:
+            for outcome in _outcomes(found, restorer, output, batch, reporter, executor):
                 reporter.report(outcome)
         files.deliver()
     reporter.summarize()
+
+
+def _plan(batch: BatchOptions, files: Streams, suffix: str) -> Plan | StorePlan:
+    from restore.batch import Naming, plan
+    from restore.batch.urls import is_url
+
+    recursive = batch.recursive
+    if any(is_url(text) for text in (*batch.inputs, batch.out or "")):
+        if batch.check or batch.check_map:
+            raise UsageError("results in a store cannot be checked", hint="omit `check`")
+        from restore.batch.stores import plan_stores
+
+        names = Naming(suffix, None, batch.suffix, batch.format_, batch.keep_suffix)
+        return plan_stores(batch.inputs, batch.out, names, recursive=recursive)
+    naming = Naming(suffix, files.out, batch.suffix, batch.format_, batch.keep_suffix)
+    return plan(files.inputs, naming, recursive=recursive)
+
+
+def _outcomes(
+    found: Plan | StorePlan,
+    restorer: AnyRestorer,
+    output: Output,
+    batch: BatchOptions,
+    reporter: Reporter,
+    executor: Executor | None,
+) -> Iterator[Outcome]:
+    """What becomes of the images of a plan; of a plan of stores, all that is settled is reported at once."""
+    from restore.batch import Plan, preview, run_all
+    from restore.batch.skipping import Results
+
+    existing = batch.existing or ("skip" if found.several else "overwrite")
+    pixels = batch.max_pixels
+    if isinstance(found, Plan):
+        if batch.dry_run:
+            return preview(found.jobs, restorer, output=output, existing=existing, max_pixels=pixels)
+        return run_all(
+            found.jobs,
+            restorer,
+            output=output,
+            existing=existing,
+            max_pixels=pixels,
+            listener=reporter,
+            executor=executor,
+        )
+    items = found.items(Results(restorer, output, existing), existing)
+    if batch.dry_run:
+        return map(_planned, items)
+    jobs = reporter.unsettled(items)
+    outcomes = run_all(jobs, restorer, output=output, max_pixels=pixels, listener=reporter, executor=executor)
+    return found.recorded(outcomes)
+
+
+def _planned(item: Transfer | Outcome) -> Outcome:
+    from restore.batch import Outcome
+
+    if isinstance(item, Outcome):
+        return item
+    return Outcome(item.source, "planned", item.destination)
+
+
+@contextmanager
+def _executor(batch: BatchOptions) -> Iterator[Executor | None]:
+    """What runs the jobs: a cluster, or `None` for this process."""
+    with connected(None if batch.dry_run else batch.cluster) as cluster:
+        if cluster is None:
+            yield None
+        else:
+            from restore.batch.cluster import ClusterExecutor
+
+            yield ClusterExecutor(cluster, batch.device)
 
 
 def _tile(text: str) -> TileSize:

@@ -15,6 +15,7 @@ from restore.errors import UsageError
 
 if TYPE_CHECKING:
     from restore.batch import Outcome
+    from restore.batch.urls import Url
 
 __all__ = ["STREAM", "Streams", "streams"]
 
@@ -33,12 +34,14 @@ class Streams:
     write: Path | None = None
     """The file for standard output."""
 
-    def name(self, file: Path) -> str:
+    def name(self, file: Path | Url) -> str:
         """What the user calls a file."""
         return STREAM if file in (self.read, self.write) else str(file)
 
     def named(self, outcome: Outcome) -> Outcome:
         """An outcome with the names that the user gave."""
+        if self.read is None and self.write is None:
+            return outcome
         error = outcome.error
         if error is not None:
             for file, name in ((self.read, "standard input"), (self.write, "standard output")):

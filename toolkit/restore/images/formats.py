@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from restore.errors import ImageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
 __all__ = [
     "AVIF",
@@ -118,7 +118,7 @@ READ_SUFFIXES = (
 """Suffixes, in lower case, of the files that a folder is searched for; `read` itself goes by the content."""
 
 
-def is_image_name(path: Path) -> bool:
+def is_image_name(path: PurePath) -> bool:
     """Whether a file found in a folder looks like an image to read; hidden files do not."""
     return path.suffix.lower() in READ_SUFFIXES and not path.name.startswith(".")
 
@@ -143,7 +143,7 @@ def longest_side(path: Path) -> int:
     Raises:
         ImageError: the suffix is not one of `WRITE_SUFFIXES`.
 
-        >>> from pathlib import Path
+        >>> from pathlib import Path, PurePath
         >>> longest_side(Path("panorama.webp"))
         16383
     """

@@ -2,40 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+import os
+from dataclasses import dataclass, field
 
 from restore.errors import escaped
 from restore.inference.choosing import Choice, in_words
 
-__all__ = ["lines"]
+__all__ = ["Choices"]
 
 
-def lines(choices: Iterable[tuple[Path, Choice]]) -> list[str]:
-    """One line for each folder, model and kind of degradation.
-
-    Args:
-        choices: images with what was chosen for each.
+class Choices:
+    """Collects what was chosen for each image, in memory that does not grow with their number.
 
     Example:
-        >>> first, second = (Choice("enhancenet:photo", quality) for quality in (60, 75))
-        >>> lines([(Path("holiday/a.jpg"), first), (Path("holiday/b.jpg"), second)])
-        ['note: holiday/: 2 JPEG of quality 60 to 75: enhancenet:photo']
-        >>> lines([(Path("a.jpg"), Choice("enhancenet:e", 30, beyond=True))])[0]
-        "warning: a.jpg: JPEG of quality 30: enhancenet:e was trained on better images; set `model` to 'auto'"
+        >>> choices = Choices()
+        >>> choices.add("holiday/a.jpg", Choice("enhancenet:photo", 60))
+        >>> choices.add("holiday/b.jpg", Choice("enhancenet:photo", 75))
+        >>> choices.add("c.jpg", Choice("enhancenet:e", 30, beyond=True))
+        >>> choices.lines[0]
+        'note: holiday/: 2 JPEG of quality 60 to 75: enhancenet:photo'
+        >>> choices.lines[1]
+        "warning: c.jpg: JPEG of quality 30: enhancenet:e was trained on better images; set `model` to 'auto'"
     """
-    groups: dict[tuple[object, ...], list[tuple[Path, Choice]]] = {}
-    for image, choice in choices:
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[object, ...], _Group] = {}
+
+    def add(self, image: str, choice: Choice) -> None:
+        """Add what was chosen for an image.
+
+        Args:
+            image: its path or address.
+            choice: the model, and what was found in the image.
+        """
         kind = (choice.quality is None, choice.noise is None, choice.beyond)
-        groups.setdefault((image.parent, choice.model, *kind), []).append((image, choice))
-    return [_line(group) for group in groups.values()]
+        folder = os.path.dirname(image) or "."  # noqa: PTH120 - also of addresses
+        group = self._groups.setdefault((folder, choice.model, *kind), _Group(image, folder))
+        group.count += 1
+        found = [*group.extremes, choice]
+        ends = [pick(found, key=key) for pick in (min, max) for key in (_quality, _noise)]
+        group.extremes = list(dict.fromkeys(ends))
+
+    @property
+    def lines(self) -> list[str]:
+        """One line for each folder, model and kind of degradation."""
+        return [_line(group) for group in self._groups.values()]
 
 
-def _line(group: list[tuple[Path, Choice]]) -> str:
-    image, first = group[0]
-    several = len(group) > 1
-    name = f"{escaped(str(image.parent))}/: {len(group)} " if several else f"{escaped(str(image))}: "
-    found = in_words([choice for _, choice in group])
-    if first.beyond:
+@dataclass
+class _Group:
+    """Images of one folder with one kind of choice."""
+
+    first: str
+    folder: str
+    count: int = 0
+    extremes: list[Choice] = field(default_factory=list)
+    """Those with the lowest and highest quality and noise."""
+
+
+def _quality(choice: Choice) -> float:
+    return choice.quality or 0
+
+
+def _noise(choice: Choice) -> float:
+    return choice.noise or 0.0
+
+
+def _line(group: _Group) -> str:
+    name = f"{escaped(group.folder)}/: {group.count} " if group.count > 1 else f"{escaped(group.first)}: "
+    found = in_words(group.extremes)
+    if group.extremes[0].beyond:
         return f"warning: {name}{found} was trained on better images; set `model` to 'auto'"
     return f"note: {name}{found}"

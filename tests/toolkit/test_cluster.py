@@ -1,0 +1,283 @@
+"""Batches on a cluster: a scheduler and two workers as processes, which die in all ways that are foreseen."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client
+from PIL import Image
+
+import restore
+from restore.batch import Job, Naming, plan, run_all
+from restore.batch.cluster import ClusterExecutor
+from restore.checkpoint import WeightsCard, save_weights
+from restore.cluster import Recipe, connect, weights_of
+from restore.errors import UsageError, WeightsError
+from restore.images import read_provenance
+
+HOOK = """
+import os, signal, sys, time
+
+def hook(event, arguments):
+    if event == "open" and isinstance(arguments[0], str):
+        if arguments[0].endswith("deadly.png"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "slow" in arguments[0].rpartition("/")[2]:
+            time.sleep(0.1)
+
+sys.addaudithook(hook)
+"""
+"""For workers: opening one file kills the process, and opening others takes a while."""
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """A scheduler, and the process that starts its workers and replaces those that end."""
+
+    address: str
+
+    def pids(self) -> set[int]:
+        with Client(self.address, set_as_default=False) as client:
+            return set(client.run(os.getpid).values())
+
+    def tasks(self) -> int:
+        with Client(self.address, set_as_default=False) as client:
+            return int(client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
+
+
+def started(file: Path, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "dask", *map(str, arguments), "--scheduler-file", str(file)]
+    return subprocess.Popen(
+        command,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def scheduler(file: Path) -> tuple[subprocess.Popen[bytes], str]:
+    local = ("--host", "127.0.0.1", "--port", 0, "--no-dashboard")
+    process = started(file, "scheduler", *local, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
+    wait_for(file.exists)
+    return process, str(json.loads(file.read_text())["address"])
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "sitecustomize.py").write_text(HOOK)
+    first, address = scheduler(folder / "scheduler.json")
+    limits = ("--nworkers", 2, "--nthreads", 1, "--memory-limit", 0, "--local-directory", folder)
+    workers = started(
+        folder / "scheduler.json",
+        "worker",
+        "--host",
+        "127.0.0.1",
+        "--no-dashboard",
+        *limits,
+        PYTHONPATH=str(folder),
+    )
+    try:
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=120)
+        yield Nodes(address)
+    finally:
+        for process in (workers, first):
+            process.terminate()
+            process.wait(60)
+
+
+def pictures(folder: Path, *names: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for index, name in enumerate(names):
+        Image.new("RGB", (8, 6), (index, 2 * index, 90)).save(folder / f"{name}.png")
+    return folder
+
+
+def statuses(done: Any) -> dict[str, str]:
+    return {Path(row["source"]).stem: row["status"] for row in done.rows}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_results_on_a_cluster_are_equal_to_the_byte_and_failures_name_their_worker(
+    tmp_path: Path, nodes: Nodes, upscale: Callable[..., Any]
+) -> None:
+    folder = pictures(tmp_path / "in", *"abcdef")
+    (folder / "f.png").write_bytes(b"no image")
+    here = upscale(folder, "--json", "-o", tmp_path / "here", cwd=tmp_path)
+    there = upscale("in", "--json", "-o", "there", "--cluster", nodes.address)
+    assert (here.returncode, there.returncode) == (1, 1)
+    assert statuses(there) == statuses(here) == dict.fromkeys("abcde", "done") | {"f": "failed"}
+    assert content(tmp_path / "there") == content(tmp_path / "here")
+    (failed,) = [row for row in there.rows if row["status"] == "failed"]
+    assert failed["source"] == "in/f.png"
+    assert "(on worker tcp://127.0.0.1:" in failed["reason"]
+    assert there.stderr.count("in/f.png") == 1
+    assert "cluster: 2 workers; dashboard: http://127.0.0.1:" in there.stderr
+    again = upscale("in", "--json", "-o", "there", "--cluster", nodes.address)
+    assert statuses(again) == dict.fromkeys("abcde", "skipped") | {"f": "failed"}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_pictures_of_a_killed_worker_are_done_elsewhere(
+    tmp_path: Path, nodes: Nodes, number: int, upscale: Callable[..., Any]
+) -> None:
+    folder = pictures(tmp_path / "in", *(f"slow{index}" for index in range(20)))
+    victim = sorted(nodes.pids())[0]
+    results = tmp_path / "out"
+
+    def kill() -> None:
+        wait_for(lambda: results.is_dir() and len(list(results.glob("slow*"))) >= number)
+        os.kill(victim, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    done = upscale(folder, "--json", "-o", results, "--cluster", nodes.address)
+    killer.join()
+    # A result that was written just before its worker was killed is there already.
+    assert set(statuses(done).values()) <= {"done", "skipped"}
+    assert (done.returncode, len(done.rows), done.stderr.count("\n")) == (0, 20, 1)
+    wait_for(lambda: len(nodes.pids()) == 2)
+    assert victim not in nodes.pids()
+    assert {file.name for file in results.iterdir()} == {file.name for file in folder.iterdir()}
+
+
+def test_a_picture_that_kills_three_workers_is_given_up_and_the_others_are_done(
+    tmp_path: Path, nodes: Nodes, upscale: Callable[..., Any]
+) -> None:
+    folder = pictures(tmp_path / "in", "a", "b", "deadly", "slow1", "slow2", "slow3")
+    done = upscale(folder, "--json", "-o", tmp_path / "out", "--cluster", nodes.address)
+    assert done.returncode == 1
+    assert {file.stem for file in (tmp_path / "out").glob("*.png")} == {"a", "b", "slow1", "slow2", "slow3"}
+    assert len(done.rows) == 6
+    (failed,) = [row for row in done.rows if row["status"] == "failed"]
+    assert Path(failed["source"]).stem == "deadly"
+    assert failed["reason"].startswith("3 workers ended while they worked on it, the last one at tcp://")
+
+
+def test_a_batch_that_is_closed_leaves_nothing_in_the_scheduler(tmp_path: Path, nodes: Nodes) -> None:
+    folder = pictures(tmp_path / "in", *(f"slow{index}" for index in range(9)))
+    found = plan([str(folder)], Naming("_x4", tmp_path / "out"))
+    with connect(nodes.address) as cluster:
+        restorer = restore.load("bicubic", device="cpu")
+        outcomes = run_all(found.jobs, restorer, executor=ClusterExecutor(cluster, "cpu"))
+        assert next(outcomes).status == "done"
+        with pytest.raises(KeyboardInterrupt):
+            outcomes.throw(KeyboardInterrupt())  # type: ignore[attr-defined]  # a generator
+        wait_for(lambda: nodes.tasks() == 0)
+    wait_for(lambda: not list((tmp_path / "out").glob(".restore-*")))
+
+
+def test_a_worker_with_other_versions_is_refused(
+    tmp_path: Path, nodes: Nodes, upscale: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    information = tmp_path / "site" / "restore_other-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: restore-other\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[restore.plugins]\nother = restore_other\n")
+    (tmp_path / "site" / "restore_other.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    done = upscale(pictures(tmp_path / "in", "a"), "--cluster", nodes.address)
+    assert done.returncode == 1
+    assert "has restore-other missing instead of 1.0; install the same versions" in done.stderr
+    assert not (tmp_path / "in_x4").exists()
+
+
+def test_the_death_of_the_scheduler_ends_the_client(tmp_path: Path, upscale: Callable[..., Any]) -> None:
+    process, address = scheduler(tmp_path / "scheduler.json")
+    killer = threading.Timer(3, process.kill)
+    killer.start()
+    done = upscale(pictures(tmp_path / "in", "a"), "-o", tmp_path / "out", "--cluster", address)
+    process.wait(60)
+    assert done.returncode == 1
+    assert "no workers yet" in done.stderr
+    assert "error: the connection to the scheduler is lost; start the scheduler again" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert upscale(tmp_path / "in", "-o", tmp_path / "out").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("local:0", "'local:0' has no number of workers; set --cluster to local:4"),
+        ("somewhere", "'somewhere' is not the address of a scheduler"),
+    ],
+)
+def test_an_address_of_another_form_is_refused(
+    tmp_path: Path, upscale: Callable[..., Any], address: str, problem: str
+) -> None:
+    done = upscale(pictures(tmp_path / "in", "a"), "--cluster", address)
+    assert done.returncode == 2
+    assert problem in done.stderr
+
+
+def test_standard_input_is_refused(tmp_path: Path, upscale: Callable[..., Any]) -> None:
+    done = upscale("-", "-o", tmp_path / "a.png", "--cluster", "local:2")
+    assert done.returncode == 2
+    assert "the workers of a cluster have no standard input and output" in done.stderr
+
+
+# What workers load
+
+
+def test_a_recipe_loads_an_equal_model(tmp_path: Path) -> None:
+    restorer = restore.load("bicubic", scale=2.5, device="cpu", precision="fp32", tile=64)
+    again = Recipe.of(restorer, "cpu").restorer()
+    assert (again.output_scale, again.precision, again.tile) == (2.5, "fp32", 64)
+    assert Recipe.of(restorer, "cpu").restorer() is again
+
+
+def test_weights_in_a_file_reach_a_machine_that_lacks_them(
+    tmp_path: Path, toys: restore.registry.Registry
+) -> None:
+    spec = toys.models["srcnn"]
+    file = tmp_path / "mine" / "generator.safetensors"
+    save_weights(file, spec.build(4, spec.options()), WeightsCard(model="srcnn", scale=4))
+    restorer = restore.load(f"srcnn:{file}", device="cpu", precision="fp32")
+    recipe = Recipe.of(restorer, "cpu")
+    sent = weights_of(recipe)
+    file.unlink()
+    with pytest.raises(WeightsError, match="this worker has no such weights"):
+        recipe.restorer()
+    again = recipe.restorer(sent)
+    assert again.model.digest == restorer.model.digest
+    source = pictures(tmp_path / "in", "a") / "a.png"
+    for name, one in (("a", restorer), ("b", again)):
+        list(run_all([Job(source, tmp_path / name / "a.png")], one))
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    made = read_provenance(tmp_path / "b" / "a.png")
+    assert made
+    assert made.model == "srcnn:generator.safetensors"
+    other = replace(recipe, digest="0" * 64)
+    with pytest.raises(WeightsError, match="are others than the client's"):
+        other.restorer(sent)
+
+
+def test_an_error_keeps_its_parts_and_notes_between_processes() -> None:
+    import pickle
+
+    error = UsageError("wrong", path="a.png", hint="do it right")
+    error.add_note("a traceback")
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - made above
+    assert (str(again), again.__notes__) == ("a.png: wrong; do it right", ["a traceback"])

@@ -1,0 +1,5 @@
+"""Batches from and to object stores: listing, planning, transfer, and what is done already."""
+
+from restore.batch.stores.planning import StorePlan, plan_stores
+
+__all__ = ["StorePlan", "plan_stores"]

@@ -1,0 +1,160 @@
+"""Connect to a Dask scheduler, or start workers on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+from distributed import Client, LocalCluster
+
+from restore.cluster.equality import differences, installed, mismatch, processor
+from restore.cluster.mapping import Killed, Reply, Work, mapped
+from restore.errors import RestoreError, UsageError, in_one_line
+
+__all__ = ["Cluster", "connect"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_LOCAL = re.compile(r"local:([1-9]\d*)")
+_PATIENCE = 10  # seconds for a scheduler to answer
+
+
+class Cluster:
+    """The workers of one scheduler. Made by `connect`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._versions = installed()
+
+    @property
+    def dashboard(self) -> str:
+        """Address of the scheduler's web page."""
+        return str(self._client.dashboard_link or "")
+
+    @property
+    def workers(self) -> int:
+        """How many there are now."""
+        return len(self._client.nthreads())
+
+    def check(self) -> tuple[str, ...]:
+        """Compare the versions of all workers with those of this process.
+
+        Returns:
+            What a user may not expect: workers of several kinds.
+
+        Raises:
+            RestoreError: a version differs.
+        """
+        found = self._client.run(_described)
+        for worker, (versions, _) in found.items():
+            if differing := differences(self._versions, versions):
+                raise mismatch(worker, differing)
+        kinds = sorted({kind for _, kind in found.values()} | ({processor()} if found else set()))
+        if len(kinds) < 2:
+            return ()
+        return (
+            f"client and workers have different processors ({', '.join(kinds)}), on which the last digits of "
+            "a result depend",
+        )
+
+    def map(
+        self,
+        work: Work[Item, Result],
+        items: Iterable[Item],
+        contents: Mapping[str, bytes] | None = None,
+        on_workers: Callable[[int], None] = lambda _: None,
+    ) -> Iterator[tuple[Item, Reply[Result] | Killed]]:
+        """Yield each item with the result of `work`, as they are finished.
+
+        Args:
+            work: called on a worker with an item and `contents`; what it raises ends everything.
+            items: taken one by one; a few per thread of the workers are in the scheduler at a time.
+            contents: files for the workers, by their SHA-256.
+            on_workers: called with the number of workers, about once per second.
+
+        Raises:
+            RestoreError: the scheduler is gone, or a worker cannot do the work at all.
+        """
+        return mapped(
+            self._client, work, items, contents or {}, versions=self._versions, on_workers=on_workers
+        )
+
+
+@contextmanager
+def connect(address: str) -> Iterator[Cluster]:
+    """Connect to a cluster while the block runs.
+
+    Certificates of a ``tls://`` scheduler come from Dask's own configuration.
+
+    Args:
+        address: ``tcp://HOST:PORT`` or ``tls://HOST:PORT`` of a scheduler; or ``local:N`` for N new processes
+            on this machine, which end with the block and accept connections from this machine only.
+
+    Raises:
+        UsageError: the address has another form.
+        RestoreError: there is no scheduler.
+    """
+    if address.startswith("local:"):
+        match = _LOCAL.fullmatch(address)
+        if match is None:
+            raise UsageError(f"'{address}' has no number of workers", hint="set `cluster` to local:4")
+        with _quiet(), _started(int(match[1])) as started, Client(started) as client:
+            yield Cluster(client)
+        return
+    if not re.fullmatch(r"(tcp|tls)://\S+:\d+", address):
+        raise UsageError(
+            f"'{address}' is not the address of a scheduler",
+            hint="set `cluster` to tcp://HOST:8786, tls://HOST:8786 or local:N",
+        )
+    with _quiet():
+        try:
+            client = Client(address, timeout=_PATIENCE, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise RestoreError(
+                f"no scheduler answers at {address}: {in_one_line(error)}",
+                hint="start one with 'dask scheduler'",
+            ) from error
+        with client:
+            yield Cluster(client)
+
+
+def _started(count: int) -> LocalCluster:
+    """Worker processes here, of one thread for pictures each, which share the processors among them."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(processors // count, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the usual port of the dashboard is taken
+        return LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:8787",
+            memory_limit=0,  # each image is checked against the memory of the machine before it is read
+            silence_logs=logging.CRITICAL,
+            scheduler_kwargs={"allowed_failures": 0},
+            env={"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What goes wrong is reported by this package; the library would log it too, over several lines."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
+    levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
+
+
+def _described() -> tuple[dict[str, str], str]:
+    return installed(), processor()
