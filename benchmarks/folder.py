@@ -100,7 +100,7 @@ def _written(outcomes: Iterator[Outcome]) -> Speed:
         if outcome.size is None or outcome.destination is None:
             raise outcome.error or RestoreError(outcome.sentence)
         pixels += outcome.size[0] * outcome.size[1]
-        content += outcome.destination.stat().st_size
+        content += Path(outcome.destination).stat().st_size
     return Speed(pixels / 1e6 / (time.perf_counter() - begin), content / pixels)
 
 

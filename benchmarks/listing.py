@@ -11,7 +11,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, Any
 
 import fsspec
@@ -29,7 +30,7 @@ class Simulated(AbstractFileSystem):  # type: ignore[misc]  # fsspec ships no ty
     count = 0
     latency = 0.0
     requests = 0
-    stamp = staticmethod(lambda _: "")
+    stamp: Callable[[str], str] = str
 
     def call_s3(self, method: str, **wanted: Any) -> dict[str, Any]:
         """Answer a request for a page of a listing."""
@@ -89,7 +90,7 @@ def measure(count: int, latency: float) -> dict[str, float]:
     fsspec.register_implementation("simulated", Simulated)
     results = Results(restore.load("bicubic", device="cpu"), Output(), "skip")
     Simulated.count, Simulated.latency = count, latency
-    Simulated.stamp = staticmethod(lambda identity: results.stamp(identity, ".png"))
+    Simulated.stamp = partial(results.stamp, suffix=".png")
     plan = plan_stores(["simulated://in"], "simulated://out", Naming("_x4"), recursive=True)
     before = _peak()
     begin = time.perf_counter()

@@ -159,3 +159,12 @@ def test_the_page_benchmark_prints_times_and_sizes() -> None:
     (stage,), (everything,) = row["milliseconds"].values()
     assert 0 < stage <= everything
     assert row["picture_bytes"] < row["page_bytes"]
+
+
+def test_the_benchmark_of_listings_counts_no_request_per_object() -> None:
+    done = call("--count", 3000, "--latency", 0, program="listing")
+    assert done.returncode == 0, done.stderr
+    header, row = done.stdout.splitlines()
+    assert header.split()[:3] == ["objects", "seconds", "per"]
+    objects, _, _, requests, *_ = row.split()
+    assert (objects, requests) == ("3,000", "8")  # three pages each, and the list of records with one record

@@ -25,6 +25,7 @@ from restore.checkpoint import WeightsCard, save_weights
 from restore.cluster import Recipe, connect, weights_of
 from restore.errors import UsageError, WeightsError
 from restore.images import read_provenance
+from restore.inference import Restorer
 
 HOOK = """
 import os, signal, sys, time
@@ -244,6 +245,7 @@ def test_standard_input_is_refused(tmp_path: Path, upscale: Callable[..., Any]) 
 def test_a_recipe_loads_an_equal_model(tmp_path: Path) -> None:
     restorer = restore.load("bicubic", scale=2.5, device="cpu", precision="fp32", tile=64)
     again = Recipe.of(restorer, "cpu").restorer()
+    assert isinstance(again, Restorer)
     assert (again.output_scale, again.precision, again.tile) == (2.5, "fp32", 64)
     assert Recipe.of(restorer, "cpu").restorer() is again
 
@@ -261,6 +263,7 @@ def test_weights_in_a_file_reach_a_machine_that_lacks_them(
     with pytest.raises(WeightsError, match="this worker has no such weights"):
         recipe.restorer()
     again = recipe.restorer(sent)
+    assert isinstance(again, Restorer)
     assert again.model.digest == restorer.model.digest
     source = pictures(tmp_path / "in", "a") / "a.png"
     for name, one in (("a", restorer), ("b", again)):

@@ -20,6 +20,7 @@ import torch
 from PIL import Image, ImageFile
 
 from restore.batch import Job, Listener, Outcome, Output, Settings, run_all
+from restore.batch.jobs import AnyJob
 from restore.batch.locking import Claim, claim
 from restore.batch.pipeline import overlapped
 from restore.batch.work import Work
@@ -103,7 +104,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def test_another_executor_gets_the_jobs_and_all_settings(jobs: list[Job]) -> None:
     class Elsewhere:
-        def run(self, jobs: Iterable[Job], settings: Settings) -> Iterator[Outcome]:
+        def run(self, jobs: Iterable[AnyJob], settings: Settings) -> Iterator[Outcome]:
             self.settings = settings
             return (Outcome(job.source, "skipped", skipped="elsewhere") for job in jobs)
 
@@ -131,7 +132,8 @@ class Stages:
     busy: dict[int, int] = field(default_factory=dict)
     """How often a job has to wait."""
 
-    def load(self, job: Job) -> Work | None:
+    def load(self, job: AnyJob) -> Work | None:
+        assert isinstance(job, Job)
         number = int(job.source.stem)
         if self.busy.get(number, 0):
             self.busy[number] -= 1
@@ -148,7 +150,7 @@ class Stages:
         self.events.append(f"save {work.job.source.stem}")
         return Outcome(work.job.source, "done")
 
-    def wait(self, job: Job, seconds: float) -> None:
+    def wait(self, job: AnyJob, seconds: float) -> None:
         self.events.append(f"wait {job.source.stem}")
 
     def run(self, count: int = 6) -> Iterator[Outcome]:
@@ -446,12 +448,12 @@ class Notes(Listener):
         self.events: list[str] = []
 
     @contextmanager
-    def restoring(self, job: Job) -> Iterator[Progress]:
+    def restoring(self, job: AnyJob) -> Iterator[Progress]:
         self.events.append(f"begin {job.source.stem}")
         yield lambda done: self.events.append(f"{done}")
         self.events.append(f"end {job.source.stem}")
 
-    def note(self, job: Job, text: str) -> None:
+    def note(self, job: AnyJob, text: str) -> None:
         self.events.append(f"{job.source.stem} {text}")
 
 

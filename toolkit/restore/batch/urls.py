@@ -52,6 +52,11 @@ class Url:
         return str(self).rpartition("/")[2]
 
     @property
+    def stem(self) -> str:
+        """The name without its end."""
+        return PurePosixPath(self.name).stem
+
+    @property
     def suffix(self) -> str:
         """The end of the name, such as ``.png``."""
         return PurePosixPath(self.name).suffix

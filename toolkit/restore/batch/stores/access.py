@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -231,9 +232,15 @@ def _identity(info: Mapping[str, Any]) -> str:
     for name in (*_STRONG, *_WEAK):
         value = info.get(name)
         if value:
-            text = value.hex() if isinstance(value, bytes | bytearray) else str(value).strip('"')
-            return f"{size}:{text}"
+            return f"{size}:{_text(value)}"
     return f"{size}:{hashlib.sha256(repr(sorted(info.items())).encode()).hexdigest()}"
+
+
+def _text(value: Any) -> str:
+    """A checksum or a date, in the same form whether it comes from a listing or from one file."""
+    if isinstance(value, datetime):
+        return repr(value.timestamp())
+    return value.hex() if isinstance(value, bytes | bytearray) else str(value).strip('"')
 
 
 def _order(info: Mapping[str, Any]) -> str:

@@ -104,7 +104,7 @@ class Records:
     def __exit__(self, *_: object) -> None:
         with self._here:
             self._write()
-            if self._parts:
+            if len(self._parts) > 1:
                 put(self._all, self._folder / f"{self._run}.jsonl")
                 store = Store(self._folder)
                 for part in self._parts:
