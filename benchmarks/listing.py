@@ -24,7 +24,7 @@ PAGE = 1000
 
 
 class Simulated(AbstractFileSystem):  # type: ignore[misc]  # fsspec ships no types
-    """A bucket of ``in/NUMBER.png``, ``out/NUMBER.png`` and one record of all results."""
+    """Buckets ``in`` and ``out`` of ``NUMBER.png``, and in ``out`` one record of all results."""
 
     protocol = "simulated"
     count = 0
@@ -37,8 +37,8 @@ class Simulated(AbstractFileSystem):  # type: ignore[misc]  # fsspec ships no ty
         if method != "list_objects_v2":
             raise AssertionError(f"{method} is a request for one object")
         self._wait()
-        if wanted["Prefix"] == "out/.restore/":
-            return {"Contents": [{"Key": "out/.restore/run.jsonl", "Size": 1, "ETag": '"r"'}]}
+        if wanted["Prefix"] == ".restore/":
+            return {"Contents": [{"Key": ".restore/run.jsonl", "Size": 1, "ETag": '"r"'}]}
         first = int(wanted.get("ContinuationToken", 0))
         last = min(first + PAGE, Simulated.count)
         found = [
