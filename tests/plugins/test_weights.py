@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from skimage.data import astronaut
 
 import restore
 from restore.checkpoint import load_model, read_card, sha256
+from restore.data import find_degradation, generator_of
 from restore.degradation import bicubic
 from restore.errors import WeightsError
 from restore.interfaces import ModelSpec, Weights
@@ -72,7 +74,7 @@ def test_the_other_objectives_are_kept_beside_the_package(objective: str) -> Non
 
 
 def test_what_ships_is_small() -> None:
-    assert sum(file_of(weights).stat().st_size for _, weights in SHIPPED) < 14e6
+    assert sum(file_of(weights).stat().st_size for _, weights in SHIPPED) < 24e6
 
 
 def test_each_network_is_better_than_the_one_before() -> None:
@@ -84,6 +86,18 @@ def test_each_network_is_better_than_the_one_before() -> None:
         figures.append(psnr(restored, target, gray=False))
     assert figures[1] > figures[0] + 0.8
     assert figures[2] > figures[1] + 0.5
+
+
+@pytest.mark.parametrize(("weights", "strength"), [("noise", 25), ("jpeg", 20)])
+def test_the_strength_of_a_degradation_is_removed(weights: str, strength: float) -> None:
+    target = torch.tensor(astronaut()).permute(2, 0, 1)[None, :, :256, 128:384].float() / 255
+    name = "sigma" if weights == "noise" else "quality"
+    degradation = find_degradation(weights, REGISTRY, 1, {name: strength})
+    degraded = degradation(target, generator_of(0, 0)).image
+    restored = restore.load(f"ffdnet:{weights}", device="cpu").restore(degraded)  # estimates the strength
+    psnr = REGISTRY.metrics["psnr"].build(1, REGISTRY.metrics["psnr"].options())
+    before, after = (psnr(image, target, gray=False) for image in (degraded, restored))
+    assert after > before + (8 if weights == "noise" else 1)
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
@@ -102,8 +116,10 @@ def test_the_wheel_holds_all_packages_with_their_weights_and_types(tmp_path: Pat
     for package in ("restore", "restore_enhancenet", "restore_baselines"):
         assert f"{package}/py.typed" in names
     for model, weights in SHIPPED:
-        package = "restore_enhancenet" if model.name == "enhancenet" else "restore_baselines"
+        package = {"enhancenet": "restore_enhancenet", "ffdnet": "restore_denoising"}.get(
+            model.name, "restore_baselines"
+        )
         assert f"{package}/weights/{file_of(weights).name}" in names
         assert f"{package}/weights/{file_of(weights).with_suffix('.md').name}" in names
     assert not [name for name in names if name.startswith(("tests/", "examples/", "docs/", "plugins/"))]
-    assert sum(name.endswith("_x4.safetensors") for name in names) == len(SHIPPED)
+    assert sum(re.search(r"_x\d\.safetensors$", name) is not None for name in names) == len(SHIPPED)
