@@ -98,8 +98,19 @@ def packet(content: str, names: str = "") -> bytes:
         "<!--" + "x" * 1_000_000 + "-->",
         '<rdf:Description rdf:about="" xmlns:restore=' * 25_000,
         "<tiff:Make>" * 90_000 + "</tiff:Make>" * 90_000,
+        "".join(f'<a xmlns="u:{number}"/>' for number in range(50_000)),
+        "<tiff:Make " + " ".join(f'a{number}="1"' for number in range(90_000)) + "/>",
     ],
-    ids=["unclosed sizes", "unclosed thumbnails", "many elements", "comment", "provenance", "nested"],
+    ids=[
+        "unclosed sizes",
+        "unclosed thumbnails",
+        "many elements",
+        "comment",
+        "provenance",
+        "nested",
+        "namespaces",
+        "attributes",
+    ],
 )
 def test_a_megabyte_of_xmp_is_handled_in_a_second_of_processor_time(content: str) -> None:
     source = packet(content)
@@ -107,7 +118,13 @@ def test_a_megabyte_of_xmp_is_handled_in_a_second_of_processor_time(content: str
     begun = time.process_time()
     kept = xmp.cleared(source)
     xmp.provenance_in(xmp.with_provenance(kept or source, "{}", "restorekit"))
-    assert time.process_time() - begun < 5  # of which a second is meant: machines differ
+    assert time.process_time() - begun < 2  # of which half a second is meant: machines differ
+
+
+def test_a_long_editing_history_is_kept() -> None:
+    ancestor = "<rdf:li>xmp.did:0123456789abcdef0123456789abcdef</rdf:li>"
+    history = f"<tiff:Artist><rdf:Bag>{ancestor * 20_000}</rdf:Bag></tiff:Artist>"
+    assert (xmp.cleared(packet(history)) or b"").count(b"xmp.did:") == 20_000
 
 
 def test_entities_are_not_expanded() -> None:

@@ -62,7 +62,7 @@ _DIRECTORIES = frozenset({ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo})
 _ENCODER_ERRORS = (TypeError, ValueError, AttributeError, ArithmeticError, KeyError, IndexError, struct.error)
 """What Pillow raises for a value that does not fit the type of its tag."""
 _DAMAGED_EXIF = "its damaged EXIF was dropped"
-_DAMAGED_XMP = f"its XMP was dropped: it is not well-formed, or has more than {xmp.MAX_BYTES >> 20} MiB"
+_DAMAGED_XMP = "its XMP was dropped: it is not well-formed, or too large"
 _SHAPE = re.compile(r'\{"shape": \[[\d, ]+\]')
 """How a description begins that tifffile wrote, which is about the size of the file's array."""
 _MAX_TAGS = 2000  # cameras write a few hundred; each that is damaged takes time
