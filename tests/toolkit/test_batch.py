@@ -303,6 +303,43 @@ def test_a_lock_that_is_a_link_is_removed_and_not_followed(tmp_path: Path) -> No
     assert list(place.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("trap", [link_elsewhere, hard_link_elsewhere, pipe])
+def test_a_trap_at_the_place_of_a_lock_is_removed_and_not_followed(
+    tmp_path: Path, trap: Callable[[Path], None]
+) -> None:
+    place, precious = tmp_path / "out" / "a.png", tmp_path / "precious.txt"
+    first = claim(place)
+    assert first
+    first.release()
+    precious.write_text("kept")
+    trap(first.temporary.with_suffix(".lock"))
+    second = claim(place)
+    assert second
+    assert precious.read_text() == "kept"
+    second.release()
+    assert list(place.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("trap", [link_elsewhere, hard_link_elsewhere, pipe])
+@pytest.mark.parametrize("place", ["temporary file", "map"])
+def test_a_trap_at_the_place_of_a_file_to_be_written_is_replaced_and_not_followed(
+    folder: Path, upscale: Upscale, trap: Callable[[Path], None], place: str
+) -> None:
+    out, precious = folder.with_name("in_x4"), folder.with_name("precious.txt")
+    precious.write_text("kept")
+    found = claim(out / "a.png")
+    assert found
+    found.release()
+    out.mkdir(exist_ok=True)
+    trap(found.temporary if place == "temporary file" else out / "a.png.check.png")
+    done = upscale(folder, "--check-map", "--json")
+    assert statuses(done)["a.png"] == "done"
+    assert precious.read_text() == "kept"
+    for written in (out / "a.png", out / "a.png.check.png"):
+        assert written.is_file()
+        assert not written.is_symlink()
+
+
 # Several processes
 
 

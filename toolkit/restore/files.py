@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ __all__ = [
     "finite",
     "move_into_place",
     "remove_leftovers",
+    "remove_link",
     "to_line",
 ]
 
@@ -68,6 +70,20 @@ def move_into_place(temporary: Path, path: Path) -> None:
     _sync(temporary)
     temporary.chmod(_mode(path))
     temporary.replace(path)
+
+
+def remove_link(path: Path) -> None:
+    """Remove a link, of either kind, or a special file from a place that is about to be written.
+
+    In a folder of somebody else it could lead out of that folder. A regular file or a folder stays.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    with suppress(FileNotFoundError):
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode) and (not stat.S_ISREG(status.st_mode) or status.st_nlink > 1):
+            path.unlink()
 
 
 @contextmanager

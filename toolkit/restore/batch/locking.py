@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from restore.errors import escaped
-from restore.files import PREFIX, move_into_place
+from restore.files import PREFIX, move_into_place, remove_link
 
 __all__ = ["Claim", "claim", "folded", "holder", "sweep"]
 
@@ -64,8 +64,18 @@ def claim(destination: Path) -> Claim | None:
         with suppress(FileNotFoundError):
             made = _make(folder)
             lock = _locked(folder, _key(destination))
-            return Claim(destination, lock, made) if lock else None
+            return _unlinked(Claim(destination, lock, made)) if lock else None
     raise FileNotFoundError(2, "the folder is removed again and again", str(folder))
+
+
+def _unlinked(claimed: Claim) -> Claim:
+    """The claim, when nothing at the place of its temporary file leads elsewhere."""
+    try:
+        remove_link(claimed.temporary)
+    except OSError:
+        claimed.release()
+        raise
+    return claimed
 
 
 def holder(destination: Path) -> str:
@@ -121,8 +131,7 @@ def _make(folder: Path) -> list[Path]:
 
 def _locked(folder: Path, key: str) -> FileLock | None:
     file = folder / f"{PREFIX}{key}.lock"
-    if file.is_symlink():  # nobody of us made it: it goes, and what it points to is not touched
-        file.unlink(missing_ok=True)
+    remove_link(file)
     # Claimed in the thread that reads and released in the one that writes.
     lock = FileLock(file, thread_local=False)
     try:

@@ -209,9 +209,8 @@ def save(work: Work, batch: Batch) -> Outcome:
 def _read(job: Job, max_pixels: int | None) -> Photo | Animation:
     """All frames, where the format of the result has a place for them."""
     limit = MAX_PIXELS if max_pixels is None else max_pixels
-    first = read(job.source, max_pixels=limit)
-    moves = first.frames > 1 and holds_animation(job.destination)
-    return read_all(job.source, max_pixels=limit) if moves else first
+    reads = read_all if holds_animation(job.destination) else read
+    return reads(job.source, max_pixels=limit)
 
 
 def _provenance(job: Job, batch: Batch, selected: Selected) -> Provenance:

@@ -16,7 +16,7 @@ from restore.checkpoint import Checkpoint, WeightsCard, save_checkpoint, save_we
 from restore.config import CONFIG_FILE, resolve, write_toml
 from restore.data import matches
 from restore.errors import TrainingError, UsageError
-from restore.files import PREFIX, atomic_folder
+from restore.files import PREFIX, atomic_folder, remove_link
 from restore.interfaces import notes_of
 from restore.training.events import forget_events
 from restore.training.log import LOG_FILE, Monitor, forget_after
@@ -98,6 +98,7 @@ def locked(run: Path) -> Iterator[None]:
     file = folder / f"{PREFIX}{run.name}.lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_link(file)
         lock = FileLock(file, thread_local=False)
         lock.acquire(blocking=False)
     except Timeout:
