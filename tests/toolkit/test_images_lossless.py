@@ -52,6 +52,14 @@ def test_a_quality_that_is_asked_for_counts_more(tmp_path: Path) -> None:
     assert not read(tmp_path / "b.webp").lossless
 
 
+def test_the_best_quality_of_jpeg_xl_is_exact(tmp_path: Path) -> None:
+    photo = read(stored(tmp_path / "a.webp", 3, lossless=True))
+    write(photo, tmp_path / "b.jxl", quality=100)
+    again = read(tmp_path / "b.jxl")
+    assert again.lossless
+    assert again.color.equal(photo.color)
+
+
 @pytest.mark.parametrize("suffix", [".avif", ".heic"])
 def test_a_lossless_file_of_a_format_without_lossless_encoder_gets_a_note(
     tmp_path: Path, suffix: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
@@ -234,6 +235,18 @@ def test_a_scale_beyond_the_model_is_refused_in_python_too(scale: float) -> None
         restore.load("srcnn", scale=scale, device="cpu")
 
 
+@pytest.mark.parametrize("order", "<>")
+def test_an_array_of_any_byte_order_that_is_read_only_is_taken_without_a_warning(order: str) -> None:
+    array = np.full((6, 9, 3), 32896).astype(f"{order}u2")
+    array.flags.writeable = False
+    restorer = restore.load("bicubic", scale=2, device="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = restorer.upscale(array)
+    assert result.dtype == np.uint16
+    assert (result == 32896).all()
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(6, 9), (6, 9, 1), (6, 9, 2), (6, 9, 3), (6, 9, 4)])
 def test_an_array_keeps_its_type_and_channels(dtype: type[np.number[Any]], shape: tuple[int, ...]) -> None:
@@ -270,6 +283,7 @@ def test_a_path_gives_a_pil_image_and_bytes_give_bytes_of_the_same_format(tmp_pa
         ([1, 2], "cannot restore a list"),
         (np.zeros((2, 3, 4, 5)), r"an array of shape \(2, 3, 4, 5\) is not an image"),
         (np.zeros((2, 3), np.int64), "have no known range"),
+        (np.zeros((2, 3), np.longdouble), "have no known range"),
         (np.full((2, 3), 255.0), "one is 255; divide by 255"),
         (torch.full((3, 2, 2), 255.0), "one is 255; divide by 255"),
         (torch.zeros(3, 2, 2, dtype=torch.int64), "have no known range"),

@@ -102,10 +102,8 @@ _FORMATS = {
     ".heif": HEIC,
 }
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
-_ADVICE = {
-    JXL: "JPEG XL needs a library that is not installed: pip install 'restorekit[jxl]'",
-    HEIC: "HEIC needs a library that is not installed: pip install 'restorekit[heic]'",
-}
+_OPTIONAL = {JXL: ("JPEG XL", "jxl"), HEIC: ("HEIC", "heic")}
+"""Formats of optional libraries -> their usual names, and the extra of this distribution to install."""
 
 WRITE_SUFFIXES = frozenset(_FORMATS)
 """Suffixes, in lower case, that `write` knows."""
@@ -158,10 +156,10 @@ def needed_plugin(head: bytes) -> Format | None:
 
 
 def enable(form: Format) -> None:
-    """Teach Pillow a format that another library knows.
+    """Register the plugin of a format with Pillow, if it needs one.
 
     Raises:
-        ImageError: that library is not installed.
+        ImageError: the plugin is not installed.
     """
     try:
         if form is JXL:
@@ -171,4 +169,8 @@ def enable(form: Format) -> None:
 
             pillow_heif.register_heif_opener()
     except ImportError as error:
-        raise ImageError(_ADVICE[form]) from error
+        name, extra = _OPTIONAL[form]
+        raise ImageError(
+            f"{name} needs a library that is not installed",
+            hint=f"install it with: pip install 'restorekit[{extra}]'",
+        ) from error

@@ -14,7 +14,7 @@ from restore.errors import ImageError, in_one_line
 from restore.files import atomic_file
 from restore.images import bmp, png, tiff
 from restore.images.fitting import prepared
-from restore.images.formats import AVIF, BMP, GIF, JPEG, PNG, TIFF, WEBP, Format, enable, format_of
+from restore.images.formats import AVIF, BMP, GIF, JPEG, JXL, PNG, TIFF, WEBP, Format, enable, format_of
 from restore.images.metadata import SOFTWARE, carried
 from restore.images.pixels import bands, bits_of, check_shapes, drawn, mode_of, pixels, with_palette
 from restore.images.provenance import KEYWORD
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from restore.images.provenance import Provenance
 
 __all__ = ["explained_writing", "save_options", "to_pil", "write", "write_atomic"]
+
+_NO_LOSS = 100  # the quality that JPEG XL defines as exact, and that its lossy encoder refuses
 
 
 def to_pil(photo: Photo) -> Image.Image:
@@ -170,7 +172,7 @@ def save_options(
 ) -> dict[str, Any]:
     """What Pillow's encoder is asked for; a quality that is asked for counts more than `lossless`."""
     options = dict(along)
-    if lossless and form.lossless and not quality:
+    if (lossless and form.lossless and not quality) or (form is JXL and quality == _NO_LOSS):
         options["lossless"] = True
         options |= {"exact": True} if form is WEBP else {}  # the color of transparent pixels, too
     elif form.quality is not None:

@@ -125,7 +125,14 @@ def _from_array(array: NDArray[Any]) -> tuple[Photo, Callable[[Photo], NDArray[A
             f"an array of shape {array.shape} is not an image",
             hint="pass (height, width) or (height, width, channels) with 1 to 4 channels",
         )
-    pixels = torch.from_numpy(np.ascontiguousarray(np.atleast_3d(array))).permute(2, 0, 1)[None]
+    # A copy where torch could not share the memory: of a read-only array, or in another byte order.
+    native = np.require(np.atleast_3d(array), array.dtype.newbyteorder("="), ["C", "W"])
+    try:
+        pixels = torch.from_numpy(native).permute(2, 0, 1)[None]
+    except TypeError as error:
+        raise UsageError(
+            f"pixels of type {array.dtype} have no known range", hint="pass uint8, uint16 or floats in [0, 1]"
+        ) from error
     values = pixels if pixels.dtype == torch.uint8 else in_unit_range(pixels).float()
     color, alpha = (values[:, :-1], values[:, -1:]) if values.shape[1] % 2 == 0 else (values, None)
     gray = color.shape[1] == 1
