@@ -42,6 +42,12 @@ def test_the_training_benchmark_prints_its_tables(photos: Path) -> None:
     assert sum(float(row[2]) for row in rows[1:5]) == pytest.approx(100, abs=0.3)
 
 
+def test_the_benchmark_of_choosing_prints_a_line_for_each_size() -> None:
+    done = call("--model", "bicubic", 32, 64, program="choosing")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["32", "64"]
+
+
 def test_an_unknown_objective_is_one_sentence() -> None:
     refused = call("--loss", "pta", "--patch-size", 16)
     assert refused.returncode == 2

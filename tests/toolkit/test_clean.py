@@ -193,6 +193,7 @@ def test_the_strength_multiplies_what_is_found(folder: Path, run: Run) -> None:
     [
         (["--model", "enhancenet:e"], "the model 'enhancenet:e' enlarges 4x; use 'restore upscale'"),
         (["--model", "ffdnet:jpeg", "--noise", "20"], "--model and --noise or --jpeg name the model twice"),
+        (["--jpeg", "150"], "a JPEG quality of 150 is impossible; use one from 1 to 100"),
         (["--noise", "much"], "is a number from 0 or auto, not 'much'"),
         (["--noise", "20", "--strength", "0.5"], "nothing is estimated that --strength applies to"),
         (["--set", "sigma=3"], "options belong to a model, and 'auto' chooses one; name it with --model"),

@@ -68,4 +68,5 @@ def dct_matrix(size: int = 8) -> Tensor:
 def dct(blocks: Tensor) -> Tensor:
     """Two-dimensional orthonormal DCT-II of square blocks: ``(..., n, n)`` to ``(..., n, n)``."""
     matrix = dct_matrix(blocks.shape[-1])
-    return matrix @ blocks @ matrix.T
+    # One product of large matrices is faster than two of many small ones.
+    return (blocks.flatten(-2) @ torch.kron(matrix, matrix).T).reshape(blocks.shape)

@@ -13,7 +13,7 @@ from restore.estimation.results import JpegEstimate, NoiseEstimate
 
 __all__ = ["luma_noise_before_jpeg", "noise_level"]
 
-_PATCHES = 40_000
+_PATCHES = 16_000
 _BINS = 8
 _FEWEST = 64
 """Patches that an estimate rests on at least."""
@@ -70,9 +70,7 @@ def luma_noise_before_jpeg(image: Tensor, jpeg: JpegEstimate) -> float | None:
         Levels of 255, in luma: 0.67 times that of independent noise of one strength in red, green and blue.
         ``None`` where there are too few blocks.
     """
-    blocks = sampled_windows(
-        image.reshape(image.shape[-3:]), 8, _PATCHES // 2, multiple=8, offset=jpeg.offset
-    )
+    blocks = sampled_windows(image.reshape(image.shape[-3:]), 8, 20_000, multiple=8, offset=jpeg.offset)
     saturated = ((blocks <= 0) | (blocks >= 255)).sum((1, 2, 3))
     coefficients = dct(luma(blocks[saturated <= 2 * _SATURATED]))
     if len(coefficients) < _FEWEST:
@@ -90,7 +88,8 @@ def luma_noise_before_jpeg(image: Tensor, jpeg: JpegEstimate) -> float | None:
 
 def _of_channel(patches: Tensor) -> tuple[float, float, float]:
     """Sigma, slope and intercept from patches ``(N, 8, 8)`` of one channel."""
-    saturated = ((patches <= 0) | (patches >= 255)).sum((1, 2))
+    flat = patches.flatten(1)
+    saturated = ((flat <= 0) | (flat >= 255)).sum(1)
     usable = saturated <= _SATURATED
     if usable.sum() < _FEWEST:
         usable = saturated <= saturated.kthvalue(_FEWEST).values

@@ -31,10 +31,10 @@ _SAMPLES = (15.0, 50.0, 25.0, 75.0)
 
 
 def check_conditions(model: LoadedModel) -> None:
-    """Check that each number of `model` is given or can be estimated.
+    """Check that each number of `model` is given or can be estimated, and that a quality is one.
 
     Raises:
-        UsageError: one is neither.
+        UsageError: one is neither, or a JPEG quality is not from 1 to 100.
     """
     for name, value in model.conditions.items():
         if value == "auto" and _kind(name) not in _ESTIMATES:
@@ -42,6 +42,8 @@ def check_conditions(model: LoadedModel) -> None:
                 f"model '{model.spec.name}' needs a number for '{name}', which cannot be estimated",
                 hint=f"set the option '{name}'",
             )
+        if value != "auto" and _kind(name) == "quality" and not 1 <= value <= 100:
+            raise UsageError(f"a JPEG quality of {value:g} is impossible", hint="use one from 1 to 100")
 
 
 def check_strength(strength: float, model: LoadedModel | None = None) -> None:
