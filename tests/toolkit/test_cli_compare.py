@@ -12,6 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+
+from restore.checkpoint import WeightsCard, save_weights
+from restore.estimation import estimate
+from restore.images import read
+from restore.registry import discover
 
 Draw = Callable[..., Path]
 Run = Callable[..., Any]
@@ -143,3 +149,46 @@ def test_a_loss_is_a_metric_of_a_comparison(compare: Run, photo: Path, target: P
     (result,) = [one for one in json.loads(data[1])["pictures"] if one["role"] == "result"]
     assert result["best"] == ["l1"]
     assert float(result["texts"]["l1"]) == pytest.approx(result["values"]["l1"], rel=1e-3)
+
+
+@pytest.fixture
+def ffdnet(tmp_path: Path) -> Path:
+    """Untrained weights of a small FFDNet."""
+    spec = discover().models["ffdnet"]
+    network = spec.build(1, spec.options.model_validate({"width": 8}))
+    file = tmp_path / "ffdnet.safetensors"
+    save_weights(file, network, WeightsCard(model="ffdnet", scale=1, options={"width": 8}))
+    return file
+
+
+def test_the_page_shows_how_the_input_is_degraded_and_the_options_of_each_model(
+    compare: Run, photo: Path, ffdnet: Path
+) -> None:
+    with Image.open(photo) as image:
+        image.convert("RGB").resize((96, 64)).save(photo.with_name("photo.jpg"), quality=30)
+    asked = ["photo.jpg", "--model", "bicubic", "--model", f"ffdnet:{ffdnet.name}", "--scale", 1]
+
+    def details(*options: object) -> dict[str, list[str]]:
+        done = compare(*asked, *options, "-o", "p.html", "--sheet", "s.png")
+        assert done.returncode == 0, done.stderr
+        found = re.search(r'id="data">(.*?)</script>', (photo.parent / "p.html").read_text("utf-8"))
+        assert found
+        return {picture["name"]: picture["details"] for picture in json.loads(found[1])["pictures"]}
+
+    estimated = details()
+    assert (
+        estimated["Input"] == estimate(read(photo.with_suffix(".jpg")), photo.with_suffix(".jpg")).to_text()
+    )
+    assert estimated["Input"][0].startswith("compression: JPEG of quality 30, chroma 4:2:0")
+    assert estimated["bicubic"] == []
+    (shown,) = estimated[f"ffdnet:{ffdnet.name}"]
+    assert re.fullmatch(r"sigma [\d.]+ \(estimated\)", shown)
+    assert details("--set", "ffdnet.sigma=12")[f"ffdnet:{ffdnet.name}"] == ["sigma 12"]
+
+
+def test_without_a_target_a_metric_that_needs_none_is_measured(compare: Run, photo: Path) -> None:
+    refused = compare(photo.name, "--model", "bicubic", "--metric", "psnr")
+    assert refused.returncode == 2
+    assert "the metric 'psnr' compares with targets" in refused.stderr
+    assert compare(photo.name, "--model", "bicubic", "--metric", "niqe", "-o", "p.html").returncode == 0
+    assert '"niqe":' in (photo.parent / "p.html").read_text("utf-8")

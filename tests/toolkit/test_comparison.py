@@ -159,7 +159,7 @@ def test_the_page_names_no_address(models: list[restore.Restorer], photo: Path) 
 
 
 def test_no_name_of_a_file_becomes_markup(models: list[restore.Restorer], photo: Path) -> None:
-    found = compare(photo, models, title="</title><script>alert(1)</script> & {{data}}")
+    found = replace(compare(photo, models), title="</title><script>alert(1)</script> & {{data}}")
     hostile = replace(found.pictures[1], name="</script><b>")
     content = page(replace(found, pictures=(found.pictures[0], hostile, *found.pictures[2:])))
     assert "<script>alert" not in content

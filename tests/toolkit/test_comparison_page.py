@@ -49,6 +49,14 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "page.html"
 
 
+def test_details_are_shown_below_the_pictures(opened: Open) -> None:
+    page = opened()
+    (damage, *results) = page.locator("figure").all()
+    assert "visible degradations: " in damage.inner_text()
+    assert all(not result.locator("small").all() for result in results)
+    assert "options" not in page.locator("#values").inner_text()
+
+
 def value(page: Page) -> float:
     return float(page.evaluate("document.getElementById('slider').value"))
 

@@ -79,10 +79,10 @@ def compare(
         found = compared(
             photo,
             restorers,
+            file=image,
             target=original,
             meters=used,
             crop=part,
-            title=image.name,
             watch=lambda index, share: update(index + share),
         )
     _write(found, page, sheet)

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from restore.checkpoint import check_reference
 from restore.errors import UsageError
+from restore.estimation import estimate
 from restore.evaluation.crop import Crop
 from restore.evaluation.meters import Meter
 from restore.evaluation.regions import Region, worst_regions
-from restore.evaluation.restoring import failure_reason, settings, timed, warm_up
+from restore.evaluation.restoring import failure_reason, settings, timed, used_options, warm_up
 from restore.images import Photo, read
 from restore.inference import Restorer
 from restore.levels import to_levels, to_values
@@ -40,6 +41,8 @@ class Picture:
     """Time of restoring, without reading and measuring."""
     values: Mapping[str, float] | None = None
     """Metric -> value; without a target, of the metrics that need none."""
+    details: tuple[str, ...] = ()
+    """Of the input, how it is degraded; of a result, the options of the model and the numbers for it."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -83,10 +86,10 @@ def compare(
     source: Path | Photo,
     restorers: Sequence[Restorer],
     *,
+    file: Path | None = None,
     target: Path | Photo | None = None,
     meters: Sequence[Meter] = (),
     crop: Crop | None = None,
-    title: str = "",
     watch: Callable[[int, float], None] = lambda _model, _share: None,
 ) -> Comparison:
     """Restore one image with each model, measure the results and find where they differ.
@@ -95,10 +98,11 @@ def compare(
         source: the image, a file or what was read from one.
         restorers: the models, of one scale. One that fails, whatever it raises, is listed in the comparison's
             failures with its reason.
+        file: where `source` was read from, if it is a photo: it names the comparison, and a JPEG file states
+            its quality.
         target: the original of `source`, `scale` times as large.
         meters: metrics of the results; without a target, those that need one are left out.
         crop: only this part of the image.
-        title: by default the name of the file.
         watch: called with the index of a model and the share of its work that is done.
 
     Raises:
@@ -107,21 +111,30 @@ def compare(
         ImageError: a file cannot be read.
     """
     scale = check_comparable(restorers)
-    photo = _read(source, crop)
-    original = None if target is None else _read(target, crop, scale)
+    whole = read(source) if isinstance(source, Path) else source
+    photo = _part(whole, crop)
+    original = None
+    if target is not None:
+        original = _part(read(target) if isinstance(target, Path) else target, crop, scale)
     if original:
         _check_target(original, photo, scale)
     _check_size(photo, scale, len(restorers) + (original is not None))
     used = tuple(meter for meter in meters if original or not meter.needs_target)
-    results, failures = _results(restorers, photo, original, used, watch)
+    origin = source if isinstance(source, Path) else file
+
+    def restored(index: int) -> Picture:
+        numbers = restorers[index].conditions_of(whole, origin)
+        return _result(restorers[index], photo, original, used, partial(watch, index), numbers)
+
+    results, failures = _results(restorers, restored)
     regions = worst_regions(
         [_levels(result.photo.color) for result in results], _levels(original.color) if original else None
     )
     return Comparison(
-        title=title or (source.name if isinstance(source, Path) else "image"),
+        title=origin.name if origin else "image",
         scale=scale,
         pictures=(
-            Picture("Input", "input", photo),
+            Picture("Input", "input", photo, details=tuple(estimate(whole, origin).to_text())),
             *results,
             *([Picture("Target", "target", original)] if original else []),
         ),
@@ -175,9 +188,8 @@ def _check_models(models: Sequence[tuple[str, int | None]]) -> None:
             )
 
 
-def _read(source: Path | Photo, crop: Crop | None, scale: int = 1) -> Photo:
+def _part(photo: Photo, crop: Crop | None, scale: int = 1) -> Photo:
     """The picture or its part, `scale` times as large as the input, with 8 bits per channel."""
-    photo = read(source) if isinstance(source, Path) else source
     return replace(crop.of(photo, scale) if crop else photo, bits=8)
 
 
@@ -204,17 +216,13 @@ def _check_size(photo: Photo, scale: int, count: int) -> None:
 
 
 def _results(
-    restorers: Sequence[Restorer],
-    photo: Photo,
-    target: Photo | None,
-    meters: Sequence[Meter],
-    watch: Callable[[int, float], None],
+    restorers: Sequence[Restorer], restored: Callable[[int], Picture]
 ) -> tuple[list[Picture], dict[str, str]]:
     """The results of the models that could restore the image, and why the others could not."""
     results, failures = [], {}
     for index, restorer in enumerate(restorers):
         try:
-            results.append(_result(restorer, photo, target, meters, partial(watch, index)))
+            results.append(restored(index))
         except Exception as error:  # a plugin's network or metric can raise anything; the other models go on
             failures[restorer.model.reference] = failure_reason(error)
     if not results:
@@ -229,13 +237,15 @@ def _result(
     target: Photo | None,
     meters: Sequence[Meter],
     progress: Callable[[float], None],
+    conditions: Mapping[str, float],
 ) -> Picture:
     warm_up(restorer, photo.color)
-    restored, seconds = timed(restorer, photo, progress)
+    restored, seconds = timed(restorer, photo, progress, conditions)
     color = to_values(restored.color)
     original, gray = (color, photo.gray) if target is None else (target.color, target.gray)
     values = {meter.name: meter.measure(color, original, gray=gray) for meter in meters}
-    return Picture(restorer.model.reference, "result", restored, seconds, values or None)
+    details = used_options(restorer, conditions)
+    return Picture(restorer.model.reference, "result", restored, seconds, values or None, details)
 
 
 def _levels(color: Tensor) -> Tensor:

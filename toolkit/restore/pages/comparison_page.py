@@ -102,6 +102,7 @@ def _described(comparison: Comparison) -> dict[str, Any]:
                 "role": picture.role,
                 "size": picture.size,
                 "seconds": picture.seconds,
+                "details": [escaped(line) for line in picture.details],
                 "values": dict(picture.values or {}),
                 "texts": {meter.name: _text(picture, meter) for meter in comparison.meters},
                 "best": [name for name, value in (picture.values or {}).items() if value == best[name]],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -90,7 +90,7 @@ def write_evaluation(
     for scene in scenes:
         try:
             degraded, target = scene.read()
-            found = compare(degraded, restorers, target=target, meters=meters, title=scene.name)
+            found = replace(compare(degraded, restorers, target=target, meters=meters), title=scene.name)
             thumbnails.append(write_comparison(found, scene.data, scene.name, path))
         except Exception as error:  # such as a full disk or a name too long; the other images go on
             where = f"{escaped(scene.data)}: {escaped(scene.name)}"

@@ -38,7 +38,8 @@ def sheet(comparison: Comparison) -> Image.Image:
     whole = _whole(comparison, drawn, regions)
     left = _MARGIN + whole.width + 2 * _GAP
     top = _MARGIN + 2 * _LINE + _GAP  # below the title
-    crops = top + (2 + len(comparison.meters)) * _LINE
+    details = any(picture.details for picture in comparison.results)
+    crops = top + (2 + len(comparison.meters) + details) * _LINE
     width = left + len(drawn) * (_TILE + _GAP) - _GAP + _MARGIN
     height = max(crops + len(regions) * (_TILE + _GAP) - _GAP, crops + whole.height) + _MARGIN
     canvas = Image.new("RGB", (width, height), _GROUND)
@@ -96,6 +97,10 @@ def _label(
     ]
     if picture.seconds is not None:
         lines.append(f"{picture.seconds:.3f} s")
+    if picture.role == "input":
+        lines += map(_shortened, picture.details[-1:])  # the visible degradations
+    elif picture.details:
+        lines.append(_shortened(", ".join(picture.details)))
     for number, line in enumerate(lines, start=1):
         pen.text((x, y + number * _LINE), line, _QUIET, _font(13))
 

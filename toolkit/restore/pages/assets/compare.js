@@ -219,13 +219,14 @@
     return element;
   };
 
-  const tiles = data.pictures.map(({ name }, index) => {
+  const tiles = data.pictures.map(({ name, details }, index) => {
     const canvas = made("canvas");
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `Detail of ${name}`);
     const a = made("span", { className: "badge a", textContent: "A", hidden: true });
     const b = made("span", { className: "badge b", textContent: "B", hidden: true });
-    $("tiles").append(made("figure", {}, canvas, made("figcaption", {}, made("strong", { textContent: name }), a, b)));
+    $("tiles").append(made("figure", {}, canvas, made("figcaption", {}, made("strong", { textContent: name }), a, b,
+      ...details.map((textContent) => made("small", { textContent })))));
     for (const id of ["left", "right"]) $(id).append(made("option", { value: index, textContent: name }));
     movable(canvas, tileZoom);
     return { canvas, a, b };
@@ -250,10 +251,12 @@
 
   function buildValues() {
     const results = data.pictures.filter(({ role }) => role === "result");
-    const titles = ["model", ...data.metrics.map(({ title }) => title), "seconds"];
+    const hasOptions = results.some(({ details }) => details.length);
+    const titles = ["model", ...(hasOptions ? ["options"] : []), ...data.metrics.map(({ title }) => title), "seconds"];
     const head = made("tr", {}, ...titles.map((title) => made("th", { textContent: title, scope: "col" })));
-    const rows = results.map(({ name, texts, best, seconds }) => made("tr", {},
+    const rows = results.map(({ name, details, texts, best, seconds }) => made("tr", {},
       made("th", { textContent: name, scope: "row" }),
+      ...(hasOptions ? [made("td", { textContent: details.join(", ") || "-" })] : []),
       ...data.metrics.map((metric) => made("td", {
         textContent: texts[metric.name],
         className: best.includes(metric.name) ? "best" : "",
