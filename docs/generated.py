@@ -15,13 +15,13 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import typer
 import typer.main
 from pydantic.fields import FieldInfo
 
-from restore import hookspecs
+from restore import hookspecs, interfaces
 from restore.cli import app
 from restore.cli.commands import Deferred
 from restore.config import TrainingConfig
@@ -134,7 +134,27 @@ def hooks() -> str:
             _docstring(entry),
             "\n".join(_attributes(entry)),
         ]
-    return "\n\n".join(parts)
+    parts += ["## What entries consist of"]
+    for name in interfaces.__all__:
+        thing = getattr(interfaces, name)
+        if isinstance(thing, type) and thing not in entries().values():
+            parts += [f"### {name}", _docstring(thing), "\n".join(_members(thing))]
+    return "\n\n".join(filter(None, parts))
+
+
+def _members(thing: type[Any]) -> Iterator[str]:
+    """The fields of a dataclass, or the attributes and methods of a protocol."""
+    if dataclasses.is_dataclass(thing):
+        yield from _attributes(thing)
+        return
+    own, meanings = inspect.get_annotations(thing), _attribute_docstrings(thing)
+    for name in (name for name in own if name in meanings):
+        kind = getattr(own[name], "__forward_arg__", own[name])
+        yield textwrap.indent(f"- `{name}: {kind}`: {meanings[name]}", "  ")[2:]
+    for name, method in vars(thing).items() if Protocol in thing.__bases__ else ():
+        if inspect.isfunction(method) and (name == "__call__" or not name.startswith("_")):
+            shown = str(inspect.signature(method)).replace("'", "")
+            yield textwrap.indent(f"- `{name}{shown}`: {_docstring(method)}", "  ")[2:]
 
 
 def _attributes(entry: type[Any]) -> Iterator[str]:
@@ -151,7 +171,7 @@ def _attributes(entry: type[Any]) -> Iterator[str]:
 
 def _attribute_docstrings(entry: type[Any]) -> dict[str, str]:
     """Field -> the string below it in the source, that of a parent class where its own has none."""
-    if entry is object:
+    if not entry.__module__.startswith("restore."):
         return {}
     (node,) = ast.parse(inspect.getsource(entry)).body
     body = node.body if isinstance(node, ast.ClassDef) else []

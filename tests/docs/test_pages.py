@@ -19,7 +19,7 @@ import torch
 from pages import PAGES, ROOT, TUTORIALS, Block, anchors, blocks, links
 from safetensors import safe_open
 
-from restore import hookspecs
+from restore import hookspecs, interfaces
 from restore.config import TrainingConfig
 from restore.registry import discover
 from restore.training import train
@@ -116,6 +116,15 @@ def test_every_hook_is_in_the_reference_with_its_return_type() -> None:
         _, _, fields = page.partition(f"### {entry.__name__}\n")
         for field in dataclasses.fields(entry):
             assert f"- `{field.name}: " in fields
+
+
+def test_the_reference_of_hooks_has_every_class_of_the_contract_and_describes_every_field() -> None:
+    page = (REFERENCE / "hooks.md").read_text(encoding="utf-8")
+    for name in interfaces.__all__:
+        if isinstance(getattr(interfaces, name), type):
+            assert f"### {name}\n" in page
+    undescribed = re.findall(r"^- `\w+: [^`]*`(?: \(optional\))?$", page, re.MULTILINE)
+    assert undescribed == []
 
 
 @pytest.mark.parametrize("page", generated.PAGES, ids=lambda page: page.name)

@@ -117,16 +117,35 @@ def test_info_shows_every_kind_that_has_the_name(restore: Restore) -> None:
     ]
 
 
+def test_info_shows_what_is_in_a_weights_file(restore: Restore) -> None:
+    (weights,) = [each for each in registry.discover().models["enhancenet"].weights if each.name == "e"]
+    for reference in (str(weights.source), f"enhancenet:{weights.source}"):
+        (row,) = restore("info", reference, "--json").rows
+        assert (row["kind"], row["model"], row["scale"]) == ("weights", "enhancenet", 4)
+        assert (row["parameters"], row["sha256"]) == (852_867, weights.sha256)
+        assert row["license"] == weights.license
+    shown = restore("info", str(weights.source)).out
+    assert shown.splitlines()[0] == f"weights {weights.source}"
+    assert "  parameters: 852,867" in shown.splitlines()
+
+
 def test_info_tells_the_recipe_of_an_objective(restore: Restore) -> None:
     (row,) = [row for row in restore("info", "srcnn", "--json").rows if row["kind"] == "objective"]
-    assert row["terms"] == [{"label": "mse", "loss": "mse", "weight": 1.0, "options": {"luma": True}}]
+    options = {"luma": True, "sharpen": False}
+    assert row["terms"] == [{"label": "mse", "loss": "mse", "weight": 1.0, "options": options}]
     assert row["adversaries"] == []
     assert row["patch_size"] == registry.discover().objectives["srcnn"].patch_size
 
 
 def test_info_tells_every_option_that_an_objective_runs_with(restore: Restore) -> None:
     (row,) = restore("info", "pat", "--json").rows
-    assert row["terms"][0]["options"] == {"layers": {"pool2": 0.2, "pool5": 0.02}}
+    assert row["terms"][0]["options"] == {
+        "layers": {"pool2": 0.2, "pool5": 0.02},
+        "relu": True,
+        "normalize": True,
+        "distance": "mse",
+        "sharpen": False,
+    }
     assert row["terms"][1]["options"]["patch"] == 16
     (adversary,) = row["adversaries"]
     assert adversary["gate"] == {"PerformanceGate": {"threshold": 0.9}}

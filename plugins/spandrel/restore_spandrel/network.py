@@ -2,33 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch.nn.functional as F
 from spandrel import ImageModelDescriptor, SizeRequirements
 from torch import Tensor, nn
 
 __all__ = ["Network"]
 
+_INNER = "model."
+
 
 class Network(nn.Module):
     """Pads the image to a size that the network accepts, as spandrel does, and crops the result.
 
+    Its ``state_dict`` is that of the network, without a prefix, so that its files load in spandrel.
+
     Args:
-        descriptor: a network that maps RGB images to RGB images.
+        model: maps RGB images to RGB images.
+        scale: output pixels per input pixel.
+        requirements: the sizes that `model` accepts.
+        call: calls `model` with an image.
     """
 
-    def __init__(self, descriptor: ImageModelDescriptor[nn.Module]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        scale: int,
+        requirements: SizeRequirements,
+        call: Callable[[nn.Module, Tensor], Tensor],
+    ) -> None:
         super().__init__()
-        self.scale = descriptor.scale
-        self.model = descriptor.model
-        self._requirements = descriptor.size_requirements
-        # Not descriptor(image), which clamps, and which can neither be differentiated nor traced.
-        self._call = descriptor._call_fn
+        self.scale = scale
+        self.model = model
+        self._requirements = requirements
+        self._call = call
+        self.register_state_dict_post_hook(_without_prefix)  # type: ignore[no-untyped-call] # torch's
+        self.register_load_state_dict_pre_hook(_with_prefix)  # type: ignore[no-untyped-call] # torch's
+
+    @classmethod
+    def of(cls, descriptor: ImageModelDescriptor[nn.Module]) -> Network:
+        """The network of a file.
+
+        Not the descriptor itself, which clamps, and which can neither be differentiated nor traced.
+        """
+        for name, parameter in descriptor.model.named_parameters():
+            if ".eval_conv." in name:  # SPAN computes these from its other weights
+                parameter.requires_grad_(requires_grad=False)
+        return cls(descriptor.model, descriptor.scale, descriptor.size_requirements, descriptor._call_fn)
 
     def forward(self, image: Tensor) -> Tensor:
         """``(B, 3, H, W)`` -> ``(B, 3, scale*H, scale*W)``, not clamped."""
         height, width = image.shape[-2:]
-        restored: Tensor = self._call(self.model, _padded(image, self._requirements))
+        # A copy, because some networks change their input, such as RCAN.
+        restored: Tensor = self._call(self.model, _padded(image, self._requirements).clone())
         return restored[..., : height * self.scale, : width * self.scale]
+
+
+def _without_prefix(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
+    """Rename ``model.NAME`` to ``NAME``."""
+    for key in [key for key in state if key.startswith(prefix + _INNER)]:
+        state[prefix + key.removeprefix(prefix + _INNER)] = state.pop(key)
+
+
+def _with_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:  # noqa: ARG001
+    """Rename ``NAME`` to ``model.NAME``."""
+    for key in [key for key in state if key.startswith(prefix)]:
+        state[prefix + _INNER + key.removeprefix(prefix)] = state.pop(key)
 
 
 def _padded(image: Tensor, requirements: SizeRequirements) -> Tensor:

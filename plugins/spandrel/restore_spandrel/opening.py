@@ -25,10 +25,13 @@ from restore.interfaces import OpenedModel
 from restore_spandrel.network import Network
 from restore_spandrel.reach import measured_reach
 
-__all__ = ["OVERLAP", "open_file"]
+__all__ = ["NOT_TRAINED", "OVERLAP", "open_file", "reach_of"]
 
 OVERLAP = 32
 """Margin of tiles in input pixels for networks without a finite receptive field, as in SwinIR's own code."""
+
+NOT_TRAINED = ("AuraSR", "IPT")
+"""Architectures that draw random numbers when they restore, or work on patches of one size only."""
 
 _PICKLES = (".pth", ".pt", ".ckpt")
 _LAYERS_PER_TENSOR = 8  # layers without parameters are counted in names, too, but not many times as often
@@ -47,18 +50,34 @@ def open_file(file: Path) -> OpenedModel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch's about old files, and those of the architectures' code
         descriptor = _suitable(_described(_state(_read(file), file), file), file)
-        requirements = descriptor.size_requirements
-        network = Network(descriptor).eval()
-        # A network that works in blocks sees another image when a tile begins inside of a block.
-        free = requirements.multiple_of == 1 and not requirements.square
-        halo = measured_reach(network, descriptor.scale) if free else None
+        network = Network.of(descriptor).eval()
+        halo = reach_of(network, descriptor)
     return OpenedModel(
         network,
         descriptor.scale,
         halo,
         overlap=None if descriptor.tiling == ModelTiling.INTERNAL else OVERLAP,
         precisions=_precisions(descriptor),
+        trainable=None if descriptor.architecture.id in NOT_TRAINED else network.model,
+        architecture=_name(descriptor),
+        tags=tuple(descriptor.tags),
     )
+
+
+def _name(descriptor: ImageModelDescriptor[torch.nn.Module]) -> str:
+    """The architecture; RealPLKSR is in spandrel a variant of PLKSR."""
+    name: str = descriptor.architecture.id
+    return f"Real{name}" if "Real" in descriptor.tags else name
+
+
+def reach_of(network: Network, descriptor: ImageModelDescriptor[torch.nn.Module]) -> int | None:
+    """The margin with which tiles are exact; `None` if none is, as for networks that work in blocks.
+
+    Such a network sees another image when a tile begins inside of a block.
+    """
+    requirements = descriptor.size_requirements
+    free = requirements.multiple_of == 1 and not requirements.square
+    return measured_reach(network, descriptor.scale) if free else None
 
 
 def _read(file: Path) -> dict[str, Any]:

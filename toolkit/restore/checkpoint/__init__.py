@@ -5,6 +5,7 @@ Both are safetensors and JSON, never pickles.
 
 from restore.checkpoint.blending import blend
 from restore.checkpoint.chaining import Chain
+from restore.checkpoint.identification import SUFFIXES, WeightsInfo, inspect_weights
 from restore.checkpoint.loaded import LoadedModel
 from restore.checkpoint.loading import check_reference, load_model
 from restore.checkpoint.run import Checkpoint, latest_checkpoint, save_checkpoint
@@ -13,14 +14,17 @@ from restore.checkpoint.tensors import build_within, channels_last, sha256
 from restore.checkpoint.weights import WeightsCard, read_card, save_weights
 
 __all__ = [
+    "SUFFIXES",
     "Chain",
     "Checkpoint",
     "LoadedModel",
     "WeightsCard",
+    "WeightsInfo",
     "blend",
     "build_within",
     "channels_last",
     "check_reference",
+    "inspect_weights",
     "latest_checkpoint",
     "load_model",
     "read_card",

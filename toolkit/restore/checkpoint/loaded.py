@@ -51,6 +51,12 @@ class LoadedModel:
     """The models of a chain; empty for any other model."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """The options that `load_model` was called with."""
+    trainable: bool = True
+    """Whether `module` can be trained; false for some that are read from files."""
+    architecture: str = ""
+    """What the file contains, such as ``SPAN``; empty where `spec` says it."""
+    tags: tuple[str, ...] = ()
+    """The size of that architecture in short words, such as ``48nf``."""
 
     @property
     def entry(self) -> Weights | None:

@@ -216,6 +216,9 @@ def _from_file(
         opened.stride,
         conditions,
         changed(base, options),
+        trainable=spec.open is None or opened.trainable is not None,
+        architecture=opened.architecture,
+        tags=opened.tags,
     )
 
 

@@ -31,8 +31,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "blend": ("restore.cli.blend:blend", "Average weights of one network."),
     "export": ("restore.cli.export:export", "Export a model as a graph for other programs."),
+    "publish": ("restore.cli.publish:publish", "Describe a run as a record for OpenModelDB."),
     "list": ("restore.cli.show:list_entries", "List models, losses, metrics and all other entries."),
-    "info": ("restore.cli.show:info", "Show one entry, or how an image file is degraded."),
+    "info": ("restore.cli.show:info", "Show one entry, or what is in an image or weights file."),
     "doctor": ("restore.cli.doctor:doctor", "Show versions, devices, plugins, caches and any problems."),
     "plugin": ("restore.cli.plugin:app", "Create or check a plugin."),
 }

@@ -36,21 +36,29 @@ def list_entries(*, json: options.Json = False) -> None:
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="Name of an entry, or an image file.")],
+    name: Annotated[str, typer.Argument(help="Name of an entry, or an image or weights file.")],
     *,
     json: options.Json = False,
 ) -> None:
-    """Show one entry, or how an image file is degraded.
+    """Show one entry, or what is in an image or weights file.
 
     An entry: options, scales, weights, source. An image: JPEG quality, noise, blur, earlier enlargement.
+    Weights, as FILE or MODEL:FILE: architecture, scale, parameters, training.
     """
     registry = discover()
     console.tell_problems(registry)
-    picture = Path(name)
-    name = ModelReference.parse(name).name  # other commands take NAME:WEIGHTS
+    given = Path(name)
+    reference = ModelReference.parse(name)
+    name = reference.name  # other commands take NAME:WEIGHTS
     found = [kind for kind in KINDS if name in registry.catalog(kind)]
-    if not found and picture.is_file():
-        _show_picture(picture, json=json)
+    if name in registry.models and (file := reference.file(registry.models[name])) is not None:
+        _show_weights(file, registry, name, json=json)
+        return
+    if not found and given.is_file():
+        if given.suffix.lower() in (".safetensors", ".pth", ".pt", ".ckpt"):
+            _show_weights(given, registry, json=json)
+        else:
+            _show_picture(given, json=json)
         return
     if not found:
         known = sorted({entry for kind in KINDS for entry in registry.catalog(kind)})
@@ -79,6 +87,19 @@ def _show_picture(path: Path, *, json: bool) -> None:
     else:
         lines = [f"picture {escaped(str(path))}: {width}x{height}", *found.to_text()]
         typer.echo("\n  ".join(lines))
+
+
+def _show_weights(file: Path, registry: Registry, model: str = "", *, json: bool) -> None:
+    from restore.checkpoint import inspect_weights  # imports torch
+
+    info = inspect_weights(file, registry, model)
+    if json:
+        console.emit({"kind": "weights", "name": str(file), **info.to_json()})
+        return
+    found = info.to_json() | {"parameters": f"{info.parameters:,}"}
+    shown = {key: value for key, value in found.items() if value not in ("", None, [], {})}
+    lines = [line for key, value in shown.items() for line in _lines(key, value, "  ")]
+    typer.echo("\n".join([f"weights {escaped(str(file))}", *lines]))
 
 
 def _block(registry: Registry, kind: EntryKind) -> str:

@@ -23,8 +23,8 @@ __all__ = ["FIELDS", "train"]
 
 FIELDS = (
     "model", "loss", "data", "degraded", "source", "val", "val_degraded", "metric", "keep", "degradation",
-    "scale", "init", "steps", "batch_size", "accumulate", "patch_size", "lr", "seed", "checkpoint_every",
-    "device", "devices", "nodes", "precision", "compile",
+    "scale", "init", "init_partial", "steps", "batch_size", "accumulate", "patch_size", "lr", "seed",
+    "checkpoint_every", "device", "devices", "nodes", "precision", "compile",
 )  # fmt: skip
 """Fields of the configuration with an option of their own; the others are set by ``--set``."""
 
@@ -45,7 +45,7 @@ def _option(name: str) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
     is_list = get_origin(field.annotation) is list
     option = typer.Option(
-        f"{flag}/--no-{name}" if field.annotation is bool else flag,
+        f"{flag}/--no-{flag.removeprefix('--')}" if field.annotation is bool else flag,
         help=f"{meaning[0].upper()}{meaning[1:]}.{' Repeatable.' if is_list else ''}",
         show_default=_shown(field.default),
     )
@@ -138,6 +138,7 @@ def _report(result: TrainingResult, settings: TrainingConfig) -> None:
             f"stopped at step {result.step}, everything is saved: continue with --resume --run {result.run}"
         )
         raise typer.Exit(130)
-    console.message(f"done: use it as {settings.model}:{result.weights}")
+    model = settings.model.partition(":")[0]
+    console.message(f"done: use it as {model}:{result.weights}")
     for metric, file in result.best_weights.items():
-        console.message(f"best {metric}, of step {result.best[metric].step}: {settings.model}:{file}")
+        console.message(f"best {metric}, of step {result.best[metric].step}: {model}:{file}")

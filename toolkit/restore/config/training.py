@@ -7,10 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-__all__ = ["CONFIG_FILE", "Source", "TrainingConfig", "TrainingPrecision"]
+__all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "Source", "TrainingConfig", "TrainingPrecision"]
 
 CONFIG_FILE = "config.toml"
 """The configuration of a run, in its folder."""
+
+WEIGHTS_FILE = "generator.safetensors"
+"""The averaged generator, in the folder of a run."""
 
 TrainingPrecision = Literal["auto", "fp32", "bf16", "fp16"]
 """Number format in which networks are trained."""
@@ -74,7 +77,10 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    model: str = Field("enhancenet", description="name of a model")
+    model: str = Field(
+        "enhancenet",
+        description="name of a model; NAME:FILE for one that is built from a file, such as spandrel",
+    )
     loss: str = Field(description="name of an objective, or of a single loss")
     data: list[Path] = Field([], description="folders of training images, searched recursively")
     degraded: list[Path] = Field(
@@ -106,6 +112,7 @@ class TrainingConfig(BaseModel):
     )
     scale: int = Field(4, ge=1, description="target pixels per input pixel, along one side")
     init: str | None = Field(None, description="NAME[:WEIGHTS] to start from; none: fresh weights")
+    init_partial: bool = Field(False, description="take over the tensors of `init` that fit, and list them")
 
     steps: int = Field(100_000, ge=1, description="updates of the generator")
     batch_size: int = Field(16, ge=1, description="images in a batch, over all processes and parts")
@@ -201,4 +208,6 @@ class TrainingConfig(BaseModel):
     @property
     def folder(self) -> Path:
         """The default folder of the run."""
-        return Path("runs") / f"{self.model}_{self.loss}_x{self.scale}"
+        name, _, file = self.model.partition(":")
+        model = f"{name}-{Path(file).stem}" if file else name
+        return Path("runs") / f"{model}_{self.loss}_x{self.scale}"

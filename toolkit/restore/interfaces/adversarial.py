@@ -83,8 +83,11 @@ class AdversarialLossSpec(Named):
     name: str
     summary: str
     build: Callable[[Any], AdversarialLoss]
+    """``build(options)``: the formula."""
     options: type[Options] = Options
+    """Schema of the options that users can change."""
     reference: str = ""
+    """The publication."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,10 @@ class DiscriminatorSpec(Named):
     name: str
     summary: str
     build: Callable[[int, Any], nn.Module]
+    """``build(target_size, options)``: the network for targets of this size in pixels."""
     options: type[Options] = Options
+    """Schema of the options that users can change."""
     reference: str = ""
+    """The publication."""
     conditional: bool = False
+    """Whether it is also called with the enlarged degraded images."""

@@ -56,7 +56,10 @@ class AugmentationSpec(Named):
     name: str
     summary: str
     build: Callable[[Any], Augment]
+    """``build(options)``: the function that changes a pair."""
     options: type[AugmentationOptions] = AugmentationOptions
+    """Schema of the options that users can change."""
     needs_partner: bool = False
     """Whether it mixes a pair with another one."""
     reference: str = ""
+    """The publication."""

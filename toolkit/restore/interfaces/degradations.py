@@ -66,7 +66,9 @@ class DegradationSpec(Named):
     protocol: Callable[[int, Any], str]
     """``protocol(scale, options)``: everything that changes the result, in one line."""
     options: type[Options] = Options
+    """Schema of the options that users can change."""
     reference: str = ""
+    """The publication."""
     margin: Callable[[int, Any], int] = _no_margin
     """``margin(scale, options)``: pixels of the target's surroundings, on each side, on which the result
     depends. A patch is cut with them, so that it is degraded as a part of its image."""

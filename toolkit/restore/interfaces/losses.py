@@ -52,9 +52,13 @@ class LossSpec(Named):
     name: str
     summary: str
     build: Callable[[Any], nn.Module]
+    """``build(options)``: the loss, a module."""
     options: type[Options] = Options
+    """Schema of the options that users can change."""
     reference: str = ""
+    """The publication."""
     inputs: tuple[LossInput, ...] = ("restored", "target")
+    """What it is called with, ``restored`` first."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -52,11 +52,15 @@ class _Measure(Named):
     """``protocol(scale, options)``: everything that changes the value, in one line. Values with
     different protocols are never put into one column."""
     better: Literal["higher", "lower"]
+    """Which values are better."""
     unit: str = ""
+    """Of the values, such as ``dB``."""
     digits: int = 4
     """Decimals worth printing."""
     options: type[Options] = Options
+    """Schema of the options that users can change."""
     reference: str = ""
+    """The publication."""
     needs_target: bool = True
     """Whether it looks at the target. One that does not is given it all the same, where there is one."""
 
@@ -111,14 +115,17 @@ class PublishedTable(Named):
     name: str
     summary: str
     columns: tuple[Method, ...]
+    """The methods that the paper compares."""
     rows: Mapping[str, Sequence[float | None]]
     """Data set -> a value for each of `columns`; ``None`` where the paper gives none."""
     metric: str
     """Name of the metric of the values."""
     scale: int
+    """Output pixels per input pixel along one side."""
     protocol: str
     """How the paper measured, in one line."""
     reference: str = ""
+    """The publication."""
 
     def __post_init__(self) -> None:
         """Check the shape.

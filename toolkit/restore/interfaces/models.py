@@ -51,6 +51,7 @@ class OpenedModel:
     module: nn.Module
     """The network with its weights: in evaluation mode, float32, on the CPU."""
     scale: int
+    """Output pixels per input pixel along one side."""
     halo: int | None
     """See `ModelSpec.halo`."""
     overlap: int | None = None
@@ -62,6 +63,14 @@ class OpenedModel:
     """See `ModelSpec.stride`."""
     conditions: tuple[str, ...] = ()
     """See `ModelSpec.conditions`."""
+    trainable: nn.Module | None = None
+    """The network itself, without what adapts it to the tensor contract: `module`, or a part of it. It has
+    the parameters that are trained. ``None`` if it cannot be trained. What is saved is the ``state_dict`` of
+    `module`, which `ModelSpec.open` has to accept."""
+    architecture: str = ""
+    """The usual name of the architecture, such as ``SPAN``."""
+    tags: tuple[str, ...] = ()
+    """Its size in short words, such as ``48nf``."""
 
 
 def _no_overlap(scale: int, options: Any) -> int | None:  # noqa: ARG001 - the signature of `ModelSpec.overlap`
@@ -167,10 +176,7 @@ class ModelSpec(Named):
         """A model that exists only as files, which `open` reads: it cannot be built without one."""
 
         def refuse(scale: int, options: Options) -> NoReturn:  # noqa: ARG001
-            raise UsageError(
-                f"model '{name}' needs a file, and cannot be trained",
-                hint=f"name one: {name}:FILE.safetensors",
-            )
+            raise UsageError(f"model '{name}' needs a file", hint=f"name one: {name}:FILE.safetensors")
 
         return cls(name, summary, build=refuse, halo=refuse, open=open, reference=reference)
 

@@ -47,8 +47,11 @@ class Term:
     """A loss by name, any plugin's, with its weight and options."""
 
     loss: str
+    """Name of a loss."""
     weight: float = 1.0
+    """Factor of its value."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the loss; the others have their defaults."""
     label: str = ""
     """Under which the user changes it and the log shows it. Left out: the name of the loss. With labels an
     objective can use one loss several times."""
@@ -66,14 +69,17 @@ class Adversary:
     """
 
     discriminator: str
+    """Name of a discriminator."""
     weight: float = 1.0
     """Of the generator's adversarial term."""
     gate: Gate = field(default_factory=AlwaysOpen)
+    """Decides in each step whether the discriminator is updated."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the discriminator."""
     loss: str = "vanilla"
     """Name of an adversarial loss."""
     loss_options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the adversarial loss."""
     steps: int = 1
     """Updates of the discriminator for each of the generator."""
     fresh: bool = False
@@ -84,6 +90,7 @@ class Adversary:
     """Updates of the discriminator between two penalties, whose weight grows by this factor (Karras et al.
     2020, section 3.1)."""
     label: str = "adversary"
+    """Under which the user changes it and the log shows it."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "r1_every"):
@@ -102,10 +109,13 @@ class ObjectiveSpec(Named):
     name: str
     summary: str
     terms: tuple[Term, ...] = ()
+    """The losses, with labels that are all different."""
     adversaries: tuple[Adversary, ...] = ()
+    """The adversarial terms, whose labels differ from each other and from those of the terms."""
     patch_size: int = 128
     """Side of the square training target in pixels, unless the user asks for another."""
     reference: str = ""
+    """The publication."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -42,8 +42,11 @@ class OptimizerSpec(Named):
     name: str
     summary: str
     build: Callable[[Sequence[dict[str, Any]], Any], torch.optim.Optimizer]
+    """``build(groups, options)``: the optimizer of these parameter groups."""
     options: type[Options] = Options
+    """Schema of the options that users can change."""
     reference: str = ""
+    """The publication."""
 
 
 class Schedule(Protocol):
@@ -66,5 +69,8 @@ class ScheduleSpec(Named):
     name: str
     summary: str
     build: Callable[[Any], Schedule]
+    """``build(options)``: the schedule."""
     options: type[Options] = Options
+    """Schema of the options that users can change."""
     reference: str = ""
+    """The publication."""

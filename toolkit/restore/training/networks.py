@@ -46,7 +46,7 @@ def build(setup: TrainingSetup, registry: Registry, device: torch.device) -> Net
     config, patch = setup.config, setup.images.samples.patch
     if config.compile:
         check_compiler(device)
-    if setup.initial is None:
+    if setup.start.initial is None:
         limit = total_memory(device) // BYTES_PER_PARAMETER
         build_within(setup.generator, limit, f"model '{config.model}' with these options")
     seed_all(config.seed)

@@ -73,6 +73,8 @@ def announce(setup: TrainingSetup, damaged: Sequence[str], monitor: Monitor) -> 
         f"{config.model} {config.scale}x, objective {setup.objective.name}, {images}, targets of {side}x"
         f"{side} pixels, {config.steps} steps of {config.batch_size}"
     )
+    if setup.start.note:
+        monitor.message(setup.start.note)
     if images.skipped:
         monitor.message(
             f"skipped {len(images.skipped)} images smaller than the patch: {_named(images.skipped)}"

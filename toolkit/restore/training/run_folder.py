@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from restore.checkpoint import Checkpoint, WeightsCard, save_checkpoint, save_weights
-from restore.config import CONFIG_FILE, resolve, write_toml
+from restore.config import CONFIG_FILE, WEIGHTS_FILE, resolve, write_toml
 from restore.data import matches
 from restore.errors import TrainingError, UsageError
 from restore.files import PREFIX, atomic_folder, remove_link
@@ -39,9 +39,6 @@ __all__ = [
 
 CHECKPOINTS = "checkpoints"
 """Folder of the checkpoints, in the folder of a run."""
-
-WEIGHTS_FILE = "generator.safetensors"
-"""The averaged generator, in the folder of a run."""
 
 
 def best_file(run: Path, metric: str) -> Path:
@@ -209,7 +206,7 @@ def _card(session: Session, step: int, metrics: Mapping[str, float]) -> WeightsC
     return WeightsCard(
         model=setup.model.name,
         scale=setup.config.scale,
-        options=setup.options.model_dump(mode="json"),
+        options=setup.start.options.model_dump(mode="json"),
         objective=setup.objective.name,
         steps=step,
         data=setup.images.fingerprint,

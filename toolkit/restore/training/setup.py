@@ -14,7 +14,7 @@ from lightning_fabric.plugins import MixedPrecision, Precision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
 
-from restore.checkpoint import LoadedModel, load_model
+from restore.checkpoint import LoadedModel
 from restore.config import TrainingConfig
 from restore.data import Targets
 from restore.errors import UsageError
@@ -25,11 +25,11 @@ from restore.interfaces import (
     GradientPenalty,
     ModelSpec,
     ObjectiveSpec,
-    Options,
     Schedule,
     parse,
 )
-from restore.registry import ModelReference, Registry
+from restore.registry import Registry
+from restore.training.initialization import Start, find_model, find_start
 from restore.training.launch import LaunchEnvironment, find_launch
 from restore.training.memory import check_cache, check_images_of_batch, check_processes
 from restore.training.recipe import recipe
@@ -46,12 +46,11 @@ class TrainingSetup:
     config: TrainingConfig
     launch: LaunchEnvironment
     model: ModelSpec
-    options: Options
+    start: Start
+    """The options of the model, and the weights that it starts from."""
     objective: ObjectiveSpec
     images: TrainingImages
     validation: ValidationPlan
-    initial: LoadedModel | None
-    """The weights that `config.init` names."""
     make_optimizer: Callable[[Sequence[dict[str, Any]]], torch.optim.Optimizer]
     """Parameter groups -> the optimizer of any network."""
     schedule: Schedule
@@ -71,10 +70,14 @@ class TrainingSetup:
         return Targets(self.images.samples)
 
     def generator(self) -> nn.Module:
-        """The network to be trained: with fresh weights, or with those that `init` names."""
-        if self.initial is not None:
-            return self.initial.module.train()
-        return self.model.build(self.config.scale, self.options).train()
+        """The network to be trained: with fresh weights, or with those that `init` or `model` names."""
+        if self.start.initial is not None:
+            return self.start.initial.module.train()
+        return self.model.build(self.config.scale, self.start.options).train()
+
+    def trained(self, module: nn.Module) -> LoadedModel:
+        """`module`, the generator or its average, with what is needed to run it."""
+        return self.start.trained(self.model, self.config.scale, module)
 
 
 @contextmanager
@@ -104,7 +107,7 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
         ImageError: an image cannot be read.
         WeightsError: the weights that `init` names cannot be loaded.
     """
-    spec = _model(config, registry)
+    spec = find_model(config, registry)
     spec.check_scale(config.scale)
     objective = recipe(config.loss, registry, config.terms, config.adversary)
     adversaries = objective.adversaries
@@ -117,21 +120,20 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
     check_processes(config, launch.devices)
     check_cache(config)
     check_images_of_batch(config, patch, launch)
-    initial = None if resume or config.init is None else _initial(config.init, config, registry)
-    options = initial.options if initial else _options(spec, config)
+    start = find_start(config, spec, registry, resume=resume)
     loaders = max(config.workers, 1) * launch.devices
-    images = training_images(config, patch, spec.conditions(options), registry, loaders=loaders)
+    conditions = spec.conditions(start.options)
+    images = training_images(config, patch, conditions, registry, loaders=loaders)
     return TrainingSetup(
         config=config.model_copy(
-            update={"model_options": options.model_dump(mode="json", exclude_none=True)}
+            update={"model_options": start.options.model_dump(mode="json", exclude_none=True)}
         ),
         launch=launch,
         model=spec,
-        options=options,
+        start=start,
         objective=objective,
         images=images,
         validation=plan_validation(config, registry),
-        initial=initial,
         make_optimizer=_optimizer(config, registry),
         schedule=_schedule(config, registry),
         adversarial_losses=adversarial_losses,
@@ -237,37 +239,6 @@ def _check_batch(config: TrainingConfig, launch: LaunchEnvironment) -> None:
             f"`batch_size={config.batch_size}` cannot be divided evenly among {launch.size} devices{parts}",
             hint=f"use `batch_size={max(round(config.batch_size / share), 1) * share}`",
         )
-
-
-def _model(config: TrainingConfig, registry: Registry) -> ModelSpec:
-    reference = ModelReference.parse(config.model)
-    if reference.weights:
-        raise UsageError(
-            f"`model={config.model}` names weights",
-            hint=f"to start from them, use `model={reference.name}` `init={config.model}`",
-        )
-    return registry.models[reference.name]
-
-
-def _options(spec: ModelSpec, config: TrainingConfig, known: Options | None = None) -> Options:
-    """The options of the model: the requested ones, the others those of `known` weights or the defaults."""
-    base = known.model_dump() if known else {}
-    return parse(spec.options, {**base, **config.model_options}, f"model '{spec.name}'")
-
-
-def _initial(reference: str, config: TrainingConfig, registry: Registry) -> LoadedModel:
-    initial = load_model(reference, registry, config.scale)
-    if initial.spec.name != config.model:
-        raise UsageError(
-            f"`init={reference}` is not a '{config.model}'", hint=f"use `model={initial.spec.name}`"
-        )
-    wanted = _options(initial.spec, config, initial.options)
-    if wanted != initial.options:
-        raise UsageError(
-            f"`init={reference}` has the options ({initial.options}), not ({wanted})",
-            hint="omit `model_options`",
-        )
-    return initial
 
 
 def _patch_size(config: TrainingConfig, objective: ObjectiveSpec) -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from restore.checkpoint import LoadedModel
 from restore.data import ImagePair
 from restore.evaluation import evaluate
 from restore.images import Photo, write_atomic
@@ -58,9 +57,7 @@ class Validation:
             ImageError: a file cannot be read, or the samples cannot be written.
         """
         setup, device = self.setup, session.group.fabric.device
-        model = LoadedModel.built(
-            "average", setup.model, setup.config.scale, setup.options, session.average.module
-        )
+        model = setup.trained(session.average.module)
         restorer = Restorer(model, device=str(device), precision=setup.config.precision)
         self._crops = self._crops or list(crops(setup))  # read once: all steps show the same crops
         write_atomic(Photo(strip(self._crops, restorer)), sample_file(self.run, session.step))

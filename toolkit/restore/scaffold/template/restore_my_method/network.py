@@ -58,3 +58,13 @@ def build(scale: int, options: NetworkOptions) -> nn.Module:
 def halo(scale: int, options: NetworkOptions) -> int:  # noqa: ARG001
     """Return the radius of the receptive field in input pixels: one for each 3x3 convolution."""
     return 2 + 2 * options.blocks
+
+
+# Other kinds of networks declare more in `plugin.py`:
+#
+# - Every output depends on every input (attention, global pooling): `halo` returns None, and
+#   `overlap(scale, options)` the margin in input pixels with which tiles are nearly equal to the whole image.
+# - Squares of 2x2 pixels are merged into one (pixel unshuffle, stride 2): `stride(scale, options)` returns 2,
+#   so that tiles begin at even rows and columns.
+# - Numbers beside the image: with `conditions=lambda options: ("sigma",)`, the network is called as
+#   `forward(degraded, sigma)`, where sigma is the `(B,)` strength of the noise in levels of 255.

@@ -19,6 +19,7 @@ def restore_models() -> list[ModelSpec]:
             build=lazy("restore_my_method.network:build"),
             halo=lazy("restore_my_method.network:halo"),
             options=NetworkOptions,
+            # overlap=, stride=, conditions=: see the end of network.py
         )
     ]
 
