@@ -152,7 +152,7 @@ def test_missing_partners_are_counted_and_the_tried_names_listed(photos: Path, l
         find_pairs(photos, lr, 4)
     sentence = str(caught.value)
     assert "there is no degraded image for the target 'a.png'; tried a.png, ax4.png, a_x4.png" in sentence
-    assert " (and 1 more); rename the degraded images like their targets" in sentence
+    assert "; in all, 2 targets have none; rename the degraded images like their targets" in sentence
 
 
 def test_partners_of_the_wrong_size_are_counted_and_the_first_named(
@@ -160,8 +160,8 @@ def test_partners_of_the_wrong_size_are_counted_and_the_first_named(
 ) -> None:
     with pytest.raises(
         DataError,
-        match=r"a\.png: the degraded image has 16x12 pixels, but at scale 2 its target needs 32x24 "
-        r"\(and 3 more\)",
+        match=r"a\.png: the degraded image has 16x12 pixels, but at scale 2 its target needs 32x24; "
+        r"in all, 4 images have a wrong size",
     ):
         find_pairs(photos, reduce(tmp_path / "lr"), 2)
 
@@ -260,6 +260,26 @@ def test_misaligned_pairs_and_other_scenes_are_named(tmp_path: Path) -> None:
 
 MIX = [
     pytest.param({}, id="pairs"),
+    pytest.param(
+        {
+            "loss": "l1-toy",
+            "optimizer": "soap",
+            "precision": "fp16",
+            "workers": 1,
+            "augmentations": ["mixup", "cutblur"],
+        },
+        id="pairs, mixed patches, soap, float16",
+    ),
+    pytest.param(
+        {
+            "loss": "kinds",
+            "optimizer": "schedule-free",
+            "schedule": "constant",
+            "warmup_discriminator": 0,
+            "mixed": True,
+        },
+        id="pairs and made inputs, every kind of term, schedule-free",
+    ),
     pytest.param(
         {
             "loss": "l1-toy",

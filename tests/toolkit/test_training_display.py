@@ -357,6 +357,8 @@ def test_the_table_shows_the_latest_values_and_the_best_validation() -> None:
     progress.take(step_line(10, **terms, share_l1=0.75, share_adversarial=0.25, **game))
     progress.take({"step": 15, "validation": {"Set5/HR psnr": 30.5}})
     progress.take({"step": 20, "validation": {"Set5/HR psnr": 30.25}})
+    for step, value in ((15, 0.5), (18, 0.25), (20, 0.75)):
+        progress.take({"step": step, "validation": {"Set5/HR l1": value}, "lower_is_better": ["l1"]})
     progress.take({"step": 20, "warning": "something"})
     progress.take(step_line(20, **terms, **game) | {"skipped": 3})
     assert shown(progress) == [
@@ -371,7 +373,8 @@ def test_the_table_shows_the_latest_values_and_the_best_validation() -> None:
         "gate 50% of the steps the discriminator learnt",
         "color shift 0.4 of 255",
         "skipped 3 steps, whose gradient was not finite",
-        "Set5/HR psnr 30.25 dB best 30.50 dB at step 15",
+        "Set5/HR psnr 30.25 best 30.50 at step 15",
+        "Set5/HR l1 0.7500 best 0.2500 at step 18",
     ]
 
 

@@ -113,14 +113,14 @@ def find_pairs(
             found[file] = find_degraded(degraded, name, scale, listings)
         except DataError as error:
             failures.append(error)
-    _raise_first(failures)
+    _raise_first(failures, "targets have none")
     sizes = check_images([*found, *found.values()])
     wrong = [
         _wrong_size(other, sizes[other], sizes[file], scale)
         for file, other in found.items()
         if not _fits(sizes[other], sizes[file], scale)
     ]
-    _raise_first(wrong)
+    _raise_first(wrong, "images have a wrong size")
     return found, {file: sizes[file] for file in found}
 
 
@@ -190,11 +190,11 @@ def _fits(size: tuple[int, int], target: tuple[int, int], scale: int) -> bool:
     return size == (target[0] // scale, target[1] // scale)
 
 
-def _raise_first(errors: Sequence[DataError]) -> None:
-    """Raise the first error, with the number of the others."""
+def _raise_first(errors: Sequence[DataError], summary: str) -> None:
+    """Raise the first error, with the number of all."""
     if errors:
         first = errors[0]
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        more = f"; in all, {len(errors)} {summary}" if len(errors) > 1 else ""
         raise DataError(f"{first.problem}{more}", path=first.path, hint=first.hint)
 
 

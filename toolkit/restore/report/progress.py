@@ -22,7 +22,7 @@ def training_line(line: dict[str, Any]) -> str:
     """A line of the training log as text; nothing for a warning, which is a sentence already."""
     if "steps" in line:
         return _step_line(line)
-    values = "  ".join(f"{name} {value:.2f} dB" for name, value in line.get("validation", {}).items())
+    values = "  ".join(f"{name} {_digits(value)}" for name, value in line.get("validation", {}).items())
     return f"step {line['step']}  validation  {values}" if values else ""
 
 
@@ -43,7 +43,8 @@ class Progress:
             return
         for name, value in line.get("validation", {}).items():
             self.validated[name] = value
-            if name not in self.best or value > self.best[name][0]:
+            sign = -1 if name.rpartition(" ")[2] in line.get("lower_is_better", ()) else 1
+            if name not in self.best or sign * value > sign * self.best[name][0]:
                 self.best[name] = (value, line["step"])
 
     def table(self) -> Table:
@@ -87,7 +88,7 @@ class Progress:
     def _validations(self) -> Iterator[Row]:
         for name, value in self.validated.items():
             best, step = self.best[name]
-            yield name, f"{value:.2f} dB", f"best {best:.2f} dB at step {step}"
+            yield name, _digits(value), f"best {_digits(best)} at step {step}"
 
 
 def _step_line(line: dict[str, Any]) -> str:
@@ -97,6 +98,11 @@ def _step_line(line: dict[str, Any]) -> str:
         f"step {line['step']}/{line['steps']}  {values}  {line['images_per_second']:.1f} images/s  "
         f"{_duration(line['eta'])} left"
     )
+
+
+def _digits(value: float) -> str:
+    """Four significant digits, also where the last is zero."""
+    return f"{value:#.4g}".removesuffix(".")
 
 
 def _duration(seconds: float) -> str:

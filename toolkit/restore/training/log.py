@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,15 +93,19 @@ class RunLog:
         self._forget()
         self._warn(step, self.watch.line(means))
 
-    def validation(self, step: int, metrics: Mapping[str, float], samples: Path) -> None:
+    def validation(
+        self, step: int, metrics: Mapping[str, float], samples: Path, lower: Sequence[str] = ()
+    ) -> None:
         """Write the results of a validation.
 
         Args:
             step: steps done.
             metrics: data set and metric -> value.
             samples: image file that shows what was measured.
+            lower: names of the metrics of which lower values are better.
         """
-        self._write({"step": step, "validation": dict(metrics)})
+        directions = {"lower_is_better": list(lower)} if lower else {}
+        self._write({"step": step, "validation": dict(metrics)} | directions)
         self.group.on_rank_zero(lambda: self.events.image(step, "samples", samples))
 
     def _warn(self, step: int, sentences: list[str]) -> None:

@@ -161,7 +161,7 @@ def _train_steps(
             group.on_rank_zero(
                 lambda: best.update(session.step, session.metrics, session.average.module.state_dict)
             )
-            log.validation(session.step, session.metrics, sample_file(run, session.step))
+            log.validation(session.step, session.metrics, sample_file(run, session.step), validate.lower)
         if is_due(config.checkpoint_every):
             group.on_rank_zero(lambda: save(session, run))
             saved = session.step

@@ -44,6 +44,8 @@ class Validation:
         self.setup = setup
         self.run = run
         self.meters = (group.on_rank_zero(plan.make_meters) if plan.sets else None) or []
+        self.lower = [meter.name for meter in self.meters if meter.better == "lower"]
+        """Names of the metrics of which lower values are better."""
         self._crops: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, session: Session) -> dict[str, float]:
