@@ -74,7 +74,7 @@ def test_values_that_half_precision_cannot_hold_are_refused_and_nothing_is_writt
     tmp_path: Path, registry: Registry
 ) -> None:
     large = srcnn(tmp_path, registry, "large", 1e5)
-    with pytest.raises(WeightsError, match=r"too large for torch\.float16: leave --half out"):
+    with pytest.raises(WeightsError, match=r"too large for torch\.float16; omit `half`"):
         blend([large], tmp_path / "half.safetensors", half=True)
     assert not (tmp_path / "half.safetensors").exists()
 

@@ -95,8 +95,8 @@ def test_perception_is_drawn_against_distortion() -> None:
     tradeoff, *spread = svgs(evaluation_page(result()))
     assert len(spread) == 2
     assert tradeoff.get("aria-label", "").startswith("perceptual")
-    centres = [(float(c.get("cx", "")), float(c.get("cy", ""))) for c in tradeoff.iter("circle")]
-    bicubic, sharp, mean = centres
+    centers = [(float(c.get("cx", "")), float(c.get("cy", ""))) for c in tradeoff.iter("circle")]
+    bicubic, sharp, mean = centers
     assert sharp[0] < bicubic[0] < mean[0]  # more PSNR to the right
     assert sharp[1] > mean[1] > bicubic[1]  # less distance below
     assert [text.text for text in tradeoff.iter("text") if text.get("class") == "name"] == [

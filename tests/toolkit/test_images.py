@@ -202,7 +202,7 @@ def test_padding_of_rgbx_is_not_alpha() -> None:
 
 
 def paletted() -> tuple[Image.Image, Levels, Levels]:
-    """An image with a palette, its indices and its colours."""
+    """An image with a palette, its indices and its colors."""
     indices, palette = noise(5, 7, levels=4), noise(4, 3, seed=1)
     image = Image.fromarray(indices)
     image.putpalette(palette.tobytes())
@@ -708,7 +708,7 @@ def test_color_is_not_subsampled(tmp_path: Path, suffix: str) -> None:
     stripes[:, ::2, 0] = stripes[:, 1::2, 2] = 255
     write(photo_of(stripes), tmp_path / f"a{suffix}")
     error = np.abs(color_levels(read(tmp_path / f"a{suffix}")) - stripes)
-    assert error.mean() < 8  # about 80 when every two columns share their colour
+    assert error.mean() < 8  # about 80 when every two columns share their color
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".avif"])

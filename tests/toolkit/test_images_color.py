@@ -359,7 +359,7 @@ def test_gamma_and_chromaticities_mean_what_the_profile_would(tmp_path: Path) ->
 
 @pytest.mark.parametrize("gamma", [1.0, 1.8])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_gamma_alone_is_honoured(tmp_path: Path, gamma: float, mode: str) -> None:
+def test_gamma_alone_is_honored(tmp_path: Path, gamma: float, mode: str) -> None:
     path = png_saying({b"gAMA": struct.pack(">I", round(100000 / gamma))}, mode, tmp_path / "a.png")
     photo = read(path)
     assert photo.icc_profile is not None

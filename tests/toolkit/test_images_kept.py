@@ -1,4 +1,4 @@
-"""What a file carries besides 8-bit colours is still there when its picture has been through the toolkit."""
+"""What a file carries besides 8-bit colors is still there when its picture has been through the toolkit."""
 
 from __future__ import annotations
 
@@ -427,7 +427,7 @@ def test_scale_1_of_an_identity_loses_nothing(  # noqa: PLR0913, PLR0917
     full = 2.0 ** min(bits, 24) - 1
     values = np.random.default_rng(seed).integers(0, int(full) + 1, (channels, height, width)) / full
     if channels % 2 == 0:
-        values[-1] = np.maximum(values[-1], 1 / full)  # what nobody sees has no colour
+        values[-1] = np.maximum(values[-1], 1 / full)  # what nobody sees has no color
     planes = torch.from_numpy(values)[None].float()
     gray, alpha = channels < 3, planes[:, -1:] if channels % 2 == 0 else None
     color = planes[:, :1].repeat(1, 3, 1, 1) if gray else planes[:, :3]
@@ -479,7 +479,7 @@ def row(suffix: str, folder: Path) -> str:
     assert simple is not None
     pixels = "lossless" if torch.allclose(same.color, exact.color) else "lossy"
     if pixels == "lossy" and torch.allclose(simple.color, few.color, atol=1e-4) and suffix == ".gif":
-        pixels = "256 colours"
+        pixels = "256 colors"
     gray = back(Photo(torch.full((1, 3, 16, 16), 0.5), gray=True))
     assert gray is not None
     alpha = back(replace(exact, alpha=torch.full((1, 1, 16, 16), 0.7)))

@@ -50,7 +50,7 @@ def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def decoded(data: bytes) -> Levels:
-    """(H, W, C) of a PNG of which every row has the filter Up: Pillow cuts 16-bit colour to 8 bits."""
+    """(H, W, C) of a PNG of which every row has the filter Up: Pillow cuts 16-bit color to 8 bits."""
     found = chunks(data)
     assert (found[0][0], found[-1]) == (b"IHDR", (b"IEND", b""))
     width, height, bits, color, *rest = struct.unpack(">IIBBBBB", found[0][1])

@@ -801,7 +801,7 @@ def test_a_gradient_that_is_not_finite_is_told_and_teaches_nothing(
     warning = "step 2: the term 'sometimes' of the generator was not finite, so the update was skipped"
     assert any(warning in sentence for sentence in said)
     steps = load_file(run / "checkpoints" / "00000004" / "optimizer-generator.safetensors")["0.step"]
-    assert steps == 3, "Adam counts the steps in which something was learnt"
+    assert steps == 3, "Adam counts the steps in which something was learned"
     assert all(tensor.isfinite().all() for tensor in load_file(run / "generator.safetensors").values())
     lines = [line for line in log(run) if "steps" in line]
     assert ["loss" in line for line in lines] == [True, False, True, True]

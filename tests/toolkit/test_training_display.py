@@ -204,7 +204,7 @@ def test_the_strip_shows_input_restored_and_target_of_each_image(
     enlarged, restored, target = picture.chunk(3, dim=-2)
     assert torch.allclose(enlarged.clamp(0, 1), restored, atol=1e-5)
     assert not torch.allclose(restored, target, atol=0.01)
-    # The image is cropped to 168x156 first; its centre begins at a multiple of the scale.
+    # The image is cropped to 168x156 first; its center begins at a multiple of the scale.
     assert torch.equal(target, read(file).color[..., 12 : 12 + 128, 20 : 20 + 128])
 
 
@@ -316,8 +316,8 @@ def test_a_warning_says_what_to_try() -> None:
 
 
 def test_gradients_that_are_not_finite_are_reported_once_until_they_were_finite_for_a_while() -> None:
-    learnt: dict[str, float | Tensor] = {"loss": 1.0}
-    said = steps_with_warnings([{}, learnt, {}, {}] + [learnt] * 100 + [{}])
+    learned: dict[str, float | Tensor] = {"loss": 1.0}
+    said = steps_with_warnings([{}, learned, {}, {}] + [learned] * 100 + [{}])
     assert list(said) == [1, 105]
     assert "`lr`" in said[1]
 
@@ -370,7 +370,7 @@ def test_the_table_shows_the_latest_values_and_the_best_validation() -> None:
         "loss 0.2821 gradient norm 0.5",
         "scores 0.910 on real images, 1 is always right",
         "0.800 on restored images",
-        "gate 50% of the steps the discriminator learnt",
+        "gate 50% of the steps the discriminator learned",
         "color shift 0.4 of 255",
         "skipped 3 steps, whose gradient was not finite",
         "Set5/HR psnr 30.25 best 30.50 at step 15",

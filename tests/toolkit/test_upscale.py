@@ -110,7 +110,7 @@ def test_quality_makes_smaller_files(tmp_path: Path, upscale: Upscale) -> None:
 
 
 @pytest.mark.parametrize("levels", [True, False])
-def test_transparent_colour_does_not_bleed_when_a_result_is_reduced(levels: bool) -> None:
+def test_transparent_color_does_not_bleed_when_a_result_is_reduced(levels: bool) -> None:
     color = torch.zeros(1, 3, 24, 24)
     color[..., :12] = torch.tensor([0.8, 0.4, 0.2])[None, :, None, None]
     alpha = (torch.arange(24) < 12).float().expand(1, 1, 24, 24)

@@ -77,7 +77,7 @@ class FusedResidual(nn.Module):
 
 
 class FusedUpsampling(nn.Module):
-    """Nearest-neighbour enlargement, convolution and ReLU as one transposed convolution.
+    """Nearest-neighbor enlargement, convolution and ReLU as one transposed convolution.
 
     See `folded`: at a factor of 2 and with 3x3 weights it takes 4 multiplications where there were 9, and the
     enlarged image is never made.
@@ -109,11 +109,11 @@ class FusedUpsampling(nn.Module):
 
 
 def folded(weight: Tensor, factor: int) -> Tensor:
-    """Weights of the transposed convolution that equals a nearest-neighbour enlargement and a convolution.
+    """Weights of the transposed convolution that equals a nearest-neighbor enlargement and a convolution.
 
-    Nearest-neighbour enlargement is itself a transposed convolution, with a square of ones; one after the
+    Nearest-neighbor enlargement is itself a transposed convolution, with a square of ones; one after the
     other they are one whose weights are the two convolved. Each output then sees only the few input pixels
-    that its neighbours were copies of.
+    that its neighbors were copies of.
 
     Args:
         weight: ``(D, C, k, k)`` of a convolution of stride 1 with padding p.

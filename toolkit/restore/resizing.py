@@ -138,11 +138,11 @@ def _block(
     """Results `begin` to `end`, computed in float64."""
     scale = target / size
     stretch = min(scale, 1.0)
-    centres = (torch.arange(begin, end, dtype=torch.float64) + 0.5) / scale - 0.5
+    centers = (torch.arange(begin, end, dtype=torch.float64) + 0.5) / scale - 0.5
     reach = _SUPPORT / stretch
     taps = torch.arange(2 * int(reach) + 3, dtype=torch.float64)
-    positions = (centres - reach).floor()[:, None] + taps  # (results, taps)
-    weights = _cubic((centres[:, None] - positions) * stretch)
+    positions = (centers - reach).floor()[:, None] + taps  # (results, taps)
+    weights = _cubic((centers[:, None] - positions) * stretch)
     weights = weights / weights.sum(1, keepdim=True)
     inside = _inside(positions.long(), size, edges)
     if end - begin == target:

@@ -1,6 +1,6 @@
 """Cutting an image into tiles and joining what was made of them, equal to working on the whole.
 
-A tile is read with a margin of the model's halo on each side that has a neighbour; at the border of
+A tile is read with a margin of the model's halo on each side that has a neighbor; at the border of
 the image the tile ends where the image ends, so that the model sees the same edge as it would in the
 whole image. The result inside the margin is then the same as without tiles.
 """

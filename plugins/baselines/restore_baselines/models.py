@@ -124,6 +124,6 @@ def _cubic_taps(pixel: int, radius: int, scale: int) -> tuple[int, int]:
     for enlarged in range(pixel - radius, pixel + radius + 1):
         twice = 2 * enlarged + 1 - scale  # position on the input grid, in 1/(2*scale) pixels
         left, off_grid = divmod(twice, 2 * scale)
-        # On a grid point the kernel is interpolating: its neighbours have no weight.
+        # On a grid point the kernel is interpolating: its neighbors have no weight.
         taps += [left - 1, left + 2] if off_grid else [left]
     return min(taps), max(taps)

@@ -121,14 +121,14 @@ def _turn_back(matrix: Tensor, state: Mapping[str, Tensor]) -> Tensor:
 
 
 def _track(gradient: Tensor, state: Mapping[str, Tensor]) -> None:
-    """Move the covariances towards those of `gradient`."""
+    """Move the covariances toward those of `gradient`."""
     for side, factor in (("left", gradient), ("right", gradient.T)):
         if f"{side}_covariance" in state:
             state[f"{side}_covariance"].lerp_(factor @ factor.T, 1 - _MEMORY)
 
 
 def _correct(state: dict[str, Tensor]) -> None:
-    """Rotate each basis towards the eigenvectors of its covariance, and the averages kept in it as well.
+    """Rotate each basis toward the eigenvectors of its covariance, and the averages kept in it as well.
 
     One step of power iteration from the old basis (Algorithm 4 of the paper). Vectors only change their
     order, so that the averaged squares still belong to them.

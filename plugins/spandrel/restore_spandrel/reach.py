@@ -24,7 +24,7 @@ def measured_reach(network: nn.Module, scale: int) -> int | None:
     Returns:
         The margin, or ``None`` if the receptive field is larger than `LIMIT`, or depends on a grid.
     """
-    # One matrix product for each convolution: other algorithms mix neighbouring results.
+    # One matrix product for each convolution: other algorithms mix neighboring results.
     with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=False):
         try:
             reaches = [_along(network, scale, across=across) for across in (False, True)]

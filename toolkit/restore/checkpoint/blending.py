@@ -52,8 +52,8 @@ def blend(
     broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
     if broken is not None:
         raise WeightsError(
-            f"'{broken}' has values too large for {tensors[broken].dtype}: "
-            f"{'leave --half out' if half else 'give shares nearer to 0'}"
+            f"'{broken}' has values too large for {tensors[broken].dtype}",
+            hint="omit `half`" if half else "give shares nearer to 0",
         )
     card = _card(models, parts)
     save_tensors(file, tensors, as_metadata(card))

@@ -37,7 +37,7 @@ def blend(
     from restore.registry import discover
 
     registry = discover()
-    console.tell_problems(registry)
+    console.report_problems(registry)
     loaded = [checkpoint.load_model(model, registry, scale) for model in models]
     card = checkpoint.blend(loaded, out, shares=share or (), half=half)
     row = {

@@ -56,7 +56,7 @@ def compare(
     part = Crop.parse(crop) if crop else None
     keep_memory()
     registry = discover()
-    console.tell_problems(registry)
+    console.report_problems(registry)
     metrics = metric or (["psnr", "ssim"] if target else [])
     known = {*metrics, *options.labels_of(model)}
     chosen = options.by_name(assign, known, options.sole_label(model))
@@ -72,7 +72,7 @@ def compare(
         for name in model
     ]
     for restorer in restorers:
-        console.tell_notes(restorer)
+        console.report_notes(restorer)
     targets = [target] if target else []
     used = meters(metrics, registry, check_comparable(restorers), options=chosen, targets=targets)
     with console.progress() as bar, console.task(bar, image.name, total=len(restorers)) as update:

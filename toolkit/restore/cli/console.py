@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from restore.inference import AnyRestorer
     from restore.registry import Registry
 
-__all__ = ["emit", "error", "message", "progress", "task", "tell_notes", "tell_problems"]
+__all__ = ["emit", "error", "message", "progress", "report_notes", "report_problems", "task"]
 
 
 debug = False
@@ -49,13 +49,13 @@ def emit(row: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def tell_problems(registry: Registry) -> None:
+def report_problems(registry: Registry) -> None:
     """Print a warning for each broken plugin."""
     for problem in registry.problems:
         message(f"warning: {problem}")
 
 
-def tell_notes(restorer: AnyRestorer) -> None:
+def report_notes(restorer: AnyRestorer) -> None:
     """Print a note for each way in which the results of a model are not exact."""
     for note in restorer.notes:
         message(f"note: {note}")

@@ -38,7 +38,7 @@ def degrade(
     from restore.registry import discover
 
     registry = discover()
-    console.tell_problems(registry)
+    console.report_problems(registry)
     chosen = options.by_name(assign, labels(degradation))
     found = find_degradation(degradation, registry, scale, options_of(degradation, chosen))
     counts: Counter[str] = Counter()

@@ -89,7 +89,7 @@ def evaluate(
     _check_files(model, out or [], report)
     keep_memory()
     registry = discover()
-    console.tell_problems(registry)
+    console.report_problems(registry)
     metrics = metric or evaluation.default_metrics(registry, with_targets=bool(data))
     degradations = degradation or ["bicubic"]
     known = {*metrics, *(label for name in degradations for label in labels(name)), *options.labels_of(model)}
@@ -118,7 +118,7 @@ def evaluate(
         for name in model
     ]
     for restorer in restorers:
-        console.tell_notes(restorer)
+        console.report_notes(restorer)
     result = _result(restorers, sets, meters, against or model[0], json=json)
     if not json:
         typer.echo(evaluation_table(result))

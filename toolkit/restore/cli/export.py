@@ -39,7 +39,7 @@ def export(
 
     chosen = exporting.graph_format(out, form)
     registry = discover()
-    console.tell_problems(registry)
+    console.report_problems(registry)
     given = options.by_name(assign, options.labels_of([model]), options.sole_label([model]))
     loaded = load_model(model, registry, scale, options.options_of_model(model, given))
     file = out or Path(f"{loaded.spec.name}_x{loaded.scale}{exporting.SUFFIXES[chosen]}")

@@ -29,7 +29,7 @@ def prepare(
         int | None,
         typer.Option(min=1, help="Reduce the short side to so many pixels. Left out: it is kept."),
     ] = None,
-    keep_gray: Annotated[bool, typer.Option("--keep-gray", help="Use images without colour too.")] = False,
+    keep_gray: Annotated[bool, typer.Option("--keep-gray", help="Use images without color too.")] = False,
     file_format: Annotated[
         Literal["png", "jpg"],
         typer.Option("--format", help="jpg (quality 95) takes about a third of the disk."),
@@ -44,8 +44,8 @@ def prepare(
     Photos are cropped and reduced, which removes noise and compression artifacts.
 
     EnhanceNet's data: restore prepare coco/ clean/ --min-side 384 --square --size 256. Nothing is enlarged.
-    What is done is kept: the same command again goes on. A file that cannot be read is named with its reason,
-    the others are done, and the exit code is 1.
+    Run the same command again to continue: finished images are kept. A file that cannot be read is reported
+    with the reason; the others are processed, and the exit code is 1.
     """
     import torch
 

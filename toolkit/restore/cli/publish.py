@@ -41,7 +41,7 @@ def publish(
     from restore.registry import discover
 
     registry = discover()
-    console.tell_problems(registry)
+    console.report_problems(registry)
     about = About(author, license, url or (), tag or (), name)
     text = json.dumps(record(run, registry, about).to_json(), indent=4, ensure_ascii=False) + "\n"
     if about.missing:

@@ -56,7 +56,7 @@ def reproduce(
 
     keep_memory()
     registry = discover()
-    console.tell_problems(registry)
+    console.report_problems(registry)
 
     def load_restorer(reference: str, scale: int) -> Restorer:
         return Restorer(

@@ -104,7 +104,7 @@ def loaded(
 
     keep_memory()
     registry = discover()
-    console.tell_problems(registry)
+    console.report_problems(registry)
     chosen = options.by_name(batch.assign, options.labels_of([model]), options.sole_label([model]))
     return load(
         model,
@@ -133,7 +133,7 @@ def run(restorer: AnyRestorer, output: Output, suffix: str, batch: BatchOptions)
     from restore.cli.reporting import Reporter, ReportOptions
     from restore.cli.streams import STREAM, streams
 
-    console.tell_notes(restorer)
+    console.report_notes(restorer)
     if batch.cluster and STREAM in (*batch.inputs, batch.out):
         raise UsageError("the workers of a cluster have no standard input and output", hint="name files")
     looks = ReportOptions(

@@ -32,7 +32,7 @@ def list_entries(*, json: options.Json = False) -> None:
     idle = [status for status in registry.plugins if status.state in ("disabled", "unavailable")]
     for status in idle:
         console.message(f"note: plugin {status.plugin.owner} is {status.state}: {status.reason}")
-    console.tell_problems(registry)
+    console.report_problems(registry)
 
 
 def info(
@@ -46,7 +46,7 @@ def info(
     Weights, as FILE or MODEL:FILE: architecture, scale, parameters, training.
     """
     registry = discover()
-    console.tell_problems(registry)
+    console.report_problems(registry)
     given = Path(name)
     reference = ModelReference.parse(name)
     name = reference.name  # other commands take NAME:WEIGHTS

@@ -103,7 +103,7 @@ def train(
     with training.reported_once():
         registry = discover()
         if not training.is_other_rank():
-            console.tell_problems(registry)
+            console.report_problems(registry)
         fields = {name: None if value == [] else value for name, value in fields.items()}
         given = (config, assign or [], fields, training.shortcuts(registry))
         if not resume:

@@ -25,7 +25,7 @@ import tomli_w
 import torch
 
 from restore.data.folders import find_images
-from restore.errors import DataError, ImageError, UsageError
+from restore.errors import DataError, ImageError, UsageError, escaped, first_line
 from restore.files import atomic_file, remove_leftovers
 from restore.images import Photo, check, read, size_of, write_atomic
 from restore.resizing import imresize
@@ -53,14 +53,14 @@ class Settings:
     square: bool = False
     """Cut out the central square first."""
     keep_gray: bool = False
-    """Do not leave out images without colour."""
+    """Do not leave out images without color."""
     format: Literal["png", "jpg"] = "png"
 
     def __post_init__(self) -> None:
         if self.size and self.min_side and self.min_side < self.size:
             raise UsageError(
-                f"--min-side {self.min_side} takes images that --size {self.size} would have to enlarge: use "
-                f"--min-side {self.size} or more, or a smaller --size"
+                f"`min_side={self.min_side}` takes images that `size={self.size}` would have to enlarge",
+                hint=f"use `min_side={self.size}` or more, or a smaller `size`",
             )
 
     @property
@@ -147,11 +147,17 @@ def make_plan(source: Path, folder: Path, settings: Settings) -> Plan:
     """
     inside = folder.resolve()
     if source.resolve().is_relative_to(inside):
-        raise UsageError(f"the images in '{source}' would lie among their results: choose another DEST")
+        raise UsageError(
+            "the images in this folder would be among their results",
+            path=source,
+            hint="choose another folder for the results",
+        )
     nested = inside.is_relative_to(source.resolve())
     found = [file for file in find_images([source]) if not (nested and file.resolve().is_relative_to(inside))]
     if not found:
-        raise DataError(f"there is no image in the folder '{source}' besides those in '{folder}'")
+        raise DataError(
+            f"there is no image in this folder besides those in '{escaped(str(folder))}'", path=source
+        )
     suffix = f".{settings.format}"
     jobs = [Job(file, folder / file.relative_to(source).with_suffix(suffix)) for file in found]
     _refuse_collisions(jobs)
@@ -209,17 +215,24 @@ def _check_folder(plan: Plan) -> None:
         return
     if not record.is_file():
         raise UsageError(
-            f"'{folder}' is in use and was not made by 'restore prepare': choose a DEST that is new or empty"
+            "the folder is in use and was not made by 'restore prepare'",
+            path=folder,
+            hint="choose one that is new or empty",
         )
     try:
         before = tomllib.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read '{record}', which tells how '{folder}' was made: {error}") from error
+        raise UsageError(
+            f"cannot read how the folder was made: {first_line(error)}",
+            path=record,
+            hint="choose another folder for the results",
+        ) from error
     for name in sorted(before.keys() | plan.record.keys()):
         if before.get(name) != plan.record.get(name):
             raise UsageError(
-                f"'{folder}' was made with {name} = {before.get(name)!r}, not {plan.record.get(name)!r}: "
-                f"choose another DEST, or the settings in '{record}'"
+                f"the folder was made with {name} = {before.get(name)!r}, not {plan.record.get(name)!r}",
+                path=folder,
+                hint=f"choose another folder, or the settings in its '{RECORD}'",
             )
 
 
@@ -229,8 +242,9 @@ def _refuse_collisions(jobs: list[Job]) -> None:
         other = claimed.setdefault(job.destination, job.source)
         if other != job.source:
             raise UsageError(
-                f"'{other}' and '{job.source}' would both be written to '{job.destination}': rename one of "
-                f"them, or move it to another folder"
+                f"'{escaped(str(other))}' and '{escaped(str(job.source))}' would both be written here",
+                path=job.destination,
+                hint="rename one of them, or move it to another folder",
             )
 
 
@@ -249,7 +263,7 @@ def _prepare(job: Job, settings: Settings) -> Outcome:
     if photo.alpha is not None and photo.alpha.min() < 1:
         return Outcome(source, "transparent", reason="what lies under its transparency is no picture")
     if not settings.keep_gray and _is_gray(photo):
-        return Outcome(source, "gray", reason="it has no colour")
+        return Outcome(source, "gray", reason="it has no color")
     made = _reduced(photo, settings)
     write_atomic(made, destination)
     height, width = made.color.shape[-2:]
@@ -265,12 +279,12 @@ def _whole(file: Path) -> tuple[int, int] | None:
 
 
 def _is_gray(photo: Photo) -> bool:
-    """Whether it has no colour, however many channels its file has."""
+    """Whether it has no color, however many channels its file has."""
     return photo.gray or bool((photo.color == photo.color[:, :1]).all())
 
 
 def _reduced(photo: Photo, settings: Settings) -> Photo:
-    """The picture alone, cut and reduced; of what the file said, the colour space."""
+    """The picture alone, cut and reduced; of what the file said, the color space."""
     color = photo.color
     height, width = color.shape[-2:]
     short = min(height, width)

@@ -1,4 +1,4 @@
-"""What a file says about its picture: orientation, EXIF, XMP, colour profile, resolution."""
+"""What a file says about its picture: orientation, EXIF, XMP, color profile, resolution."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _NAMED = 5  # names of tags in a note
 _TIFF_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}
 """Channels of color by the value of PhotometricInterpretation."""
 _RESOLUTION = (ExifTags.Base.XResolution, ExifTags.Base.YResolution)
-_PER_INCH, _PER_CENTIMETRE = 2, 3
+_PER_INCH, _PER_CENTIMETER = 2, 3
 _SRGB_GAMMA = 0.45455
 _SRGB_CHROMATICITIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 
@@ -196,7 +196,7 @@ def channel_notes(photometric: int | None, samples: int, *, alpha: bool) -> tupl
 
 
 def profile_of(info: dict[Any, Any], *, mode: str, png: bool, gray: bool) -> bytes | None:
-    """The embedded profile, unless the pixels were converted from its colour space or never in it.
+    """The embedded profile, unless the pixels were converted from its color space or never in it.
 
     Where a PNG has gamma and chromaticities in place of a profile, one that says the same is made of them.
     """
@@ -238,9 +238,9 @@ def _dpi_in(exif: bytes) -> tuple[float, float] | None:
     tags.load(exif)
     unit = tags.get(ExifTags.Base.ResolutionUnit, _PER_INCH)
     found = [tags[tag] for tag in _RESOLUTION if tag in tags]
-    if len(found) != 2 or unit not in (_PER_INCH, _PER_CENTIMETRE):
+    if len(found) != 2 or unit not in (_PER_INCH, _PER_CENTIMETER):
         return None
-    inches = 2.54 if unit == _PER_CENTIMETRE else 1.0
+    inches = 2.54 if unit == _PER_CENTIMETER else 1.0
     try:
         return dpi_of({"dpi": tuple(float(value) * inches for value in found)})
     except (TypeError, ValueError, ArithmeticError):

@@ -116,7 +116,7 @@ def levels(plane: Tensor, bits: Bits) -> NDArray[Any]:
 
 
 def with_palette(image: Image.Image) -> Image.Image:
-    """An RGBA image with 255 colours, and one more for what is more transparent than opaque."""
+    """An RGBA image with 255 colors, and one more for what is more transparent than opaque."""
     indices = image.convert("RGB").quantize(255)
     clear = image.getchannel("A").point(lambda level: 255 * (level < _HALF))
     indices.paste(255, mask=clear)

@@ -1,7 +1,7 @@
 """TIFF of 8 and 16 bits and floating point, compressed, with everything that the file may carry.
 
-Pillow writes no 16-bit colour, and compresses no file with EXIF directories. The pixels are ours, in strips
-with Deflate and the difference to the left neighbour; the directories are written by Pillow.
+Pillow writes no 16-bit color, and compresses no file with EXIF directories. The pixels are written here, in
+strips with Deflate and the difference to the left neighbor; the directories are written by Pillow.
 
 Source: TIFF 6.0 sections 7, 14 and 18; TIFF Technical Note 1 of Adobe Photoshop for Deflate.
 """
@@ -106,7 +106,7 @@ def _layout(
 
 
 def _differences(band: Band) -> bytes:
-    """Each level as the difference to its left neighbour; floating point as it is."""
+    """Each level as the difference to its left neighbor; floating point as it is."""
     if band.dtype.kind == "f":
         return band.astype("<f4").tobytes()
     result = band.copy()

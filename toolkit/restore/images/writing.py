@@ -177,7 +177,7 @@ def save_options(
         options |= {"exact": True} if form is WEBP else {}  # the color of transparent pixels, too
     elif form.quality is not None:
         options["quality"] = quality or form.quality
-    if form in (JPEG, AVIF) and mode != "L":  # asking for it would make gray AVIF colour
+    if form in (JPEG, AVIF) and mode != "L":  # asking for it would make gray AVIF color
         options["subsampling"] = "4:4:4"
     if form is PNG:
         options["optimize"] = True

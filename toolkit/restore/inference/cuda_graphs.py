@@ -1,4 +1,4 @@
-"""What keeps a GPU busy: work recorded once and replayed, and transfers from pinned memory."""
+"""CUDA graphs and transfers from pinned memory, which keep a GPU busy."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-__all__ = ["Network", "Recorder", "Replayed", "fetched", "recorded", "sent"]
+__all__ = ["Capture", "CudaGraphRunner", "Network", "captured", "fetched", "sent"]
 
 Network = Callable[..., Tensor]
 """``(B, 3, h, w)`` in [0, 1] on any device -> ``(B, 3, scale*h, scale*w)`` on the network's, both float32.
 After the image it takes the model's conditions, each ``(B,)`` float32."""
 
-Recorder = Callable[..., Network]
-"""``record(network, tile, *numbers)`` records what a network does with a tile: the network for tiles of that
-shape, one at a time."""
+Capture = Callable[..., Network]
+"""``capture(network, tile, *numbers)`` captures what a network does with a tile: the network for tiles of
+that shape, one at a time."""
 
 _MOST = 4  # shapes kept: an image of any size is cut into tiles of four shapes at most, mostly of one
-_TOLERANCE = 0.05  # of values in [0, 1]: half precision rounds by 0.01, a wrong recording by much more
+_TOLERANCE = 0.05  # of values in [0, 1]: half precision differs by 0.01, a wrong graph by much more
 
 
-class Replayed:
-    """A network whose work is recorded when a shape comes a second time, and then replayed.
+class CudaGraphRunner:
+    """A network that is captured as a CUDA graph when a shape comes a second time, and then replayed.
 
-    Starting the kernels of a small network one by one takes longer than the kernels. A shape that comes once
-    is not worth a recording, and a network that cannot be recorded is run as it is. Safe to call from several
-    threads, which wait for each other.
+    Launching the kernels of a small network one by one takes longer than running them. A shape that comes
+    once is not worth a capture, and a network that cannot be captured is run eagerly. Safe to call from
+    several threads, which wait for each other.
 
     Args:
         network: see `Network`; its results are on the device that it works on.
-        record: see `recorded`.
+        capture: see `captured`.
     """
 
-    def __init__(self, network: Network, record: Recorder) -> None:
+    def __init__(self, network: Network, capture: Capture) -> None:
         self._network = network
-        self._record: Recorder | None = record
+        self._capture: Capture | None = capture
         self._kept: OrderedDict[torch.Size, Network | None] = OrderedDict()
         self._lock = Lock()
 
@@ -49,28 +49,28 @@ class Replayed:
         """
         with self._lock:
             shape = tile.shape
-            if self._record is None or shape not in self._kept:
+            if self._capture is None or shape not in self._kept:
                 self._remember(shape, None)
                 return self._network(tile, *numbers)
             replay = self._kept[shape]
             if replay is None:
-                return self._recorded(self._record, tile, *numbers)
+                return self._captured(self._capture, tile, *numbers)
             self._kept.move_to_end(shape)
             return replay(tile, *numbers)
 
-    def _recorded(self, record: Recorder, tile: Tensor, *numbers: Tensor) -> Tensor:
+    def _captured(self, capture: Capture, tile: Tensor, *numbers: Tensor) -> Tensor:
         expected = self._network(tile, *numbers)
         try:
-            replay = record(self._network, tile, *numbers)
+            replay = capture(self._network, tile, *numbers)
             if (replay(tile, *numbers) - expected).abs().max() <= _TOLERANCE:
                 self._remember(tile.shape, replay)
             else:
-                self._record = None
+                self._capture = None
         except torch.OutOfMemoryError:
-            self._record = None  # a recording keeps its memory, which the network itself needs
+            self._capture = None  # a graph keeps its memory, which the network itself needs
             self._kept.clear()
-        except RuntimeError:  # it does something that cannot be recorded
-            self._record = None
+        except RuntimeError:  # it does something that cannot be captured
+            self._capture = None
         return expected
 
     def _remember(self, shape: torch.Size, replay: Network | None) -> None:
@@ -79,12 +79,12 @@ class Replayed:
             self._kept.popitem(last=False)
 
 
-def recorded(network: Network, tile: Tensor, *numbers: Tensor, device: torch.device) -> Network:
-    """Record what `network` does with `tile` as a CUDA graph.
+def captured(network: Network, tile: Tensor, *numbers: Tensor, device: torch.device) -> Network:
+    """Capture what `network` does with `tile` as a CUDA graph.
 
     Args:
         network: runs on `device`.
-        tile: its shape is the one that can be replayed.
+        tile: the graph is for its shape.
         numbers: what the network takes beside it; each replay has its own values.
         device: of CUDA.
     """
@@ -93,7 +93,7 @@ def recorded(network: Network, tile: Tensor, *numbers: Tensor, device: torch.dev
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
-            network(*given)  # libraries choose their algorithms at the first call, which cannot be recorded
+            network(*given)  # libraries choose their algorithms at the first call, which cannot be captured
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):

@@ -18,7 +18,7 @@ from restore.errors import RestoreError, UsageError
 from restore.inference.conditions import samples
 from restore.inference.devices import choose_precision
 from restore.inference.onnx_graph import library, to_onnx
-from restore.inference.quantization import check_rounding, quantised
+from restore.inference.quantization import check_rounding, quantized
 from restore.inference.torch_network import Network
 
 __all__ = ["compared", "engine_network", "engine_precision", "openvino_core", "run_onnx", "run_openvino"]
@@ -74,7 +74,7 @@ def engine_network(engine: Engine, model: LoadedModel, dtype: torch.dtype) -> Ne
     exact = run_openvino(graph, torch.float32)
     compared(model, exact, [(33, 47)])
     rest = choose_precision("auto", torch.device("cpu"))  # what is left beside the integers
-    network = run_openvino(quantised(graph, model), rest)
+    network = run_openvino(quantized(graph, model), rest)
     check_rounding(exact, network, model)
     return network
 

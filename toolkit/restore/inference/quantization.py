@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from restore.checkpoint import LoadedModel
     from restore.inference.torch_network import Network
 
-__all__ = ["calibration", "check_rounding", "quantised"]
+__all__ = ["calibration", "check_rounding", "quantized"]
 
 _LARGEST_ERROR = 0.01
 """Root mean square of what the integers may change, in [0, 1]: 40 dB. EnhanceNet has about 0.0025."""
@@ -50,8 +50,8 @@ def calibration() -> Tensor:
     return torch.stack([*(torch.split(strip, side, dim=2)), edges * 255, noise * 255]).float() / 255
 
 
-def quantised(graph: Any, model: LoadedModel) -> Any:
-    """Round the convolutions of an ``openvino.Model`` to 8 bits, by NNCF's post-training quantisation.
+def quantized(graph: Any, model: LoadedModel) -> Any:
+    """Round the convolutions of an ``openvino.Model`` to 8 bits, by NNCF's post-training quantization.
 
     Sums, products and the enlargement of the input stay as they are: they take no time, and a residual
     network adds its small corrections there.
@@ -62,7 +62,7 @@ def quantised(graph: Any, model: LoadedModel) -> Any:
 
     Raises:
         UsageError: nncf is not installed.
-        RestoreError: NNCF cannot quantise this graph.
+        RestoreError: NNCF cannot quantize this graph.
     """
     # It reports its use to its makers, unless it takes itself to be under test.
     os.environ.setdefault("NNCF_CI", "1")
@@ -74,7 +74,7 @@ def quantised(graph: Any, model: LoadedModel) -> Any:
         for index in range(len(patches))
     ]
 
-    def quantise() -> Any:
+    def quantize() -> Any:
         with _quiet():
             return nncf.quantize(
                 graph,
@@ -92,7 +92,7 @@ def quantised(graph: Any, model: LoadedModel) -> Any:
         # In a thread of its own: NNCF makes several instances of OpenVINO, which leave the thread that they
         # came from with a stack for signals that is unmapped.
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(quantise).result()
+            return thread.submit(quantize).result()
     except Exception as error:  # whatever NNCF can raise about a graph that it does not understand
         raise RestoreError(
             f"the network cannot be rounded to 8 bits ({type(error).__name__})",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.checkpoint import Chain, LoadedModel, channels_last
-from restore.inference.cuda_graphs import Network, Replayed, recorded, sent
+from restore.inference.cuda_graphs import CudaGraphRunner, Network, captured, sent
 
 __all__ = ["Network", "torch_network", "working_module"]
 
@@ -28,7 +28,7 @@ def torch_network(model: LoadedModel, device: torch.device, dtype: torch.dtype) 
         restored: Tensor = module(tile, *(sent(number, device) for number in numbers))
         return restored.float()
 
-    return Replayed(run, partial(recorded, device=device)) if device.type == "cuda" else run
+    return CudaGraphRunner(run, partial(captured, device=device)) if device.type == "cuda" else run
 
 
 def working_module(model: LoadedModel, dtype: torch.dtype, *, autocast: bool = False) -> nn.Module:

@@ -26,7 +26,7 @@ class Scores:
 class Gate(Protocol):
     """Decides from the last scores whether the discriminator is updated in this step.
 
-    A gate that is a subclass of `Options` can be changed by the user: ``--set adversary.gate.FIELD=VALUE``.
+    A gate that is a subclass of `Options` can be changed by the user, as ``adversary.gate.FIELD``.
     """
 
     def is_open(self, scores: Scores | None) -> bool:

@@ -79,7 +79,7 @@ class Progress:
         if "d_real" in now:
             yield "scores", f"{now['d_real']:.3f}", "on real images, 1 is always right"
             yield "", f"{now['d_generated']:.3f}", "on restored images"
-            yield "gate", f"{now['gate']:.0%}", "of the steps the discriminator learnt"
+            yield "gate", f"{now['gate']:.0%}", "of the steps the discriminator learned"
         if "color_shift" in now:
             yield "color shift", f"{now['color_shift']:.1f}", "of 255"
         if now["skipped"]:

@@ -121,7 +121,7 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
 def update_average(
     average: AveragedModel, network: nn.Module, step: int, weights: AveragesWeights | None = None
 ) -> None:
-    """Move the average towards `network` after update number `step`, counted from 1.
+    """Move the average toward `network` after update number `step`, counted from 1.
 
     Args:
         average: from `averaged`.
