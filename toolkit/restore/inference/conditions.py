@@ -105,7 +105,7 @@ def examined(image: Photo | Tensor, file: Path | bytes | None = None) -> Estimat
     """
     picture = image.color if isinstance(image, Photo) else image
     if picture.is_floating_point():
-        picture = picture.float().clamp(0, 1)
+        picture = picture.float().nan_to_num(0).clamp(0, 1)
     return estimate(picture, file, only=("jpeg", "noise"))
 
 
