@@ -109,6 +109,13 @@ def test_upscaling_imports_nothing_that_serves_training_evaluation_or_pages(tmp_
     }
 
 
+def test_cleaning_does_not_import_the_compiler_of_pytorch(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    modules = imported("clean", str(tmp_path / "a.png"), "--noise", "10")
+    assert (tmp_path / "a_clean.png").exists()
+    assert not {"torch._dynamo", "torch._inductor"} & modules
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_summary_of_a_command_is_the_first_line_of_its_help(name: str) -> None:
     group = typer.main.get_command(app)

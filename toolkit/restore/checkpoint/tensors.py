@@ -19,6 +19,7 @@ from torch.nn.modules.module import (
     register_module_buffer_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.overrides import TorchFunctionMode
 
 from restore.errors import UsageError, WeightsError, first_line
 from restore.files import atomic_file
@@ -162,9 +163,19 @@ class _TooLarge(BaseException):
     """Ends a build: not an Exception, which a plugin could catch."""
 
 
+class _WithoutDrawing(TorchFunctionMode):
+    """Skips `Tensor.normal_`, which on the device "meta" imports the compiler of PyTorch for seconds."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call `func`, or return the tensor that it would fill."""
+        return args[0] if func is torch.Tensor.normal_ else func(*args, **(kwargs or {}))
+
+
 def _build_on_meta(build: Callable[[], nn.Module]) -> None:
     # What cannot be built there is built for real by the caller, and fails there if it has to.
-    with suppress(Exception), torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with suppress(Exception), torch.random.fork_rng(devices=[]), torch.device("meta"), _WithoutDrawing():
         build()
 
 

@@ -87,7 +87,8 @@ def grid_votes(image: Tensor, *, count: int = 2048) -> Tensor:
     windows = luma(sampled_windows(image, 15, count, multiple=8))
     matrix = dct_matrix()
     basis = torch.einsum("ui,vj->uvij", matrix, matrix).reshape(64, 1, 8, 8)
-    zeros = (F.conv2d(windows[:, None], basis).abs() < 0.5).sum(1).flatten(1)  # (N, 64 offsets)
+    # In place: these are the largest tensors of an estimate, and the time is that of passing over them.
+    zeros = F.conv2d(windows[:, None], basis).abs_().lt_(0.5).sum(1).flatten(1)  # (N, 64 offsets)
     if not len(zeros):
         return torch.zeros(64, dtype=torch.int64)
     most, place = zeros.max(1)
