@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,10 +18,11 @@ from PIL import Image
 import restore
 from restore.errors import EntryError, UsageError
 from restore.estimation import Estimate, JpegEstimate, NoiseEstimate
+from restore.hookspecs import hookimpl
 from restore.images import read, read_provenance
 from restore.inference.choosing import CLEAN, ENLARGE, Row, choose, fingerprint, usable
 from restore.interfaces import ModelSpec
-from restore.registry import Registry, discover
+from restore.registry import Plugin, Registry, build, discover
 
 Run = Callable[..., Any]
 
@@ -93,16 +95,34 @@ def test_the_rule_is_the_one_in_the_documentation(
     assert choose(image, usable(CLEAN, registry, 1)).model == cleaning
 
 
-def test_only_weights_in_the_registry_are_chosen(toys: Registry, tmp_path: Path, monkeypatch: Any) -> None:
+def with_weights(toys: Registry, *references: str) -> Registry:
+    """The models of the toolkit with some of their weights only."""
+    kept = [(reference.partition(":")[0], reference.partition(":")[2]) for reference in references]
+
+    @hookimpl
+    def restore_models() -> list[ModelSpec]:
+        return [
+            replace(spec, weights=tuple(weights for weights in spec.weights if (name, weights.name) in kept))
+            for name, spec in toys.models.items()
+        ]
+
+    module = ModuleType("some_weights")
+    vars(module).update(CONTRACT=2, restore_models=restore_models)
+    registry = build([Plugin("some", module)])
+    assert not registry.problems
+    return registry
+
+
+def test_only_weights_in_the_registry_are_chosen(
+    toys: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("photo").touch()  # a file of this name is not the weights of this name
-    installed = {weights.name for weights in toys.models["enhancenet"].weights}
-    chosen = {row.models for row in usable(ENLARGE, toys, None)}
-    if "photo" not in installed:
-        assert chosen == {("enhancenet:pat",)}
-    if not toys.models["ffdnet"].weights:
-        with pytest.raises(UsageError, match="none of the weights that 'auto' chooses from is installed"):
-            usable(CLEAN, toys, 1)
+    for name in ("photo", "jpeg", "noise"):
+        Path(name).touch()  # a file of this name is not the weights of this name
+    registry = with_weights(toys, "enhancenet:pat")
+    assert {row.models for row in usable(ENLARGE, registry, None)} == {("enhancenet:pat",)}
+    with pytest.raises(UsageError, match="none of the weights that 'auto' chooses from is installed"):
+        usable(CLEAN, registry, 1)
 
 
 def test_a_scale_beyond_the_weights_is_refused_as_for_the_model() -> None:

@@ -107,19 +107,22 @@ class Choice:
         return in_words([self])
 
 
-def in_words(choices: Sequence[Choice]) -> str:
-    """What was found in several images for which one model was chosen, with the model.
+def in_words(choices: Sequence[Choice], *, several: bool = False) -> str:
+    """What was found in images for which one model was chosen, with the model.
+
+    Args:
+        choices: of the images; of many, those with the extremes.
+        several: the words follow the number of the images.
 
     >>> in_words([Choice("enhancenet:photo", quality) for quality in (75, 60)])
     'JPEG of quality 60 to 75: enhancenet:photo'
     >>> in_words([Choice("")])
     'no visible noise or compression: unchanged'
-    >>> in_words([Choice("")] * 2)
+    >>> in_words([Choice("")], several=True)
     'without visible noise or compression: unchanged'
     """
     qualities = [choice.quality for choice in choices if choice.quality is not None]
     noises = [choice.noise for choice in choices if choice.noise is not None]
-    several = len(choices) > 1
     found = f"JPEG of quality {_span(qualities)}" if qualities else ""
     if noises:
         found += f"{' with ' if qualities else 'with ' if several else ''}noise of {_span(noises)}"

@@ -19,6 +19,10 @@ class Choices:
         >>> choices.add("holiday/a.jpg", Choice("enhancenet:photo", 60))
         >>> choices.add("holiday/b.jpg", Choice("enhancenet:photo", 75))
         >>> choices.add("c.jpg", Choice("enhancenet:e", 30, beyond=True))
+        >>> for name in ("d.png", "e.png"):
+        ...     choices.add(name, Choice(""))
+        >>> choices.lines[2]
+        'note: ./: 2 without visible noise or compression: unchanged'
         >>> choices.lines[0]
         'note: holiday/: 2 JPEG of quality 60 to 75: enhancenet:photo'
         >>> choices.lines[1]
@@ -70,7 +74,7 @@ def _noise(choice: Choice) -> float:
 
 def _line(group: _Group) -> str:
     name = f"{escaped(group.folder)}/: {group.count} " if group.count > 1 else f"{escaped(group.first)}: "
-    found = in_words(group.extremes)
+    found = in_words(group.extremes, several=group.count > 1)
     if group.extremes[0].beyond:
         return f"warning: {name}{found} was trained on better images; set `model` to 'auto'"
     return f"note: {name}{found}"
