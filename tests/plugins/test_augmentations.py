@@ -16,10 +16,10 @@ from restore_augmentations.augmentations import (
     build_mixup,
     build_turn,
 )
-from restore_augmentations.options import CutOptions, MixupOptions
+from restore_augmentations.options import CutOptions, MixupOptions, TurnOptions
 
 ALL: dict[str, Augment] = {
-    "turn": build_turn(AugmentationOptions()),
+    "turn": build_turn(TurnOptions()),
     "channel shuffle": build_channel_shuffle(AugmentationOptions()),
     "cutblur": build_cutblur(CutOptions()),
     "cutmix": build_cutmix(CutOptions()),
@@ -71,6 +71,18 @@ def test_all_eight_turns_come_about_as_often() -> None:
     counts = Counter(turns)
     assert len(counts) == 8
     assert min(counts.values()) > 60
+
+
+def test_without_rotation_half_of_the_patches_are_mirrored() -> None:
+    flip, pair = build_turn(TurnOptions(rotate=False)), made(1)
+    mirrored = 0
+    for seed in range(200):
+        result = flip(pair, seeded(seed), None)
+        is_mirrored = bool(torch.equal(result.target, pair.target.flip(-1)))
+        assert is_mirrored or torch.equal(result.target, pair.target)
+        assert torch.equal(result.degraded, pair.degraded.flip(-1) if is_mirrored else pair.degraded)
+        mirrored += is_mirrored
+    assert 70 < mirrored < 130
 
 
 def test_patches_that_are_not_square_keep_their_shape_when_turned() -> None:

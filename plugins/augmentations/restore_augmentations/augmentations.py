@@ -8,20 +8,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restore.interfaces import Augment, AugmentationOptions, Pair
-from restore_augmentations.options import CutOptions, MixupOptions
+from restore_augmentations.options import CutOptions, MixupOptions, TurnOptions
 
 __all__ = ["build_channel_shuffle", "build_cutblur", "build_cutmix", "build_mixup", "build_turn"]
 
 _DEVIATION = 0.01  # of the share of a side, as in the authors' code
 
 
-def build_turn(options: AugmentationOptions) -> Augment:  # noqa: ARG001 - the probability is the toolkit's
-    """One of the eight flips and quarter turns, each as often; not square patches are only flipped."""
+def build_turn(options: TurnOptions) -> Augment:
+    """One of the eight flips and rotations by 90 degrees, all equally likely.
+
+    Patches that are not square are not rotated by 90 or 270 degrees. Without `rotate`, patches are only
+    mirrored horizontally, half of them.
+    """
 
     def turn(pair: Pair, generator: torch.Generator, partner: Pair | None) -> Pair:  # noqa: ARG001
         number = _integer(8, generator)
         square = pair.target.shape[-1] == pair.target.shape[-2]
         quarters = number % 4 if square else 2 * (number % 2)
+        if not options.rotate:
+            quarters = 0
 
         def turned(image: Tensor) -> Tensor:
             flipped = image.flip(-1) if number >= 4 else image
@@ -32,7 +38,7 @@ def build_turn(options: AugmentationOptions) -> Augment:  # noqa: ARG001 - the p
     return turn
 
 
-def build_channel_shuffle(options: AugmentationOptions) -> Augment:  # noqa: ARG001 - see `build_turn`
+def build_channel_shuffle(options: AugmentationOptions) -> Augment:  # noqa: ARG001 - the toolkit's
     """The color channels in another order, every order as often."""
 
     def shuffle(pair: Pair, generator: torch.Generator, partner: Pair | None) -> Pair:  # noqa: ARG001

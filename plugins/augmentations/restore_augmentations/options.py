@@ -6,7 +6,16 @@ from pydantic import Field
 
 from restore.interfaces import AugmentationOptions
 
-__all__ = ["CutOptions", "MixupOptions"]
+__all__ = ["CutOptions", "MixupOptions", "TurnOptions"]
+
+
+class TurnOptions(AugmentationOptions):
+    """Which of the eight flips and rotations."""
+
+    rotate: bool = Field(
+        True,
+        description="whether patches are also rotated by 90, 180 or 270 degrees; false: half are mirrored",
+    )
 
 
 class CutOptions(AugmentationOptions):

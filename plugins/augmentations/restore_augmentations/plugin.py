@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from restore.hookspecs import hookimpl
 from restore.interfaces import AugmentationSpec, lazy
-from restore_augmentations.options import CutOptions, MixupOptions
+from restore_augmentations.options import CutOptions, MixupOptions, TurnOptions
 
 CONTRACT = 2
 
@@ -16,7 +16,10 @@ def restore_augmentations() -> list[AugmentationSpec]:
     """Of single pairs, then mixes of two."""
     return [
         AugmentationSpec(
-            "turn", "Flips and quarter turns", lazy("restore_augmentations.augmentations:build_turn")
+            "turn",
+            "Flips and rotations by 90 degrees",
+            lazy("restore_augmentations.augmentations:build_turn"),
+            TurnOptions,
         ),
         AugmentationSpec(
             "channel-shuffle",
