@@ -50,6 +50,9 @@ class Shell:
         elif block.language == "python":
             if kind == "file":
                 (self.folder / rest).write_text(block.text, encoding="utf-8")
+            elif kind == "add":
+                with (self.folder / rest).open("a", encoding="utf-8") as file:
+                    file.write(f"\n\n{block.text}")
             elif kind == "change":
                 name, _, old = rest.partition(": ")
                 text = (self.folder / name).read_text(encoding="utf-8")

@@ -66,7 +66,8 @@ def test_a_command_on_a_page_parses(block: Block, words: list[str]) -> None:
     COMMANDS[name].make_context(name, list(arguments))  # raises for unknown options
 
 
-BLOCKS_RUN = {ROOT / "README.md", ROOT / "docs" / "how-to" / "use-in-python.md", *TUTORIALS}
+HOW_TO = ROOT / "docs" / "how-to"
+BLOCKS_RUN = {ROOT / "README.md", HOW_TO / "use-in-python.md", HOW_TO / "write-a-degradation.md", *TUTORIALS}
 
 PYTHON = [
     block for page in PAGES if page not in BLOCKS_RUN for block in blocks(page) if block.language == "python"
