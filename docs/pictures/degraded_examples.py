@@ -24,7 +24,7 @@ SCALE = 2  # of the entries that reduce the photo
 STRENGTHS: dict[str, list[dict[str, Any]]] = {
     "blur": [{"sigma": 1}, {"sigma": 2}, {"kind": "line", "sigma": 4}],
     "resize": [{"method": "area"}, {"method": "bicubic"}, {"method": "lanczos", "factor": 0.5}],
-    "bicubic": [{}],  # the reduction of the benchmarks has one strength
+    "bicubic": [{}],  # the downscaling of the benchmarks has one strength
     "noise": [{"sigma": 10}, {"kind": "camera", "sigma": 25}, {"sigma": 50}],
     "jpeg": [{"quality": 60}, {"quality": 30}, {"quality": 10}],
     "webp": [{"quality": 60}, {"quality": 30}, {"quality": 5}],

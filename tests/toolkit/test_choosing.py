@@ -219,7 +219,7 @@ def test_a_named_model_is_used_and_a_warning_names_what_it_was_not_trained_on(fo
 @pytest.mark.usefixtures("photo_weights")
 def test_results_may_be_smaller_than_those_of_the_model(folder: Path, run: Run) -> None:
     done = run("upscale", folder / "a.jpg", "--scale", "2")
-    assert "enhancenet:photo: the model works at 4x; results are reduced to 2x" in done.stderr
+    assert "enhancenet:photo: the model works at 4x; results are downscaled to 2x" in done.stderr
     with Image.open(folder / "a_x2.jpg") as image:
         assert image.size == (128, 96)
 

@@ -89,7 +89,7 @@ def test_a_scale_that_the_model_lacks_is_reduced_from_the_next_larger_one(
         picture(tmp_path / "a.png", 20, 16), "--model", "srcnn", "--scale", "3", "--precision", "fp32"
     )
     assert done.returncode == 0
-    assert "the model works at 4x; results are reduced to 3x" in done.stderr
+    assert "the model works at 4x; results are downscaled to 3x" in done.stderr
     large = load("srcnn", device="cpu", precision="fp32").upscale(read(tmp_path / "a.png")).color
     levels = large if large.dtype == torch.uint8 else (large * 255).round()
     expected = imresize(levels.float() / 255, (48, 60)).clamp(0, 1)

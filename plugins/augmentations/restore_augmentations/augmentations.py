@@ -79,7 +79,7 @@ def build_cutblur(options: CutOptions) -> Augment:
     """The target's pixels inside a rectangle of the input, or outside of it; the target stays.
 
     So a network learns where to restore and where to leave alone. Above scale 1 the input is taken enlarged
-    to the size of the target, pixel by pixel, and the exchanged part is reduced again by the mean of the
+    to the size of the target, pixel by pixel, and the exchanged part is downscaled again by the mean of the
     pixels: what was not exchanged comes back as it was.
     """
 

@@ -78,9 +78,9 @@ class Charbonnier(nn.Module):
 
 
 class Consistency(nn.Module):
-    """How far the restored image, reduced to the size of its input, is from that input: L1 over RGB.
+    """How far the restored image, downscaled to the size of its input, is from that input: L1 over RGB.
 
-    The reduction is MATLAB's bicubic, whatever the degradation was.
+    It is downscaled with MATLAB's bicubic, whatever the degradation was.
     """
 
     def forward(self, restored: Tensor, *, degraded: Tensor) -> Tensor:

@@ -89,7 +89,7 @@ def restore_losses() -> list[LossSpec]:
         ),
         LossSpec(
             "consistency",
-            "Mean absolute error of the reduced result from the input",
+            "Mean absolute error between the downscaled result and the input",
             lazy("restore_baselines.losses:build_consistency"),
             inputs=("restored", "degraded"),
         ),

@@ -180,7 +180,7 @@ class PhotoOptions(Options):
         (30.0, 95.0), description="quality of each JPEG compression"
     )
     clean: float = Field(
-        0.1, ge=0, le=1, description="share of images that are only reduced, so that clean ones stay clean"
+        0.1, ge=0, le=1, description="share of images that are only downscaled, so that clean ones stay clean"
     )
 
 

@@ -25,17 +25,19 @@ def restore_degradations() -> list[DegradationSpec]:
     """Elements, which form chains such as ``blur+bicubic+noise+jpeg``, then whole recipes."""
     return [
         _element("blur", "Blur of a lens, of motion or of a program", BlurOptions, margin=True),
-        _element("resize", "Reduction by any filter, or by way of another size", ResizeOptions, margin=True),
+        _element(
+            "resize", "Downscaling by any filter, or by way of another size", ResizeOptions, margin=True
+        ),
         _element("noise", "Noise: normal, of photons, or of a camera", NoiseOptions),
         _element("jpeg", "JPEG compression by libjpeg", JpegOptions, margin=True),
         _element("webp", "Lossy WebP compression by libwebp", WebpOptions, margin=True),
         _element("sinc", "Ringing of a sharp low-pass filter", SincOptions, margin=True),
         _element("sharpen", "Unsharp mask", SharpenOptions, margin=True),
         _element("quantize", "Rounding to a number of levels", QuantizeOptions),
-        _recipe("photo", "What phones and web sites do: blur, reduction, noise, JPEG", PhotoOptions),
+        _recipe("photo", "What phones and web sites do: blur, downscaling, noise, JPEG", PhotoOptions),
         _recipe(
             "bsrgan",
-            "Shuffled blurs, reductions, noise and JPEG",
+            "Shuffled blurs, downscaling, noise and JPEG",
             Options,
             "Zhang, Liang, Van Gool, Timofte: Designing a practical degradation model, ICCV 2021, "
             "arXiv 2103.14006",

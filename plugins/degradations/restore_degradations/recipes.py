@@ -37,11 +37,11 @@ _FILTERS: tuple[Method, ...] = ("bicubic", "area", "lanczos")
 
 
 def build_photo(scale: int, options: PhotoOptions) -> Degrade:
-    """A lens, a reduction, a sensor, and one or two JPEG compressions.
+    """A lens, downscaling, a sensor, and one or two JPEG compressions.
 
-    In this order: mild blur (7 of 10 images); reduction by an antialiased filter; noise of a sensor or
+    In this order: mild blur (7 of 10 images); downscaling by an antialiased filter; noise of a sensor or
     normal noise (7 of 10); JPEG (9 of 10), most often with chroma of half the resolution; a second JPEG on
-    another grid, as of a web site that compresses again (1 of 4 of these). Some images are only reduced.
+    another grid, as of a web site that compresses again (1 of 4 of these). Some images are only downscaled.
     """
 
     def run(image: Tensor, draws: Draws) -> tuple[Tensor, Drawn]:
@@ -70,7 +70,7 @@ def build_photo(scale: int, options: PhotoOptions) -> Degrade:
 
 
 def margin_photo(scale: int, options: PhotoOptions) -> int:
-    """Blur and reduction; a block of the compression more would cost half of the speed."""
+    """Blur and downscaling; a block of the compression more would cost half of the speed."""
     return kernel_side(options.blur[1] * scale) // 2 + 4 * scale + 8 * scale
 
 
@@ -78,10 +78,10 @@ def margin_photo(scale: int, options: PhotoOptions) -> int:
 
 
 def build_bsrgan(scale: int, options: Options) -> Degrade:  # noqa: ARG001 - it has none
-    """Shuffled blurs, reductions, noise and compression (Zhang et al. 2021, arXiv 2103.14006, section 3).
+    """Shuffled blurs, downscaling, noise and compression (Zhang et al. 2021, arXiv 2103.14006, section 3).
 
     Two blurs, isotropic (deviation 0.1 to 2.8) and anisotropic (eigenvalues of the covariance 0.5 to 8; at
-    scale 2 up to 2.4 and 6); a reduction in one step, or at random in two; normal noise of independent or
+    scale 2 up to 2.4 and 6); downscaling in one step, or at random in two; normal noise of independent or
     equal channels (deviations 1 to 25); JPEG of quality 30 to 95 (3 of 4 images); sensor noise (1 of 4); in
     random order. A last JPEG always comes at the end. Two parts differ from the paper: a camera model with
     shot and read noise takes the place of its learned processing of raw images, and no noise is correlated
@@ -91,7 +91,9 @@ def build_bsrgan(scale: int, options: Options) -> Degrade:  # noqa: ARG001 - it 
     def run(image: Tensor, draws: Draws) -> tuple[Tensor, Drawn]:
         size = (image.shape[-2] // scale, image.shape[-1] // scale)
         drawn: Drawn = {}
-        middle = draws.uniform((1.0, float(scale)))  # by which the first of two reductions divides the size
+        middle = draws.uniform(
+            (1.0, float(scale))
+        )  # by which the first of two downscaling steps divides the size
 
         def isotropic(image: Tensor) -> Tensor:
             sigma = draws.uniform((0.1, 2.4 if scale < 4 else 2.8))
@@ -127,7 +129,7 @@ def build_bsrgan(scale: int, options: Options) -> Degrade:  # noqa: ARG001 - it 
         order = [draws.share() for _ in steps]
         ranked = sorted(range(len(steps)), key=order.__getitem__)
         first, second = sorted((ranked.index(2), ranked.index(3)))
-        ranked[first], ranked[second] = 2, 3  # the reduction to the final size comes second
+        ranked[first], ranked[second] = 2, 3  # downscaling to the final size comes second
         for index in ranked:
             image = steps[index](image)
         return _jpeg(image, (30, 95), draws, drawn), drawn
@@ -136,7 +138,7 @@ def build_bsrgan(scale: int, options: Options) -> Degrade:  # noqa: ARG001 - it 
 
 
 def margin_bsrgan(scale: int, options: Options) -> int:  # noqa: ARG001 - it has none
-    """Both blurs, if they come after the reduction."""
+    """Both blurs, if they come after the downscaling."""
     return scale * (12 + 11)
 
 

@@ -212,7 +212,7 @@ def _check_one_resizes(names: Sequence[str], specs: Sequence[DegradationSpec], s
 
 
 def _margin(elements: Sequence[_Element], scale: int, *, shuffled: bool) -> int:
-    """The sum of all margins in target pixels: those after the reduction count `scale` times."""
+    """The sum of all margins in target pixels: those after the downscaling count `scale` times."""
     total, factor = 0, scale if shuffled else 1
     for element in elements:
         if element.spec.resizes:

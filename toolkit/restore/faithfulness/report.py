@@ -32,7 +32,7 @@ class Faithfulness:
     """How a result compares with its input."""
 
     consistency: float
-    """PSNR in dB between the input and the result, reduced to its size, of what the input leaves certain:
+    """PSNR in dB between the input and the result, downscaled to its size, of what the input leaves certain:
     half a quantization step of JPEG compression is no difference, nor are two deviations of noise. Infinite,
     or above 100, where nothing contradicts the input."""
     shift: tuple[float, float, float]
@@ -49,8 +49,8 @@ class Faithfulness:
         found = []
         if self.consistency < CONSISTENT:
             found.append(
-                f"reduced to its input's size, the result differs from it: {self.consistency:.1f} dB, where "
-                f"less than {CONSISTENT:.0f} dB means that it shows something else"
+                f"downscaled to its input's size, the result differs from it: {self.consistency:.1f} dB; "
+                f"below {CONSISTENT:.0f} dB it shows something else"
             )
         if max(map(abs, self.shift)) > SHIFTED:
             found.append(f"the colors are shifted by {self.shift_text} of 255 levels")

@@ -71,7 +71,7 @@ def load(  # noqa: PLR0913 - every choice that a user has
             ``auto``, which chooses a model for each image by its compression and noise: one that enlarges, or
             with ``scale=1`` one that removes them.
         scale: output pixels per input pixel along one side, also a fraction. Where the model lacks it, the
-            next larger one that it has is reduced. `None` takes that of the weights, or 4.
+            next larger one that it has is downscaled. `None` takes that of the weights, or 4.
         options: options other than those of the weights, and numbers that the network takes beside the image
             (``auto``, the default, estimates them); for the parts of a chain as ``NAME.OPTION``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.

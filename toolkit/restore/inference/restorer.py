@@ -71,7 +71,7 @@ class Restorer:
     Args:
         model: from `restore.checkpoint.load_model`; its network may be moved to `device`.
         scale: output pixels per input pixel along one side; below that of the model, also a fraction, results
-            are reduced with antialiased bicubic interpolation. `None` is that of the model.
+            are downscaled with antialiased bicubic interpolation. `None` is that of the model.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``auto`` is bfloat16 where the hardware has it; ``int8`` needs OpenVINO.
         tile: see `TileSize`.
@@ -140,7 +140,7 @@ class Restorer:
         name, notes = self.model.reference, []
         if self.output_scale != self.scale:
             notes.append(
-                f"{name}: the model works at {self.scale}x; results are reduced to {self.output_scale:g}x "
+                f"{name}: the model works at {self.scale}x; results are downscaled to {self.output_scale:g}x "
                 "with bicubic interpolation"
             )
         if self.margin is None and isinstance(self.tile, int):
