@@ -20,7 +20,7 @@ from pages import PAGES, ROOT, TUTORIALS, Block, anchors, blocks, links
 from safetensors import safe_open
 
 from restore import hookspecs, interfaces
-from restore.config import TrainingConfig
+from restore.config import TrainingConfig, resolve
 from restore.registry import discover
 from restore.training import train
 
@@ -80,6 +80,21 @@ def test_the_imports_of_a_python_block_that_is_not_run_work(block: Block) -> Non
     imports: list[ast.stmt] = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
     assert imports
     exec(compile(ast.Module(imports, []), str(block), "exec"), {})  # noqa: S102
+
+
+CONFIGURATIONS = [
+    block
+    for page in PAGES
+    for block in blocks(page)
+    if block.language == "toml" and re.search(r"^loss = ", block.text, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("block", CONFIGURATIONS, ids=str)
+def test_a_training_configuration_on_a_page_is_valid(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(block.text, encoding="utf-8")
+    resolve(file, [], {})
 
 
 def test_every_command_and_option_is_in_the_reference() -> None:

@@ -91,9 +91,7 @@ def build_bsrgan(scale: int, options: Options) -> Degrade:  # noqa: ARG001 - it 
     def run(image: Tensor, draws: Draws) -> tuple[Tensor, Drawn]:
         size = (image.shape[-2] // scale, image.shape[-1] // scale)
         drawn: Drawn = {}
-        middle = draws.uniform(
-            (1.0, float(scale))
-        )  # by which the first of two downscaling steps divides the size
+        middle = draws.uniform((1.0, float(scale)))  # the factor of the first of two downscaling steps
 
         def isotropic(image: Tensor) -> Tensor:
             sigma = draws.uniform((0.1, 2.4 if scale < 4 else 2.8))
