@@ -18,7 +18,7 @@ __all__ = ["prepare"]
 
 def prepare(
     *,
-    source: Annotated[Path, typer.Argument(help="Folder of photographs, searched recursively.")],
+    source: Annotated[Path, typer.Argument(help="Folder of photos, searched recursively.")],
     dest: Annotated[Path, typer.Argument(help="Folder of the results; new, or one to go on with.")],
     min_side: Annotated[
         int | None,
@@ -27,7 +27,7 @@ def prepare(
     square: Annotated[bool, typer.Option("--square", help="Cut out the central square.")] = False,
     size: Annotated[
         int | None,
-        typer.Option(min=1, help="Reduce the short side to so many pixels. Left out: it is kept."),
+        typer.Option(min=1, help="Downscale the short side to this many pixels. Left out: it is kept."),
     ] = None,
     keep_gray: Annotated[bool, typer.Option("--keep-gray", help="Use images without color too.")] = False,
     file_format: Annotated[
@@ -41,7 +41,7 @@ def prepare(
 ) -> None:
     """Make clean training images from photos.
 
-    Photos are cropped and reduced, which removes noise and compression artifacts.
+    Photos are cropped and downscaled, which removes noise and compression artifacts.
 
     EnhanceNet's data: restore prepare coco/ clean/ --min-side 384 --square --size 256. Nothing is enlarged.
     Run the same command again to continue: finished images are kept. A file that cannot be read is reported
