@@ -381,3 +381,16 @@ def test_a_table_that_names_missing_entries_is_refused() -> None:
     for wrong in (Method("A", "nobody"), Method("A", degradation="none")):
         assert failures(table_checks(table(wrong), registry)) == ["table names exist"]
     assert failures(table_checks(table(Method("A"), " "), registry)) == ["table says its source"]
+
+
+def test_a_table_whose_options_do_not_exist_is_refused() -> None:
+    def claims(method: Method, **options: Any) -> list[str]:
+        spec = PublishedTable(
+            "t", "a table", (method,), {"Set5": (1.0,)}, "psnr", 4, "luma", "a paper", **options
+        )
+        return failures(table_checks(spec, discover()))
+
+    older = Method("A", degradation_options={"release": "older"})
+    assert claims(older, metric_options={"channels": "rgb"}) == []
+    assert claims(older, metric_options={"channel": "rgb"}) == ["table options are valid"]
+    assert claims(Method("A", degradation_options={"releas": 1})) == ["table options are valid"]

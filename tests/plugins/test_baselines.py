@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import pytest
 import torch
 from torch import nn
 
-from restore.interfaces import parse
+from restore.interfaces import Metric, parse
+from restore.registry import discover
 from restore.resizing import imresize
 from restore_baselines.losses import PixelLoss
 from restore_baselines.luma import luma
@@ -88,3 +90,39 @@ def test_a_loss_on_luma_does_not_see_chroma() -> None:
 
 def test_weights_with_the_older_spelling_of_an_option_load() -> None:
     assert parse(SrcnnOptions, {"initialisation": "paper"}, "model 'srcnn'").initialization == "paper"
+
+
+def metric(name: str, scale: int, **options: object) -> Metric:
+    spec = discover().metrics[name]
+    return spec.build(scale, spec.options.model_validate(options))
+
+
+def test_psnr_over_rgb_is_the_mean_over_all_channels_of_the_whole_image() -> None:
+    target = torch.full((1, 3, 16, 16), 100 / 255)
+    restored = target.clone()
+    restored[:, 0] += 6 / 255
+    expected = 10 * math.log10(255**2 * 3 / 6**2)
+    assert metric("psnr", 1, channels="rgb")(restored, target, gray=False) == pytest.approx(expected)
+    assert metric("psnr", 1)(restored, target, gray=False) != pytest.approx(expected, abs=1)
+
+
+def test_the_border_is_as_wide_as_the_scale_unless_it_is_given() -> None:
+    target = torch.full((1, 3, 32, 32), 0.5)
+    restored = target.clone()
+    restored[..., 0, :] = 0.9  # the first row
+    wrong = [metric("psnr", scale)(restored, target, gray=False) for scale in (1, 2)]
+    assert [math.isinf(value) for value in wrong] == [False, True]
+    assert math.isinf(metric("psnr", 1, border=1)(restored, target, gray=False))
+    assert not math.isinf(metric("psnr", 4, border=0)(restored, target, gray=False))
+    spec = discover().metrics["psnr"]
+    assert "RGB, 0 px shaved" in spec.protocol(1, spec.options.model_validate({"channels": "rgb"}))
+    assert "4 px shaved" in spec.protocol(4, spec.options())
+
+
+def test_ssim_over_rgb_is_the_mean_of_the_channels() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.rand(1, 3, 24, 24, generator=generator) for _ in range(2))
+    pairs = [(first[:, [k] * 3], second[:, [k] * 3]) for k in range(3)]
+    measure = metric("ssim", 1, channels="rgb")
+    each = [measure(one, other, gray=True) for one, other in pairs]
+    assert measure(first, second, gray=False) == pytest.approx(sum(each) / 3)

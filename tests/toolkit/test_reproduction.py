@@ -54,3 +54,21 @@ def test_column_heads_name_published_and_measured_values_and_rows_their_inputs(
     assert bicubic.split()[:3] == ["Bicubic", "bicubic", "28.42"]
     assert enhancenet.split()[:3] == ["ENet-E", "lanczos", "31.74"]
     assert "  published: PSNR in dB on luma, 4x; inputs: Pillow's Lanczos" in done.stdout
+
+
+def test_a_table_sets_options_of_degradation_model_and_metric(run: Run, targets: Path) -> None:
+    command = ["reproduce", "ffdnet", "--data", f"CBSD68={targets}", "--json"]
+    other = run(*command, "--model", "ffdnet:noise=bicubic").rows
+    assert all("has no option 'sigma'" in cell["missing"] for cell in other)
+    measured = run(*command).rows
+    assert [cell["published"] for cell in measured] == [33.87, 31.21, 29.58, 27.96, 26.24]
+    assert ["sigma 15.0" in cell["protocol"]["inputs"] for cell in measured] == [True] + [False] * 4
+    assert all("RGB, 0 px shaved" in cell["protocol"]["psnr"] for cell in measured)
+    values = [cell["measured"] for cell in measured]
+    assert values == sorted(values, reverse=True)
+    (evaluated,) = run(
+        *("evaluate", "--model", "ffdnet:noise", "--data", targets, "--degradation", "noise", "--json"),
+        *("--set", "noise.sigma=25", "--set", "ffdnet.sigma=25", "--set", "psnr.channels=rgb"),
+    ).rows
+    assert evaluated["scale"] == 1
+    assert evaluated["values"]["psnr"] == pytest.approx(values[1])

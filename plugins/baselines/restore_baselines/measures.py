@@ -15,7 +15,7 @@ from restore.levels import to_levels
 from restore.metrics import luma, psnr, shave, ssim
 from restore.resizing import quantize
 from restore_baselines.niqe import niqe
-from restore_baselines.options import BicubicDegradationOptions
+from restore_baselines.options import BicubicDegradationOptions, FidelityOptions
 
 __all__ = [
     "build_degradation",
@@ -24,24 +24,26 @@ __all__ = [
     "build_psnr",
     "build_ssim",
     "degradation_protocol",
+    "fidelity_protocol",
     "lanczos_protocol",
-    "luma_protocol",
 ]
 
 
-def build_psnr(scale: int, options: Options) -> Metric:  # noqa: ARG001
-    """PSNR in dB by the protocol of the super-resolution literature."""
-    return _on_luma(psnr, scale)
+def build_psnr(scale: int, options: FidelityOptions) -> Metric:
+    """PSNR in dB by the protocol of the super-resolution or of the denoising literature."""
+    return _fidelity(psnr, scale, options)
 
 
-def build_ssim(scale: int, options: Options) -> Metric:  # noqa: ARG001
-    """SSIM by the protocol of the super-resolution literature."""
-    return _on_luma(ssim, scale)
+def build_ssim(scale: int, options: FidelityOptions) -> Metric:
+    """SSIM by the protocol of the super-resolution literature, or the mean of that of the color channels."""
+    return _fidelity(ssim, scale, options)
 
 
-def luma_protocol(scale: int, options: Options) -> str:  # noqa: ARG001
+def fidelity_protocol(scale: int, options: FidelityOptions) -> str:
     """The protocol of PSNR and SSIM."""
-    return f"8-bit result, BT.601 luma 16-235 rounded to 8 bits (a gray file is its own), {scale} px shaved"
+    luma_of_file = "BT.601 luma 16-235 rounded to 8 bits (a gray file is its own)"
+    values = luma_of_file if options.channels == "luma" else "RGB"
+    return f"8-bit result, {values}, {options.shaved(scale)} px shaved"
 
 
 def build_niqe(scale: int, options: Options) -> Metric:  # noqa: ARG001
@@ -98,9 +100,14 @@ def lanczos_protocol(scale: int, options: Options) -> str:  # noqa: ARG001
     return f"Pillow Lanczos 1/{scale}, 8 bits"
 
 
-def _on_luma(measure: Callable[..., float], scale: int) -> Metric:
+def _fidelity(measure: Callable[..., float], scale: int, options: FidelityOptions) -> Metric:
+    border = options.shaved(scale)
+
     def metric(restored: Tensor, target: Tensor, *, gray: bool) -> float:
-        planes = (shave(luma(image, gray=gray), scale) for image in (restored, target))
-        return measure(*planes, data_range=255.0)
+        if options.channels == "luma":
+            planes = [luma(image, gray=gray) for image in (restored, target)]
+        else:
+            planes = [quantize(image.double()) * 255 for image in (restored, target)]
+        return measure(*(shave(plane, border) for plane in planes), data_range=255.0)
 
     return metric

@@ -11,6 +11,7 @@ from restore.interfaces import Options
 __all__ = [
     "BicubicDegradationOptions",
     "CharbonnierOptions",
+    "FidelityOptions",
     "LpipsLossOptions",
     "LpipsOptions",
     "PixelOptions",
@@ -50,6 +51,23 @@ class BicubicDegradationOptions(Options):
     release: Literal["current", "older"] = Field(
         "current", description="'older' replicates edge pixels and rounds after each of the two passes"
     )
+
+
+class FidelityOptions(Options):
+    """What PSNR and SSIM compare."""
+
+    channels: Literal["luma", "rgb"] = Field(
+        "luma", description="'luma' as the super-resolution literature, 'rgb' as that of denoising"
+    )
+    border: int | None = Field(
+        None, ge=0, description="pixels cut from each side; by default as many as the scale, none at scale 1"
+    )
+
+    def shaved(self, scale: int) -> int:
+        """The pixels that are cut from each side."""
+        if self.border is not None:
+            return self.border
+        return scale if scale > 1 else 0
 
 
 class LpipsOptions(Options):

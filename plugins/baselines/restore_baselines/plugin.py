@@ -18,6 +18,7 @@ from restore.interfaces import (
 from restore_baselines.options import (
     BicubicDegradationOptions,
     CharbonnierOptions,
+    FidelityOptions,
     PixelOptions,
     SrcnnOptions,
 )
@@ -111,24 +112,26 @@ def restore_objectives() -> list[ObjectiveSpec]:
 
 @hookimpl
 def restore_metrics() -> list[MetricSpec]:
-    """PSNR and SSIM, by the protocol of the super-resolution literature."""
-    protocol = lazy("restore_baselines.measures:luma_protocol")
+    """PSNR and SSIM, by default by the protocol of the super-resolution literature, and NIQE."""
+    protocol = lazy("restore_baselines.measures:fidelity_protocol")
     return [
         MetricSpec(
             "psnr",
-            "Peak signal-to-noise ratio on luma",
+            "Peak signal-to-noise ratio, on luma or RGB",
             build=lazy("restore_baselines.measures:build_psnr"),
             protocol=protocol,
             better="higher",
             unit="dB",
             digits=2,
+            options=FidelityOptions,
         ),
         MetricSpec(
             "ssim",
-            "Structural similarity on luma",
+            "Structural similarity, on luma or RGB",
             build=lazy("restore_baselines.measures:build_ssim"),
             protocol=protocol,
             better="higher",
+            options=FidelityOptions,
             reference=_WANG,
         ),
         MetricSpec(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from restore.hookspecs import hookimpl
-from restore.interfaces import ModelSpec, Weights, lazy
+from restore.interfaces import ModelSpec, PublishedTable, Weights, lazy
 from restore_denoising.options import DncnnOptions, FfdnetOptions
+from restore_denoising.tables import tables
 
 CONTRACT = 2
 
@@ -64,6 +65,15 @@ def _strength(options: FfdnetOptions) -> tuple[str, ...]:
     return (options.strength,)
 
 
+_FFDNET = "Zhang, Zuo, Zhang: FFDNet, IEEE TIP 2018, arXiv 1710.04026"
+
+
+@hookimpl
+def restore_tables() -> list[PublishedTable]:
+    """Color denoising by FFDNet."""
+    return tables(_FFDNET)
+
+
 @hookimpl
 def restore_models() -> list[ModelSpec]:
     """FFDNet and DnCNN."""
@@ -76,7 +86,7 @@ def restore_models() -> list[ModelSpec]:
             scales=(1,),
             options=FfdnetOptions,
             weights=(_NOISE, _JPEG),
-            reference="Zhang, Zuo, Zhang: FFDNet, IEEE TIP 2018, arXiv 1710.04026",
+            reference=_FFDNET,
             fuse=lazy("restore_denoising.fused:fuse_ffdnet"),
             memory=lazy("restore_denoising.fused:ffdnet_memory"),
             stride=_two,

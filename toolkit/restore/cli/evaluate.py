@@ -36,7 +36,7 @@ def evaluate(
             help="Use the inputs in this folder; one for each --data, named as its targets, or without any.",
         ),
     ] = None,
-    scale: Annotated[int, typer.Option(min=1, help="Set the target pixels per input pixel.")] = 4,
+    scale: options.Scale = None,
     metric: options.Metrics = None,
     degradation: Annotated[
         list[str] | None,
@@ -97,6 +97,7 @@ def evaluate(
     evaluation.check_meters(metrics, registry, chosen, with_targets=bool(data))
     for name in model:
         check_reference(name, registry, scale)
+    scale = scale or _scale(model, registry)
     of_models, of_degradations = _divided(chosen, degradations, registry)
     ways = evaluation.variants(
         degradations, of_degradations, [evaluation.Sweep.parse(text) for text in sweep or ()]
@@ -131,6 +132,19 @@ def evaluate(
         console.error(sentence)
     if failures:
         raise typer.Exit(1)
+
+
+def _scale(models: Sequence[str], registry: Registry) -> int:
+    """The scale of the first model that does not work at any; 4 if all do."""
+    from restore.checkpoint import check_reference, load_model
+    from restore.registry import ModelReference
+
+    for name in models:
+        parsed = ModelReference.parse(name)
+        spec = registry.models[parsed.parts[0].name]
+        if parsed.chain or spec.scales or spec.weights or parsed.weights:
+            return check_reference(name, registry) or load_model(name, registry).scale
+    return 4
 
 
 def _divided(

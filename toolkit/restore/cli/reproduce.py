@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,8 @@ from restore.errors import UsageError
 if TYPE_CHECKING:
     from restore.evaluation import Cell
     from restore.inference import Restorer
+
+    Load = Callable[[str, int, Mapping[str, Any]], Restorer]
 
 __all__ = ["reproduce"]
 
@@ -36,7 +38,9 @@ def reproduce(
     ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(metavar="METHOD=NAME:WEIGHTS", help="Measure this model for a method. Repeatable."),
+        typer.Option(
+            metavar="METHOD=NAME:WEIGHTS", help="Measure this model for a method or its model. Repeatable."
+        ),
     ] = None,
     precision: options.Precision = "auto",
     device: options.Device = "auto",
@@ -58,10 +62,9 @@ def reproduce(
     registry = discover()
     console.report_problems(registry)
 
-    def load_restorer(reference: str, scale: int) -> Restorer:
-        return Restorer(
-            load_model(reference, registry, scale), precision=precision, device=device, engine=engine
-        )
+    def load_restorer(reference: str, scale: int, chosen: Mapping[str, Any]) -> Restorer:
+        loaded = load_model(reference, registry, scale, chosen)
+        return Restorer(loaded, precision=precision, device=device, engine=engine)
 
     work = Reproduction(
         find_tables(table, registry),
@@ -84,14 +87,14 @@ def reproduce(
     _fail_if_images_failed(cells)
 
 
-def _once(load: Callable[[str, int], Restorer]) -> Callable[[str, int], Restorer]:
-    """`load`, which loads each model once."""
-    loaded: dict[tuple[str, int], Restorer] = {}
+def _once(load: Load) -> Load:
+    """`load`, which loads each model with the same options once."""
+    loaded: dict[tuple[Any, ...], Restorer] = {}
 
-    def restorer(reference: str, scale: int) -> Restorer:
-        key = (reference, scale)
+    def restorer(reference: str, scale: int, chosen: Mapping[str, Any]) -> Restorer:
+        key = (reference, scale, *sorted(chosen.items()))
         if key not in loaded:
-            loaded[key] = load(reference, scale)
+            loaded[key] = load(reference, scale, chosen)
         return loaded[key]
 
     return restorer

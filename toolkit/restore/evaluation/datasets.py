@@ -59,7 +59,8 @@ class Dataset:
     def protocol(self) -> str:
         """How the inputs are made, in one line."""
         if self.degraded is None:
-            return self.degradation.protocol
+            name, protocol = self.degradation.name, self.degradation.protocol
+            return protocol if "+" in name else f"{name}: {protocol}"
         without = "" if self.targets else ", without targets"
         return f"given files ({self.degraded.name}), {self.scale}x{without}"
 

@@ -68,8 +68,8 @@ class Reproduction:
         registry: where to look.
         targets: data set -> folder of target images.
         degraded: data set -> folder of inputs, for the methods that worked on bicubic ones.
-        models: title of a column -> model that is measured for it, instead of the table's own.
-        load: loads a model by reference and scale.
+        models: title of a column, or the table's own model -> model that is measured in its place.
+        load: loads a model by reference, scale and options.
 
     Raises:
         UsageError: no table has such a data set or column.
@@ -82,7 +82,7 @@ class Reproduction:
         targets: Mapping[str, Path],
         degraded: Mapping[str, Path],
         models: Mapping[str, str],
-        load: Callable[[str, int], Restorer],
+        load: Callable[[str, int, Mapping[str, Any]], Restorer],
     ) -> None:
         self.tables = list(tables)
         self._registry = registry
@@ -91,7 +91,9 @@ class Reproduction:
         self._rows: dict[tuple[Any, ...], Row | str] = {}
         _check_known("data", targets, [name for table in self.tables for name in table.rows])
         _check_known("degraded", degraded, targets)
-        _check_known("model", models, [method.title for table in self.tables for method in table.columns])
+        methods = [method for table in self.tables for method in table.columns]
+        own = [method.model for method in methods if method.model is not None]
+        _check_known("model", models, [*(method.title for method in methods), *own])
 
     def cells(self, table: PublishedTable) -> list[Cell]:
         """The values of the table in its order, column by column.
@@ -106,14 +108,14 @@ class Reproduction:
         ]
 
     def _cell(self, table: PublishedTable, method: Method, data: str, published: float | None) -> Cell:
-        model = self._models.get(method.title, method.model)
+        model = self._models.get(method.title, self._models.get(method.model or "", method.model))
         cell = Cell(table.name, method.title, data, published, model=model)
         if model is None:
             hint = f"set `model` {method.title}=NAME:FILE"
             return replace(cell, missing=f"{method.title}: no model is mapped to this column; {hint}")
         if data not in self._targets:
             return replace(cell, missing=f"{data}: no folder is given; set `data` {data}=FOLDER")
-        found = self._row(model, table, method.degradation, data)
+        found = self._row(model, table, method, data)
         if isinstance(found, str):
             return replace(cell, missing=f"{method.title}: {found}")
         cell = replace(cell, images=len(found.images), protocol=found.protocol, failures=found.failures)
@@ -121,25 +123,29 @@ class Reproduction:
             return replace(cell, missing=f"{data}: no image could be measured")
         return replace(cell, measured=found.means[table.metric])
 
-    def _row(self, model: str, table: PublishedTable, degradation: str, data: str) -> Row | str:
+    def _row(self, model: str, table: PublishedTable, method: Method, data: str) -> Row | str:
         """The measured row, or why the model cannot be loaded."""
-        key = (model, table.metric, table.scale, degradation, data)
+        chosen = (method.degradation_options, method.model_options, table.metric_options)
+        options = tuple(tuple(sorted(one.items())) for one in chosen)
+        key = (model, table.metric, table.scale, method.degradation, options, data)
         if key not in self._rows:
-            folder = self._degraded.get(data) if degradation == _GIVEN else None
+            folder = self._degraded.get(data) if method.degradation == _GIVEN else None
             images = dataset(
                 self._targets[data],
                 self._registry,
                 table.scale,
                 name=data,
                 degraded=folder,
-                degradation=degradation,
+                degradation=method.degradation,
+                options=method.degradation_options,
             )
             try:
-                restorer = self._load(model, table.scale)
+                restorer = self._load(model, table.scale, method.model_options)
             except RestoreError as error:
                 self._rows[key] = str(error)
             else:
-                used = meters([table.metric], self._registry, table.scale)
+                metric_options = {table.metric: table.metric_options}
+                used = meters([table.metric], self._registry, table.scale, options=metric_options)
                 self._rows[key] = evaluate(restorer, images, used)
         return self._rows[key]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from restore.errors import EntryError
@@ -103,6 +103,20 @@ class Method:
     """``NAME[:WEIGHTS]`` that is measured for the column; ``None`` where there is no such model."""
     degradation: str = "bicubic"
     """Name of the one that made the method's inputs."""
+    degradation_options: Mapping[str, Any] = field(default_factory=dict)
+    """As `restore.data.find_degradation` takes them, such as ``{"sigma": 25}`` of ``noise``."""
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the model at run time, and numbers for its network, such as ``{"sigma": 25}``."""
+
+    @property
+    def inputs(self) -> str:
+        """The degradation with its options.
+
+        >>> Method("FFDNet", "ffdnet:noise", "noise", {"sigma": 25}).inputs
+        'noise, sigma 25'
+        """
+        options = (f"{key} {value}" for key, value in self.degradation_options.items())
+        return ", ".join([self.degradation, *options])
 
 
 @dataclass(frozen=True)
@@ -126,6 +140,8 @@ class PublishedTable(Named):
     """How the paper measured, in one line."""
     reference: str = ""
     """The publication."""
+    metric_options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the metric, such as ``{"channels": "rgb"}``."""
 
     def __post_init__(self) -> None:
         """Check the shape.

@@ -125,7 +125,7 @@ def reproduction(table: PublishedTable, cells: Sequence[Cell], digits: int = 2) 
     for method in table.columns:
         own = [cell for cell in cells if cell.method == method.title]
         found = [part for cell in own for part in (text(cell.published, "-"), text(cell.measured, "missing"))]
-        rows.append([method.title, method.degradation, *found])
+        rows.append([method.title, method.inputs, *found])
     protocols = [cell.protocol for cell in cells if cell.protocol]
     notes = [f"published: {table.protocol}; {table.reference}"]
     notes += [f"measured: {text}" for text in dict.fromkeys("; ".join(one.values()) for one in protocols)]
@@ -173,7 +173,13 @@ def _protocol(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _run(result: Result, rows: Sequence[Row]) -> Iterator[str]:
-    settings = dict.fromkeys(" ".join(row.settings.values()) for row in rows)
+    settings = dict.fromkeys(
+        " ".join(
+            value if name in ("engine", "precision", "device") else f"{name} {value}"
+            for name, value in row.settings.items()
+        )
+        for row in rows
+    )
     yield f"run: {'; '.join(settings)}"
     yield f"versions: {', '.join(f'{name} {version}' for name, version in result.versions.items())}"
     if any(row.cost for row in rows):

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from restore.errors import OptionsError
 from restore.interfaces import (
     DegradationSpec,
     Degraded,
@@ -16,6 +17,7 @@ from restore.interfaces import (
     Options,
     PublishedTable,
     SetMetricSpec,
+    parse,
 )
 from restore.registry import ModelReference, Registry
 from restore.resizing import quantize
@@ -58,7 +60,7 @@ def degradation_checks(
 
 def table_checks(spec: PublishedTable, registry: Registry) -> list[Check]:
     """The claims about a published table."""
-    claims = (_table_names_exist, _table_says_its_source)
+    claims = (_table_names_exist, _table_options_are_valid, _table_says_its_source)
     return [check(f"table {spec.name}", claim, spec, registry) for claim in claims]
 
 
@@ -72,6 +74,18 @@ def _table_names_exist(spec: PublishedTable, registry: Registry) -> None:
             expect(name in registry.models, f"'{method.title}': there is no model '{name}'")
             works = registry.models[name].supports(spec.scale)
             expect(works, f"'{method.title}': '{name}' cannot work at scale {spec.scale}")
+
+
+def _table_options_are_valid(spec: PublishedTable, registry: Registry) -> None:
+    try:
+        if spec.metric in registry.metrics:
+            parse(registry.metrics[spec.metric].options, spec.metric_options, f"metric '{spec.metric}'")
+        for method in spec.columns:
+            if method.degradation in registry.degradations:
+                schema = registry.degradations[method.degradation].options
+                parse(schema, method.degradation_options, f"degradation '{method.degradation}'")
+    except OptionsError as error:
+        expect(False, str(error))
 
 
 def _table_says_its_source(spec: PublishedTable, registry: Registry) -> None:  # noqa: ARG001
