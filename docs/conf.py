@@ -27,7 +27,10 @@ napoleon_numpy_docstring = False
 default_role = "code"  # single backticks in docstrings are code
 
 # Types in annotations that have no page on this site: those of other libraries, and some internal ones.
-_WITHOUT_PAGE = r"restore\.(data\.pairs\.ImagePair|interfaces\.options\.Parsed|registry\.entries\.Entry)"
+_WITHOUT_PAGE = (
+    r"restore\.(data\.pairs\.ImagePair|inference\.restorer\.(Kind|Selected)|inference\.choosing\.Row"
+    r"|interfaces\.options\.Parsed|registry\.entries\.Entry)"
+)
 nitpick_ignore_regex = [("py:.*", rf"(?!restore\.).*|{_WITHOUT_PAGE}")]
 
 
