@@ -171,6 +171,6 @@ def test_the_benchmark_of_listings_counts_no_request_per_object() -> None:
     done = call("--count", 3000, "--latency", 0, program="listing")
     assert done.returncode == 0, done.stderr
     header, row = done.stdout.splitlines()
-    assert header.split()[:3] == ["objects", "seconds", "per"]
-    objects, _, _, requests, *_ = row.split()
+    assert header.split()[:3] == ["objects", "seconds", "of"]
+    objects, _, _, _, requests, *_ = row.split()
     assert (objects, requests) == ("3,000", "8")  # three pages each, and the list of records with one record

@@ -239,6 +239,45 @@ def test_standard_input_is_refused(tmp_path: Path, upscale: Callable[..., Any]) 
     assert "the workers of a cluster have no standard input and output" in done.stderr
 
 
+# Evaluation
+
+
+def values(done: Any) -> list[dict[str, Any]]:
+    """The rows of an evaluation without its times."""
+    rows = done.rows
+    for row in rows:
+        for image in row["images"]:
+            del image["seconds"]
+    return [{key: row[key] for key in ("model", "data", "images", "failures", "protocol")} for row in rows]
+
+
+def test_an_evaluation_on_a_cluster_gives_the_same_values(
+    targets: Path, nodes: Nodes, run: Callable[..., Any]
+) -> None:
+    (targets / "broken.png").write_bytes(b"no image")
+    command = (
+        "evaluate",
+        "--model",
+        "bicubic",
+        "--data",
+        "targets",
+        "--metric",
+        "psnr",
+        "--metric",
+        "l1",
+        "--json",
+    )
+    changed = ("--degradation", "bicubic+jpeg", "--set", "jpeg.quality=40")
+    here = run(*command, *changed, cwd=targets.parent)
+    there = run(*command, *changed, "--cluster", nodes.address)
+    assert (here.returncode, there.returncode) == (1, 1)
+    (expected,), (found,) = values(here), values(there)
+    reason = found["failures"].pop("broken.png")
+    assert reason.startswith(f"{expected['failures'].pop('broken.png')} (on worker tcp://127.0.0.1:")
+    assert found == expected
+    assert len(found["images"]) == 3
+
+
 # What workers load
 
 

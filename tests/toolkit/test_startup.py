@@ -99,6 +99,8 @@ def test_upscaling_imports_nothing_that_serves_training_evaluation_or_pages(tmp_
     parts = ("data", "doctor", "evaluation", "export", "pages", "scaffold", "testing", "training")
     assert not packages & {f"restore.{part}" for part in parts}
     assert not others(modules) & {
+        "dask",
+        "distributed",
         "jinja2",
         "lightning_fabric",
         "matplotlib",

@@ -251,7 +251,6 @@ def test_listings_of_a_bucket_are_read_in_pages(bucket: Any, monkeypatch: pytest
     store = Store(Url(f"s3://{BUCKET}/in"))
     assert [entry.name for entry in store.files(recursive=True)] == ["a.txt", "a/z.txt", "b.txt", "c/d.txt"]
     assert [entry.name for entry in store.files(recursive=False)] == ["a.txt", "b.txt"]
-    assert store.folders == 2
 
 
 def test_an_error_in_the_middle_of_an_upload_leaves_no_part(

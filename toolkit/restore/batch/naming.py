@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from restore.errors import UsageError
 from restore.images import WRITE_SUFFIXES
@@ -98,9 +98,13 @@ class Naming:
 
     def inside(self, relative: Path) -> Path:
         """The result of a file in a folder, relative to the folder of the results."""
-        return relative.with_name(self._name(relative, "", plain=self.out is None))
+        return relative.with_name(self.name_of(relative))
 
-    def _name(self, file: Path, default: str, *, plain: bool = False) -> str:
+    def name_of(self, file: PurePath) -> str:
+        """The name of the result of a file in a folder."""
+        return self._name(file, "", plain=self.out is None)
+
+    def _name(self, file: PurePath, default: str, *, plain: bool = False) -> str:
         suffix = default if self.suffix is None or plain else self.suffix
         written = file.suffix if file.suffix.lower() in WRITE_SUFFIXES else ".png"
         ending = self.ending if self.format else written

@@ -28,6 +28,8 @@ def without_secrets(text: str) -> str:
     >>> without_secrets("404 for https://me:secret@host/a.png?X-Amz-Signature=abc")
     '404 for https://host/a.png'
     """
+    if "@" not in text and "?" not in text:
+        return text
     return _QUERY.sub(r"\1", _USER.sub(r"\1", text))
 
 

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restore.cli import console, options
+from restore.cli.clusters import connected
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from restore.evaluation import AnyMeter, Dataset, Result, Row, Variant
+    from restore.cluster import Cluster
+    from restore.evaluation import AnyMeter, Dataset, Measured, Result, Row, Variant
     from restore.inference import Restorer
     from restore.registry import Registry
+
+    Measuring = Callable[
+        [Restorer, Dataset], Callable[[Sequence[Path]], Iterable[tuple[Path, Measured | str]]] | None
+    ]
 
 __all__ = ["evaluate"]
 
@@ -68,6 +74,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Write an .html page with tables, plots and a comparison of each image."),
     ] = None,
+    cluster: options.Cluster = None,
     json: options.Json = False,
 ) -> None:
     """Measure models against target images.
@@ -120,7 +127,9 @@ def evaluate(
     ]
     for restorer in restorers:
         console.report_notes(restorer)
-    result = _result(restorers, sets, meters, against or model[0], json=json)
+    with connected(cluster) as connection:
+        measure = _measuring(connection, meters, chosen, targets, device)
+        result = _result(restorers, sets, meters, against or model[0], measure, json=json)
     if not json:
         typer.echo(evaluation_table(result))
     for file in out or []:
@@ -194,6 +203,7 @@ def _result(
     sets: Sequence[Dataset],
     meters: Sequence[AnyMeter],
     against: str,
+    measure: Measuring,
     *,
     json: bool,
 ) -> Result:
@@ -206,7 +216,7 @@ def _result(
 
     rows: list[Row] = []
     for dataset in sets:
-        found = _measured(restorers, dataset, meters)
+        found = _measured(restorers, dataset, meters, measure)
         rows += found
         if json:
             part = result_of(found)
@@ -215,7 +225,25 @@ def _result(
     return result_of(rows)
 
 
-def _measured(restorers: Sequence[Restorer], dataset: Dataset, meters: Sequence[AnyMeter]) -> list[Row]:
+def _measuring(
+    cluster: Cluster | None,
+    meters: Sequence[AnyMeter],
+    options: Mapping[str, Mapping[str, Any]],
+    targets: Sequence[Path],
+    device: str,
+) -> Measuring:
+    """How the images of a data set are measured with a model: on a cluster, or `None` for this process."""
+    if cluster is None:
+        return lambda *_: None
+    from restore.evaluation.spreading import Metrics, spread
+
+    metrics = Metrics.of(meters, options, targets)
+    return lambda restorer, dataset: spread(cluster, restorer, dataset, metrics, device)
+
+
+def _measured(
+    restorers: Sequence[Restorer], dataset: Dataset, meters: Sequence[AnyMeter], measure: Measuring
+) -> list[Row]:
     """A row for each model, with a progress bar."""
     from restore import evaluation
 
@@ -224,7 +252,10 @@ def _measured(restorers: Sequence[Restorer], dataset: Dataset, meters: Sequence[
         for restorer in restorers:
             title = f"{restorer.model.reference} on {dataset.name}{dataset.inputs and f' ({dataset.inputs})'}"
             with console.task(bar, title, total=len(dataset)) as update:
-                rows.append(evaluation.evaluate(restorer, dataset, meters, update, with_cost=True))
+                row = evaluation.evaluate(
+                    restorer, dataset, meters, update, with_cost=True, measure=measure(restorer, dataset)
+                )
+                rows.append(row)
     return rows
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -142,8 +142,12 @@ def run(restorer: AnyRestorer, output: Output, suffix: str, batch: BatchOptions)
     out = Path(batch.out) if batch.out is not None else None
     with streams(batch.inputs, out, batch.format_, json=batch.json and not batch.dry_run) as files:
         found = _plan(batch, files, suffix)
-        with Reporter(found, files, looks) as reporter, _executor(batch) as executor:
-            for outcome in _outcomes(found, restorer, output, batch, reporter, executor):
+        with (
+            Reporter(found, files, looks) as reporter,
+            _executor(batch) as executor,
+            closing(_outcomes(found, restorer, output, batch, reporter, executor)) as outcomes,
+        ):
+            for outcome in outcomes:
                 reporter.report(outcome)
         files.deliver()
     reporter.summarize()
@@ -172,31 +176,25 @@ def _outcomes(
     batch: BatchOptions,
     reporter: Reporter,
     executor: Executor | None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """What becomes of the images of a plan; of a plan of stores, all that is settled is reported at once."""
     from restore.batch import Plan, preview, run_all
     from restore.batch.skipping import Results
 
     existing = batch.existing or ("skip" if found.several else "overwrite")
-    pixels = batch.max_pixels
+    common: dict[str, Any] = {"output": output, "max_pixels": batch.max_pixels}
+    running = common | {"listener": reporter, "executor": executor}
     if isinstance(found, Plan):
         if batch.dry_run:
-            return preview(found.jobs, restorer, output=output, existing=existing, max_pixels=pixels)
-        return run_all(
-            found.jobs,
-            restorer,
-            output=output,
-            existing=existing,
-            max_pixels=pixels,
-            listener=reporter,
-            executor=executor,
-        )
+            yield from preview(found.jobs, restorer, existing=existing, **common)
+        else:
+            yield from run_all(found.jobs, restorer, existing=existing, **running)
+        return
     items = found.items(Results(restorer, output, existing), existing)
     if batch.dry_run:
-        return map(_planned, items)
-    jobs = reporter.unsettled(items)
-    outcomes = run_all(jobs, restorer, output=output, max_pixels=pixels, listener=reporter, executor=executor)
-    return found.recorded(outcomes)
+        yield from map(_planned, items)
+    else:
+        yield from found.recorded(run_all(reporter.unsettled(items), restorer, **running))
 
 
 def _planned(item: Transfer | Outcome) -> Outcome:

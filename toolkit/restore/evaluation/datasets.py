@@ -49,6 +49,8 @@ class Dataset:
     """Folder of the inputs; ``None`` if they are made from the targets."""
     swept: Mapping[str, Any] = field(default_factory=dict)
     """``LABEL.OPTION`` -> value, of the options of the degradation that a sweep has set."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The options of the degradation, as they were given."""
 
     @property
     def scale(self) -> int:
@@ -144,7 +146,7 @@ def dataset(
     found = find_degradation(degradation, registry, scale, options)
     if degraded is not None and not degraded.is_dir():
         raise UsageError("there is no such folder", path=degraded, hint="check `degraded`")
-    result = Dataset(name, targets, found, degraded)
+    result = Dataset(name, targets, found, degraded, options=dict(options or {}))
     return replace(result, name=name or _short(result.folder))
 
 

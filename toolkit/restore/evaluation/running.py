@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import nan
+from pathlib import Path
 
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from restore.evaluation.rows import Measured, Row
 from restore.inference import Restorer
 from restore.interfaces import SetMetric
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "measured"]
 
 
 def evaluate(
@@ -25,6 +26,7 @@ def evaluate(
     on_image: Callable[[int], None] = lambda _: None,
     *,
     with_cost: bool = False,
+    measure: Callable[[Sequence[Path]], Iterable[tuple[Path, Measured | str]]] | None = None,
 ) -> Row:
     """Restore each image of `data` and measure the result, rounded to 8 bits as a file would be.
 
@@ -35,34 +37,30 @@ def evaluate(
         with_meters: the metrics.
         on_image: called with the number of images that are finished.
         with_cost: also measure parameters, multiply-adds and memory; restores the largest image once more.
+        measure: measures files and yields each with its values, or the reason why it has none, in any order;
+            `None` restores one after the other in this process.
 
     Raises:
         DataError: the folder is missing or has no image.
     """
     used = list(with_meters)
     sets = [_SetMeasurement(meter) for meter in used if isinstance(meter, SetMeter)]
-    images: list[Measured] = []
-    failures: dict[str, str] = {}
-    largest: Tensor | None = None  # input
-    for number, file in enumerate(data.files(), start=1):
-        try:
-            sample = data.sample(file)
-            if not images:
-                warm_up(restorer, sample.degraded)
-            images.append(_measured(restorer, sample, used, sets))
-            largest = max((largest, sample.degraded), key=_pixels)
-        except Exception as error:  # a plugin's network or metric can raise anything; the other images go on
-            failures[data.name_of(file)] = failure_reason(error)
+    files = data.files()
+    found: dict[Path, Measured | str] = {}
+    results = measure(files) if measure else _one_by_one(restorer, data, files, used, sets)
+    for number, (file, result) in enumerate(results, start=1):
+        found[file] = result
         on_image(number)
+    images = {file: result for file in files if isinstance(result := found[file], Measured)}
     return Row(
         model=restorer.model.reference,
         data=data.name,
         scale=data.scale,
-        images=tuple(images),
-        failures=failures,
+        images=tuple(images.values()),
+        failures={data.name_of(file): text for file in files if isinstance(text := found[file], str)},
         protocol={"inputs": data.protocol} | {meter.name: meter.protocol for meter in used},
         settings=settings(restorer),
-        cost=cost(restorer, largest) if with_cost and largest is not None else None,
+        cost=cost(restorer, _largest(data, images)) if with_cost and images else None,
         degradation="" if data.degraded else data.degradation.name,
         swept=data.swept,
         of_set={one.name: one.value() for one in sets},
@@ -70,16 +68,47 @@ def evaluate(
     )
 
 
-def _pixels(image: Tensor | None) -> int:
-    return 0 if image is None else image.numel()
+def _largest(data: Dataset, images: Mapping[Path, Measured]) -> Tensor:
+    """The input of the largest image, ``(1, 3, H, W)``, read once more."""
+    file = max(images, key=lambda file: images[file].size[0] * images[file].size[1])
+    return data.sample(file).degraded
 
 
-def _measured(
+def _one_by_one(
+    restorer: Restorer,
+    data: Dataset,
+    files: Sequence[Path],
+    meters: Sequence[AnyMeter],
+    sets: Sequence[_SetMeasurement],
+) -> Iterator[tuple[Path, Measured | str]]:
+    warm = False
+    for file in files:
+        try:
+            sample = data.sample(file)
+            if not warm:
+                warm_up(restorer, sample.degraded)
+            found = measured(restorer, sample, meters, sets)
+        except Exception as error:  # a plugin's network or metric can raise anything; the other images go on
+            yield file, failure_reason(error)
+        else:
+            warm = True
+            yield file, found
+
+
+def measured(
     restorer: Restorer,
     sample: Sample,
     meters: Sequence[AnyMeter],
-    sets: Sequence[_SetMeasurement],
+    sets: Sequence[_SetMeasurement] = (),
 ) -> Measured:
+    """Restore one image and measure the result.
+
+    Args:
+        restorer: the model.
+        sample: the image.
+        meters: the metrics, of which those of whole sets are left out.
+        sets: metrics of whole sets, which get the result.
+    """
     restored, seconds = timed(restorer, sample.degraded)
     target = restored if sample.target is None else sample.target
     values = {

@@ -59,8 +59,6 @@ class Store:
     def __init__(self, root: Url) -> None:
         self.root = root
         self._fs, self._path = _opened(root)
-        self.folders = 0
-        """Subfolders that the last listing saw and did not enter."""
 
     def files(self, *, recursive: bool) -> Iterator[Entry]:
         """Yield the files in the order of their names' bytes; of a folder that does not exist, none.
@@ -70,7 +68,6 @@ class Store:
         Raises:
             ImageError: the store refuses.
         """
-        self.folders = 0
         with _explained(self.root, "list"):
             if hasattr(self._fs, "call_s3"):
                 yield from self._pages(recursive=recursive)
@@ -128,7 +125,6 @@ class Store:
             wanted["Delimiter"] = "/"
         while True:
             page = self._fs.call_s3("list_objects_v2", **wanted)
-            self.folders += len(page.get("CommonPrefixes", ()))
             for found in page.get("Contents", ()):
                 yield Entry(found["Key"][len(prefix) :], _identity(found))
             if not page.get("IsTruncated"):
@@ -147,8 +143,6 @@ class Store:
                 yield Entry(name[start:], _identity(info))
             elif recursive:
                 yield from self._walk(name, recursive=True)
-            else:
-                self.folders += 1
 
 
 def fetch(url: Url, file: Path) -> None:

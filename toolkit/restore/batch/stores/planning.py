@@ -122,7 +122,7 @@ class _Source:
             if isinstance(name, RestoreError):
                 yield Outcome(source, "failed", error=name)
                 continue
-            stamp = results.stamp(entry.identity, PurePosixPath(name).suffix)
+            stamp = results.stamp(entry.identity, f".{name.rpartition('.')[2]}")
             yield Transfer(source, plan.out / name, name, stamp)
 
     def empty(self) -> Outcome:
@@ -140,8 +140,8 @@ class _Source:
                 yield replace(entry, name=name)
             return
         for entry in Store(self.url).files(recursive=recursive):
-            parts = PurePosixPath(entry.name).parts
-            if is_image_name(PurePosixPath(entry.name)) and not any(part.startswith(".") for part in parts):
+            hidden = entry.name.startswith(".") or "/." in entry.name
+            if not hidden and is_image_name(PurePosixPath(entry.name.rpartition("/")[2])):
                 yield entry
 
 
@@ -168,7 +168,9 @@ class _Names:
             source: its address.
         """
         out = self._naming.out
-        result = out.name if out and out.name else self._naming.inside(Path(name)).as_posix()
+        folder, slash, file = name.rpartition("/")
+        named = out is not None and out.name
+        result = named or f"{folder}{slash}{self._naming.name_of(PurePosixPath(file))}"
         if not self._keep:
             self._known = {
                 known: origin for known, origin in self._known.items() if name.startswith(origin[0])
