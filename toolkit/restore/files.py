@@ -1,7 +1,8 @@
-"""Atomic writes, cache folders and JSON Lines."""
+"""Atomic writes, hashes, cache folders and JSON Lines."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -25,12 +26,23 @@ __all__ = [
     "move_into_place",
     "remove_leftovers",
     "remove_link",
+    "sha256",
     "to_line",
 ]
 
 PREFIX = ".restore-"
 """Of the names of files that are not finished."""
 _ASKING = threading.Lock()
+
+
+def sha256(file: Path) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 @contextmanager

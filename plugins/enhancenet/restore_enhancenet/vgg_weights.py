@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from restore.errors import WeightsError, first_line
+from restore.files import sha256
 from restore_enhancenet.options import LAYERS
 
 __all__ = ["CONVOLUTIONS", "FILE_VARIABLE", "Convolutions", "channels", "load_convolutions", "note_on"]
@@ -95,8 +95,7 @@ def note_on(file: Path | None) -> str:
     # torch.hub checks what it downloads, not what it finds in its cache.
     file = weights_file(file) or Path(torch.hub.get_dir()) / "checkpoints" / Path(URL).name
     try:
-        with file.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        digest = sha256(file)
     except OSError as error:
         raise WeightsError(f"cannot read the VGG-19 weights: {error.strerror}", path=file) from error
     if digest.startswith(_SHA256):

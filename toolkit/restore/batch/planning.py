@@ -11,9 +11,10 @@ from pathlib import Path
 from restore.batch.jobs import Job, Outcome
 from restore.batch.locking import folded
 from restore.batch.naming import Naming
-from restore.batch.records import Records, digest
+from restore.batch.records import Records
 from restore.batch.urls import Url
 from restore.errors import ImageError, RestoreError, UsageError, escaped
+from restore.files import sha256
 from restore.images import Provenance, is_image_name
 
 __all__ = ["Plan", "plan"]
@@ -180,7 +181,7 @@ def _namesakes(job: Job, stems: dict[str, list[Job]]) -> Iterator[Job]:
 
 def _made_of(origin: Job, made: Provenance) -> bool:
     try:
-        return origin.source.is_file() and digest(origin.source) == made.source
+        return origin.source.is_file() and sha256(origin.source) == made.source
     except OSError:
         return False
 

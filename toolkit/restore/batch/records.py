@@ -10,7 +10,6 @@ following links, and used only if it is a regular file of bounded size with this
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -20,10 +19,10 @@ from pathlib import Path
 from typing import IO
 
 from restore.errors import ImageError
-from restore.files import to_line
+from restore.files import sha256, to_line
 from restore.images import Provenance, read_provenance
 
-__all__ = ["RECORD", "Records", "UnusableRecordError", "digest", "remember"]
+__all__ = ["RECORD", "Records", "UnusableRecordError", "remember"]
 
 RECORD = ".restore.jsonl"
 
@@ -53,9 +52,9 @@ class Records:
         entry = folder.entry(file.name)
         if entry is None:
             return None
-        sha256, provenance = entry
+        digest, provenance = entry
         try:
-            return provenance if file.is_file() and digest(file) == sha256 else None
+            return provenance if file.is_file() and sha256(file) == digest else None
         except OSError:
             return None
 
@@ -67,21 +66,11 @@ def remember(file: Path, name: str, provenance: Provenance) -> None:
         UnusableRecordError: the record cannot be used.
         OSError: the disk refuses.
     """
-    entry = {"file": name, "sha256": digest(file), "provenance": provenance.to_text()}
+    entry = {"file": name, "sha256": sha256(file), "provenance": provenance.to_text()}
     with _opened(file.parent / RECORD, os.O_RDWR | os.O_CREAT | os.O_APPEND, "r+b") as record:
         # In one piece, so that lines of several processes do not mix.
         record.write(_separator(record) + to_line(entry).encode("utf-8", "surrogateescape"))
         os.fsync(record.fileno())
-
-
-def digest(file: Path) -> str:
-    """SHA-256 of the bytes of a file.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 @contextmanager
@@ -147,9 +136,9 @@ class _Folder:
     def _add(self, line: bytes) -> None:
         try:
             content = json.loads(line.decode("utf-8", "surrogateescape"))
-            name, sha256, text = content["file"], content["sha256"], content["provenance"]
+            name, digest, text = content["file"], content["sha256"], content["provenance"]
             provenance = Provenance.from_text(text)
         except (ValueError, TypeError, KeyError, RecursionError):
             return
-        if provenance and isinstance(name, str) and isinstance(sha256, str):
-            self._entries[name] = (sha256, provenance)
+        if provenance and isinstance(name, str) and isinstance(digest, str):
+            self._entries[name] = (digest, provenance)

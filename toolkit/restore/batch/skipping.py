@@ -10,9 +10,10 @@ from pathlib import Path
 
 from restore.batch.jobs import Existing, Job, Outcome
 from restore.batch.output import Output
-from restore.batch.records import Records, digest
+from restore.batch.records import Records
 from restore.checkpoint import LoadedModel
 from restore.errors import ImageError, escaped
+from restore.files import sha256
 from restore.images import Provenance, read
 from restore.inference import AnyRestorer, AutoRestorer, Restorer
 
@@ -143,7 +144,7 @@ def _digest_of_image(source: Path) -> str:
     """SHA-256 of a file, or the error of `read` that says why there is none."""
     if source.is_file():  # a pipe would block
         try:
-            return digest(source)
+            return sha256(source)
         except OSError as error:
             read(source)
             raise ImageError(f"cannot be read: {error.strerror}", path=source, hint="try again") from error

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from restore.batch.jobs import Job
 from restore.batch.output import Output
-from restore.batch.records import digest
 from restore.batch.work import Work, first_frame
 from restore.errors import ImageError
+from restore.files import sha256
 from restore.images import WRITE_SUFFIXES, Animation, Photo, losses, suffix_of, write, write_animation
 from restore.images.formats import format_of
 
@@ -33,7 +33,7 @@ def write_result(work: Work, output: Output, *, copied: bool) -> None:
     place, picture = work.claim.temporary, work.picture
     if copied:
         shutil.copyfile(work.job.source, place)
-        if digest(place) != work.provenance.source:
+        if sha256(place) != work.provenance.source:
             raise ImageError(
                 "the file changed while it was copied", path=work.job.source, hint="run this again"
             )

@@ -10,8 +10,9 @@ from restore.checkpoint.loaded import LoadedModel
 from restore.checkpoint.loading import check_reference, load_model
 from restore.checkpoint.run import Checkpoint, latest_checkpoint, save_checkpoint
 from restore.checkpoint.scales import working_scale
-from restore.checkpoint.tensors import build_within, channels_last, sha256
+from restore.checkpoint.tensors import build_within, channels_last
 from restore.checkpoint.weights import WeightsCard, read_card, save_weights
+from restore.files import sha256
 
 __all__ = [
     "SUFFIXES",

@@ -13,10 +13,10 @@ import torch
 from restore.checkpoint.loaded import LoadedModel
 from restore.checkpoint.options import Number, changed, check_shapes, of_parts, split
 from restore.checkpoint.scales import choosing_part, default_scale
-from restore.checkpoint.tensors import check_size, load_tensors, sha256
+from restore.checkpoint.tensors import check_size, load_tensors
 from restore.checkpoint.weights import read_card
 from restore.errors import OptionsError, UsageError, WeightsError, first_line, nearest
-from restore.files import cache_folder
+from restore.files import cache_folder, sha256
 from restore.interfaces import ModelSpec, OpenedModel, Options, Weights, parse
 from restore.registry import ModelReference, Registry
 

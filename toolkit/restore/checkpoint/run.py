@@ -13,9 +13,9 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from restore.checkpoint.tensors import save_tensors, sha256, to_json
+from restore.checkpoint.tensors import save_tensors, to_json
 from restore.errors import TrainingError, first_line
-from restore.files import atomic_folder
+from restore.files import atomic_folder, sha256
 
 __all__ = ["Checkpoint", "latest_checkpoint", "save_checkpoint"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import threading
@@ -30,7 +29,6 @@ __all__ = [
     "check_size",
     "load_tensors",
     "save_tensors",
-    "sha256",
     "shapes_of",
     "to_json",
 ]
@@ -142,12 +140,6 @@ def channels_last(module: nn.Module) -> nn.Module:
         if tensor.ndim == 4:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
     return module
-
-
-def sha256(file: Path) -> str:
-    """SHA-256 of a file's content, as 64 hexadecimal digits."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def to_json(content: Any) -> str:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from restore.checkpoint import sha256
 from restore.choices import Alpha, Engine, Precision
 from restore.errors import WeightsError
-from restore.files import atomic_file, cache_folder
+from restore.files import atomic_file, cache_folder, sha256
 from restore.inference import AnyRestorer, AutoRestorer, Restorer, load
 from restore.inference.choosing import AUTO
 from restore.inference.restorer import TileSize

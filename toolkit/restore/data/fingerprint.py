@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from restore.files import atomic_file, cache_folder
+from restore.files import atomic_file, cache_folder, sha256
 from restore.images import is_cut_off
 
 __all__ = ["combined", "cut_off_images", "fingerprint", "matches"]
@@ -31,7 +31,7 @@ def fingerprint(files: Sequence[Path]) -> str:
     Raises:
         OSError: a file cannot be read.
     """
-    return _of_text(_of_each(files, "image-hashes", _digest))
+    return _of_text(_of_each(files, "image-hashes", sha256))
 
 
 def cut_off_images(files: Sequence[Path]) -> list[Path]:
@@ -82,11 +82,6 @@ def _of_names_and_sizes(files: Sequence[Path]) -> str:
 
 def _of_text(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _stamp(file: Path) -> Stamp:
