@@ -15,7 +15,7 @@ from torch import Tensor
 from restore.errors import UsageError
 from restore.images import Photo
 from restore.inference.choosing import AUTO, Row, choose, fingerprint
-from restore.inference.conditions import estimated, examined, given_numbers
+from restore.inference.conditions import examined
 from restore.inference.inputs import as_photo, file_of, in_unit_range
 from restore.inference.restorer import Kind, Progress, Restorer, Selected
 
@@ -98,8 +98,7 @@ class AutoRestorer:
         restorer = self.restorer(choice.model)
         if restorer is None:
             return Selected(None, choice=choice)
-        numbers = given_numbers(restorer.model) | estimated(restorer.model, found, restorer.strength)
-        return Selected(restorer, numbers, choice)
+        return Selected(restorer, restorer.conditions_from(found), choice)
 
     @overload
     def upscale(self, image: str | Path, progress: Progress | None = None) -> Image.Image: ...

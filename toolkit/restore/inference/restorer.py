@@ -15,6 +15,7 @@ from torch import Tensor
 from restore.checkpoint import LoadedModel
 from restore.choices import Alpha, Engine, Precision
 from restore.errors import ImageError, UsageError
+from restore.estimation import Estimate
 from restore.images import Photo, conversion_of
 from restore.inference.choosing import Choice
 from restore.inference.color import in_srgb, without_bleeding
@@ -234,10 +235,17 @@ class Restorer:
             >>> load("bicubic").conditions_of(torch.zeros(1, 3, 8, 8))
             {}
         """
-        given = given_numbers(self.model)
-        if len(given) == len(self.model.conditions):
-            return given
-        return given | estimated(self.model, examined(image, file), self.strength)
+        if "auto" not in self.model.conditions.values():
+            return given_numbers(self.model)
+        return self.conditions_from(examined(image, file))
+
+    def conditions_from(self, found: Estimate) -> dict[str, float]:
+        """The same for an image that was looked at before.
+
+        Args:
+            found: from `restore.inference.conditions.examined`.
+        """
+        return given_numbers(self.model) | estimated(self.model, found, self.strength)
 
     def select(self, image: Photo | Tensor, file: Path | bytes | None = None) -> Selected:
         """Look at an image before it is restored.
@@ -256,7 +264,7 @@ class Restorer:
         if limits is None:
             return Selected(self, self.conditions_of(image, file))
         found = examined(image, file)
-        conditions = given_numbers(self.model) | estimated(self.model, found, self.strength)
+        conditions = self.conditions_from(found)
         if not limits.exceeded_by(found):
             return Selected(self, conditions)
         return Selected(self, conditions, Choice.of(self.model.reference, found, beyond=True))
