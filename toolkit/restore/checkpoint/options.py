@@ -12,6 +12,7 @@ from torch import nn
 from restore.checkpoint.tensors import check_size, shapes_of
 from restore.errors import OptionsError, UsageError, WeightsError, nearest
 from restore.interfaces import ModelSpec, Options, parse
+from restore.registry import owner_of
 
 __all__ = ["Number", "changed", "check_shapes", "of_parts", "split"]
 
@@ -35,19 +36,18 @@ def of_parts(given: Mapping[str, Any], labels: Sequence[str]) -> list[dict[str, 
         >>> of_parts({"sigma": 15}, ["ffdnet"])
         [{'sigma': 15}]
     """
-    result: list[dict[str, Any]] = [{} for _ in labels]
+    result: dict[str, dict[str, Any]] = {label: {} for label in labels}
     for key, value in given.items():
-        index = next((index for index, label in enumerate(labels) if key.startswith(f"{label}.")), None)
-        if index is not None:
-            result[index][key.removeprefix(f"{labels[index]}.")] = value
+        if label := owner_of(key, labels):
+            result[label][key.removeprefix(f"{label}.")] = value
         elif len(labels) == 1:
-            result[0][key] = value
+            result[labels[0]][key] = value
         else:
             raise UsageError(
                 f"the option '{key}' belongs to none of {', '.join(labels)}",
                 hint=f"write the model before it, as in {labels[0]}.{key}",
             )
-    return result
+    return list(result.values())
 
 
 def split(

@@ -161,14 +161,15 @@ def by_name(
         {'jpeg': {'quality': 30, 'rounds': 2}}
     """
     from restore.config import assignments
+    from restore.registry import owner_of
 
     options: dict[str, dict[str, Any]] = {}
     for key, value in assignments(assigned or ()):
-        name = max((name for name in known if key.startswith(f"{name}.")), key=len, default=None)
-        if name is None and default and "." not in key:
+        name = owner_of(key, known)
+        if not name and default and "." not in key:
             options.setdefault(default, {})[key] = value
             continue
-        if name is None:
+        if not name:
             raise UsageError(
                 f"`set` takes NAME.OPTION=VALUE, but got '{escaped(key)}'",
                 hint=f"use one of the names {', '.join(sorted(known))}",

@@ -10,6 +10,7 @@ from typing import Any
 from restore.config import assignments
 from restore.data import labels, options_of
 from restore.errors import UsageError, escaped, nearest
+from restore.registry import owner_of
 
 __all__ = ["Sweep", "Variant", "inputs_title", "variants"]
 
@@ -93,18 +94,18 @@ def inputs_title(degradation: str, swept: Mapping[str, Any]) -> str:
 def _variants_of(
     name: str, options: Mapping[str, Mapping[str, Any]], sweeps: Sequence[Sweep]
 ) -> Iterator[Variant]:
-    own = [sweep for sweep in sweeps if _label(sweep.key, labels(name))]
+    own = [sweep for sweep in sweeps if owner_of(sweep.key, labels(name))]
     for values in product(*(sweep.values for sweep in own)):
         swept = dict(zip((sweep.key for sweep in own), values, strict=True))
         chosen = {label: dict(given) for label, given in options.items()}
         for key, value in swept.items():
-            label = _label(key, labels(name))
+            label = owner_of(key, labels(name))
             chosen.setdefault(label, {})[key.removeprefix(f"{label}.")] = value
         yield Variant(name, options_of(name, chosen), swept)
 
 
 def _check_sweep(sweep: Sweep, known: set[str], options: Mapping[str, Mapping[str, Any]]) -> None:
-    label = _label(sweep.key, known)
+    label = owner_of(sweep.key, known)
     if not label:
         raise UsageError(
             f"`sweep` names '{escaped(sweep.key)}', which no `degradation` has."
@@ -113,11 +114,6 @@ def _check_sweep(sweep: Sweep, known: set[str], options: Mapping[str, Mapping[st
         )
     if sweep.key.removeprefix(f"{label}.") in options.get(label, {}):
         raise UsageError(f"'{sweep.key}' is both in `set` and in `sweep`", hint="omit one of them")
-
-
-def _label(key: str, known: Sequence[str] | set[str]) -> str:
-    """The longest label that `key` begins with; empty if there is none."""
-    return max((label for label in known if key.startswith(f"{label}.")), key=len, default="")
 
 
 def _check_once(parameter: str, given: Sequence[str]) -> None:

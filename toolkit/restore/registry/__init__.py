@@ -7,7 +7,7 @@ does not affect the others.
 from restore.registry.collecting import DISABLE, OWN, build
 from restore.registry.discovery import GROUP, discover
 from restore.registry.entries import KINDS, Catalog, EntryKind, Plugin, PluginStatus, Registry
-from restore.registry.references import ModelReference, numbered
+from restore.registry.references import ModelReference, numbered, owner_of
 
 __all__ = [
     "DISABLE",
@@ -23,4 +23,5 @@ __all__ = [
     "build",
     "discover",
     "numbered",
+    "owner_of",
 ]

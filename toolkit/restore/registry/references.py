@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from restore.errors import UsageError
 from restore.interfaces import ModelSpec
 
-__all__ = ["ModelReference", "numbered"]
+__all__ = ["ModelReference", "numbered", "owner_of"]
 
 _NEXT = re.compile(r"\+(?=[a-z0-9][a-z0-9_-]*(?:[:+]|$))")
 """A plus sign before a name: where the next model of a chain can begin. A name with a dot, which few have, is
@@ -92,6 +92,15 @@ class ModelReference:
         file = Path(self.weights)
         is_path = file.suffix == ".safetensors" or bool(set(self.weights) & {"/", "\\"}) or file.is_file()
         return file if is_path or spec.open is not None else None
+
+
+def owner_of(key: str, labels: Iterable[str]) -> str:
+    """The label that an option belongs to: the longest that ``LABEL.OPTION`` begins with; empty if none.
+
+    >>> owner_of("spandrel.span.norm", ["spandrel", "spandrel.span"])
+    'spandrel.span'
+    """
+    return max((label for label in labels if key.startswith(f"{label}.")), key=len, default="")
 
 
 def numbered(names: Sequence[str]) -> tuple[str, ...]:
