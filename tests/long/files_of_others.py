@@ -94,6 +94,12 @@ REASONS: list[tuple[str, str, Applies, str]] = [
     ("read", "refused", lambda _, __, why: "PostScript" in why, "PostScript is not run"),
     ("read", "refused", lambda _, __, why: "max_pixels" in why, "too many pixels"),
     ("read", "only restore", lambda _, r, __: r.format in {"TIFF", "PNG"}, "Pillow does not know this kind"),
+    (
+        "read",
+        "exif",
+        lambda p, r, _: _without_shape(p) == r.exif,
+        "tifffile describes the array, not the picture",
+    ),
     ("written", "gray", lambda _, r, __: r.format in {"WEBP", "GIF", "HEIF"}, "the format has no gray"),
     ("written", "gray", lambda p, r, _: p.deep and p.gray, "Pillow reads 16-bit gray with alpha as color"),
     ("written", "colors", lambda p, r, _: p.deep and _apart(p, r) <= 1, "Pillow truncates to 8 bits"),
@@ -116,6 +122,15 @@ REASONS: list[tuple[str, str, Applies, str]] = [
     ("written", "exif", lambda _, r, __: r.format in {"BMP", "GIF"}, "the format has no EXIF"),
 ]
 """Stage, kind, condition on both views and the message, why it is intended. The first that fits counts."""
+
+
+def _without_shape(view: View) -> dict[str, Any]:
+    """The tags of a view, without a description by tifffile."""
+    return {
+        name: value
+        for name, value in view.exif.items()
+        if name != "ImageDescription" or not str(value).startswith('{"shape": [')
+    }
 
 
 def files_in(folder: Path) -> Iterator[Path]:

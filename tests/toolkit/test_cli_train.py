@@ -47,6 +47,8 @@ OURS = re.compile(
     r"(enhancenet 4x, objective|skipped|(warning: )?step \d+|resumed from|stopped at|done:|error:) ?"
 )
 
+UNKNOWN_VGG19 = "warning: VGG-19 weights other than torchvision's ["
+
 
 def arguments(photos: Path, *more: str | Path) -> list[str]:
     """Of a run that takes a moment, with the settings of the fixture `configure`."""
@@ -223,7 +225,9 @@ def test_two_processes_learn_what_one_learns_with_the_same_batch(
             stdout, stderr = process.communicate(timeout=PATIENCE)
             assert process.returncode == 0, stderr
             assert stdout == ""
-            assert_only_ours(stderr)
+            warnings = [line for line in stderr.splitlines() if line.startswith(UNKNOWN_VGG19)]
+            assert len(warnings) == (name == "torchrun"), "random weights, said once"
+            assert_only_ours("\n".join(line for line in stderr.splitlines() if line not in warnings))
             assert stderr.count("done:") == stderr.count("objective") == stderr.count("step 6/6") == 1
             alone = {"torchrun": "pat", "kinds": "in-one"}.get(name, "l1-toy")
             assert_equal_to_rounding(tmp_path / name, tmp_path / alone)

@@ -24,7 +24,7 @@ def test_a_chain_divides_the_size_once_and_reports_what_each_element_drew() -> N
     chain = find_degradation("blur+bicubic+noise+jpeg", REGISTRY, 4)
     result = chain(image(), generator_of(1, 0))
     assert result.image.shape == (1, 3, 16, 16)
-    assert {"blur.sigma", "noise.sigma", "jpeg.quality"} <= result.parameters[0].keys()
+    assert {"blur.blur", "noise.sigma", "jpeg.quality"} <= result.parameters[0].keys()
 
 
 def test_the_second_of_two_equal_elements_has_options_of_its_own() -> None:

@@ -312,7 +312,7 @@ def test_a_missing_library_is_named(
     assert read(tmp_path / f"a{suffix}").color.shape == (1, 3, 16, 16)
     monkeypatch.setitem(sys.modules, module, None)
     for use in (read, lambda path: write(Photo(torch.rand(1, 3, 16, 16)), path)):
-        with pytest.raises(ImageError, match=r"not installed: pip install 'restorekit\["):
+        with pytest.raises(ImageError, match=r"not installed; install it with: pip install 'restorekit\["):
             use(tmp_path / f"a{suffix}")
 
 

@@ -56,7 +56,12 @@ def _rank(found: tuple[importlib.metadata.EntryPoint, str, str]) -> tuple[bool, 
 
 def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
     """Name and version; after an interrupted uninstall, entry points can have neither."""
-    metadata = None if point.dist is None else point.dist.metadata  # read from its file at each access
+    try:
+        metadata = None if point.dist is None else point.dist.metadata  # read from its file at each access
+    except (
+        FileNotFoundError
+    ):  # of the package importlib_metadata, which replaces that of Python when imported
+        metadata = None
     if metadata is None or "Name" not in metadata:
         return "unknown distribution", ""
     return metadata["Name"], metadata["Version"]
