@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import Path
 
 from restore.config import TrainingConfig
 from restore.data import check_images, combined, find_images, find_pairs, fingerprint
@@ -54,27 +55,33 @@ def plan_validation(config: TrainingConfig, registry: Registry) -> ValidationPla
         of_images = meters(names, registry, config.scale, options=options, targets=config.val)
         return [*of_images, *set_meters(names, registry, config.scale, options=options)]
 
-    sets = _sets(config, registry)
+    sets, groups = _sets(config, registry)
     return ValidationPlan(
-        sets, make, {name: better[name] for name in watched}, _fingerprint(sets) if watched else ""
+        sets,
+        make,
+        {name: better[name] for name in watched},
+        combined([fingerprint(files) for files in groups]) if watched else "",
     )
 
 
-def _sets(config: TrainingConfig, registry: Registry) -> list[Dataset]:
-    """Find and check the validation images."""
+def _sets(config: TrainingConfig, registry: Registry) -> tuple[list[Dataset], list[list[Path]]]:
+    """The data sets, and their checked files: a list for each folder of targets or degraded images."""
     check_counts(config.val, config.val_degraded, "val")
-    found = []
+    found, groups = list[Dataset](), list[list[Path]]()
     for folder, degraded in zip_longest(config.val, config.val_degraded):
-        targets = find_images([folder])
-        sizes = find_pairs(folder, degraded, config.scale)[1] if degraded else check_images(targets)
-        for file in targets:
-            if min(sizes[file]) < config.scale:
+        partners = dict[Path, Path]()
+        if degraded:
+            partners, sizes = find_pairs(folder, degraded, config.scale)
+        else:
+            sizes = check_images(find_images([folder]))
+        for file, size in sizes.items():
+            if min(size) < config.scale:
                 raise DataError(
-                    f"a short side of {min(sizes[file])} pixels is too small for validation at scale "
-                    f"{config.scale}",
+                    f"a short side of {min(size)} pixels is too small for validation at scale {config.scale}",
                     path=file,
                     hint="remove the image from the folder",
                 )
+        groups += [list(sizes), *([list(partners.values())] if partners else [])]
         found.append(
             dataset(
                 folder,
@@ -88,15 +95,4 @@ def _sets(config: TrainingConfig, registry: Registry) -> list[Dataset]:
     for name, count in Counter(data.name for data in found).items():
         if count > 1:
             raise UsageError(f"{count} folders in `val` have the name '{name}'", hint="rename or omit one")
-    return found
-
-
-def _fingerprint(sets: Sequence[Dataset]) -> str:
-    """Hash of all files."""
-    groups = []
-    for data in sets:
-        groups.append(fingerprint(data.files()))
-        if data.degraded is not None:
-            pairs, _ = find_pairs(data.folder, data.degraded, data.scale)
-            groups.append(fingerprint(list(pairs.values())))
-    return combined(groups)
+    return found, groups
