@@ -11,6 +11,7 @@ from torch import Tensor
 
 from restore.degradation import crop_to_multiple
 from restore.errors import escaped
+from restore.estimation.blocks import luma
 from restore.images import read_levels
 from restore.levels import to_values
 from restore.resizing import imresize
@@ -24,7 +25,6 @@ _FINE = 20  # steps of a pixel
 _SHIFTED = 0.3  # input pixels; a degradation that takes the first of each 4 pixels shifts by 0.375
 _ALIKE = 0.5  # least correlation of two images of one scene; noise of sigma 50 leaves about 0.7
 _CLEAR = 6.0  # height of a peak in standard deviations, below which the images have too little content
-_LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,9 @@ def offset(degraded: Tensor, target: Tensor) -> Offset:
     (2.0, 0.0)
     """
     height, width = degraded.shape[-2:]
-    first = _center(_luma(degraded))
-    second = _center(_luma(imresize(target, (height, width))))
+    first, second = (
+        _center(luma(image.double())[0]) for image in (degraded, imresize(target, (height, width)))
+    )
     spectrum = _edge_spectrum(first, second)
     x, y, is_clear = _peak(spectrum, (first.shape[-2], first.shape[-1]))
     return Offset(x, y, _correlation(first, second, round(x), round(y)), is_clear)
@@ -115,11 +116,6 @@ def check_alignment(pairs: Sequence[tuple[Path, Path]], scale: int) -> list[str]
             f"{len(other)} {checked} do not look like their targets, least of all '{escaped(str(worst))}'"
         )
     return sentences
-
-
-def _luma(image: Tensor) -> Tensor:
-    """``(h, w)`` float64."""
-    return torch.einsum("bchw,c->hw", image.double(), _LUMA.double())
 
 
 def _center(image: Tensor) -> Tensor:

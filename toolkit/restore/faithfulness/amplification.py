@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restore.estimation import Estimate, JpegEstimate, standard_table
+from restore.estimation.blocks import luma
 from restore.levels import to_values
 from restore.resizing import imresize
 
@@ -21,7 +22,6 @@ _WINDOWS = 16  # along each side of the image, at most
 _EDGES = 64  # block edges that a value is measured on, at least
 _FLAT = 0.05  # share of the blocks, the flattest, that noise is measured in
 _FLATTEST = 16  # blocks at least
-_LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,7 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 def _luma(windows: list[Tensor]) -> Tensor:
-    values = to_values(torch.stack(windows), torch.float32)
-    return torch.einsum("nchw,c->nhw", values, values.new_tensor(_LUMA)) * 255
+    return luma(to_values(torch.stack(windows), torch.float32)) * 255
 
 
 def _edge_ratio(before: Tensor, after: Tensor, reference: Tensor, jpeg: JpegEstimate) -> float | None:

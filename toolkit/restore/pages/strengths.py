@@ -13,7 +13,7 @@ from restore.pages.plots import curves
 __all__ = ["strength_plots"]
 
 _STRENGTHS = ("quality", "sigma")
-"""What degradations call the quality of a compression, and the deviation of noise or of a blur."""
+"""What degradations call the quality of a compression, and the deviation of noise."""
 
 
 def strength_plots(result: Result) -> list[tuple[str, list[Markup]]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -175,7 +176,7 @@ def put(file: Path, url: Url, stamp: str = "") -> str:
         protocol = _protocol(url)
         if protocol == "file":
             with atomic_file(Path(path)) as temporary:
-                temporary.write_bytes(file.read_bytes())
+                shutil.copyfile(file, temporary)
         elif protocol in _WHOLE:
             texts = {_METADATA[protocol]: {_STAMP: stamp}} if stamp and protocol in _METADATA else {}
             fs.put_file(str(file), path, **texts)
@@ -193,9 +194,9 @@ def put(file: Path, url: Url, stamp: str = "") -> str:
 
 def _opened(url: Url) -> tuple[Any, str]:
     """The file system of an address, and the path in it; listings are not kept in memory."""
-    fsspec = _module()
+    core = _module()
     try:
-        fs, path = fsspec.core.url_to_fs(url.address, use_listings_cache=False)
+        fs, path = core.url_to_fs(url.address, use_listings_cache=False)
     except (ImportError, ValueError) as error:
         protocol = _protocol(url)
         extra = _EXTRAS.get(protocol)
@@ -209,7 +210,7 @@ def _opened(url: Url) -> tuple[Any, str]:
 
 def _module() -> Any:
     try:
-        return importlib.import_module("fsspec.core") and importlib.import_module("fsspec")
+        return importlib.import_module("fsspec.core")
     except ModuleNotFoundError:
         raise UsageError(
             "stores need fsspec, which is not installed", hint="run: pip install 'restorekit[s3]'"
