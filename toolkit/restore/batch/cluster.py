@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from restore.batch.output import Output
 from restore.batch.pipeline import run_stages
 from restore.batch.stages import Batch
 from restore.batch.stores.transfers import Transfers
-from restore.cluster import Cluster, Killed, Recipe, Reply, weights_of
+from restore.cluster import Cluster, Killed, Recipe, Reply, kept, weights_of
 from restore.errors import ImageError
 
 __all__ = ["ClusterExecutor"]
@@ -75,7 +74,8 @@ class _Restoring:
 
     def __call__(self, sent: _Sent, contents: Mapping[str, bytes]) -> Outcome:
         notes, absolute = _Notes(), sent.absolute
-        batch = self._batch(contents)
+        # Of this thread, which remembers the folders that it has seen.
+        batch = kept(self, lambda: self._batch(contents))
         batch.listener = notes
         transfers = Transfers(Path(get_worker().local_directory))
         (outcome,) = run_stages([absolute], batch, transfers)
@@ -84,16 +84,8 @@ class _Restoring:
         return replace(outcome, notes=(*notes.texts, *outcome.notes))
 
     def _batch(self, contents: Mapping[str, bytes]) -> Batch:
-        """The batch of this thread, which remembers the folders that it has seen."""
-        if getattr(_here, "work", None) != self:
-            restorer = self.recipe.restorer(contents)
-            _here.batch = Batch(restorer, self.output, self.existing, self.max_pixels, Listener())
-            _here.work = self
-        batch: Batch = _here.batch
-        return batch
-
-
-_here = threading.local()
+        restorer = self.recipe.restorer(contents)
+        return Batch(restorer, self.output, self.existing, self.max_pixels, Listener())
 
 
 class _Notes(Listener):

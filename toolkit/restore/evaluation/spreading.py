@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from restore.cluster import Cluster, Killed, Recipe, weights_of
+from restore.cluster import Cluster, Killed, Recipe, kept, weights_of
 from restore.errors import UsageError, escaped
 from restore.evaluation.datasets import Dataset, dataset
 from restore.evaluation.meters import AnyMeter, Meter, SetMeter, meters
@@ -129,6 +128,16 @@ class _Images:
         return replace(found, swept=json.loads(self.swept))
 
 
+@dataclass
+class _Tools:
+    """What a thread of a worker measures with."""
+
+    restorer: Restorer
+    data: Dataset
+    meters: list[Meter]
+    warm: bool = False
+
+
 @dataclass(frozen=True)
 class _Measuring:
     """What a worker does with a file."""
@@ -138,31 +147,24 @@ class _Measuring:
     metrics: Metrics
 
     def __call__(self, file: str, contents: Mapping[str, bytes]) -> Measured | str:
-        if getattr(_here, "work", None) != self:
-            _here.parts = (
-                self._restorer(contents),
-                self.images.dataset(),
-                self.metrics.build(self.images.scale),
-            )
-            _here.work, _here.warm = self, False
-        restorer, data, used = _here.parts
+        tools = kept(self, lambda: self._tools(contents))
         try:
-            sample = data.sample(Path(file))
-            if not _here.warm:
-                warm_up(restorer, sample.degraded)
-                _here.warm = True
-            return measured(restorer, sample, used)
+            sample = tools.data.sample(Path(file))
+            if not tools.warm:
+                warm_up(tools.restorer, sample.degraded)
+                tools.warm = True
+            return measured(tools.restorer, sample, tools.meters)
         except Exception as error:  # as in `evaluate`
             return failure_reason(error)
+
+    def _tools(self, contents: Mapping[str, bytes]) -> _Tools:
+        return _Tools(self._restorer(contents), self.images.dataset(), self.metrics.build(self.images.scale))
 
     def _restorer(self, contents: Mapping[str, bytes]) -> Restorer:
         restorer = self.model.restorer(contents)
         if not isinstance(restorer, Restorer):
             raise UsageError("only a model that is named can be evaluated", hint="set `model`")
         return restorer
-
-
-_here = threading.local()
 
 
 def _as_named(found: Measured, data: Dataset) -> Measured:
