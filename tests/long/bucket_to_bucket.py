@@ -22,10 +22,11 @@ from typing import Any
 
 import fsspec
 import numpy as np
-from distributed import Client, LocalCluster
+from distributed import Client
 from killing import must
 from moto.server import ThreadedMotoServer
 from PIL import Image
+from workers import two_workers
 
 import restore
 from restore.batch import Job, Naming, Outcome, Output, run_all
@@ -57,14 +58,7 @@ def main() -> int:
     sys.stderr.write(f"{count} pictures are in the bucket\n")
     with (
         TemporaryDirectory() as folder,
-        LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address=None,
-            memory_limit=0,
-            scheduler_kwargs={"allowed_failures": 0},
-        ) as cluster,
+        two_workers() as cluster,
     ):
         _check(store, count, str(cluster.scheduler_address), Path(folder))
     server.stop()

@@ -20,9 +20,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from distributed import Client, LocalCluster
+from distributed import Client
 from killing import must
 from PIL import Image
+from workers import two_workers
 
 import restore
 from restore.batch import Naming, plan, run_all
@@ -40,14 +41,7 @@ def main() -> int:
     chance = random.Random(given.seed)  # noqa: S311
     with (
         TemporaryDirectory() as folder,
-        LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address=None,
-            memory_limit=0,
-            scheduler_kwargs={"allowed_failures": 0},
-        ) as cluster,
+        two_workers() as cluster,
     ):
         return _rounds(Path(folder), given.rounds, chance, str(cluster.scheduler_address))
 
