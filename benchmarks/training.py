@@ -35,6 +35,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from drawn import draw
+from restore.allocator import keep_memory
 from restore.config import TrainingConfig, resolve
 from restore.data import Sample, batches
 from restore.errors import RestoreError
@@ -423,6 +424,7 @@ def main(
             if only_plain:
                 typer.echo(measure_plain(case, in_memory(case.setup())))
                 return
+            keep_memory()  # like the command
             alone = partial(in_own_process, images)
             for table in compare(case, repeats, alone, lambda words: typer.echo(words, err=True)):
                 typer.echo(f"{table}\n")
