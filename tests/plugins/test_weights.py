@@ -39,6 +39,7 @@ def test_the_first_two_networks_ship_with_weights_for_4x() -> None:
     assert {(model.name, weights.name) for model, weights in SHIPPED if weights.scale == 4} >= {
         ("enhancenet", "e"),
         ("enhancenet", "pat"),
+        ("enhancenet", "photo"),
         ("srcnn", "mse"),
     }
 

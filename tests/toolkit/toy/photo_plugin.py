@@ -45,9 +45,10 @@ def restore_models() -> list[ModelSpec]:
     small = {"width": 8, "layers": 4}
     noise = replace(_weights(folder, ffdnet, "noise", 1, NOISE, **small), lowest_quality=100)
     jpeg = _weights(folder, ffdnet, "jpeg", 1, JPEG, strength="quality", **small)
+    others = [weights for weights in enhancenet.weights if weights.name != "photo"]
     photo = _weights(folder, enhancenet, "photo", 4, PHOTO, width=8, blocks=1)
     return [
         replace(ffdnet, weights=(noise, replace(jpeg, highest_noise=0))),
         dncnn,
-        replace(enhancenet, weights=(*enhancenet.weights, photo)),
+        replace(enhancenet, weights=(*others, photo)),
     ]
