@@ -25,8 +25,9 @@ from restore import hookspecs, interfaces
 from restore.cli import app
 from restore.cli.commands import Deferred
 from restore.config import TrainingConfig
-from restore.inference.choosing import CLEAN, ENLARGE, Row
-from restore.registry import KINDS
+from restore.inference.choosing import Row
+from restore.inference.choosing import rule as rule_of
+from restore.registry import KINDS, discover
 
 __all__ = ["PAGES", "PARTS", "commands", "configuration", "entries", "fill", "hooks", "rule", "walk"]
 
@@ -187,19 +188,20 @@ def _attribute_docstrings(entry: type[Any]) -> dict[str, str]:
 
 
 def rule() -> str:
-    """Return the tables by which ``auto`` chooses a model."""
+    """Return the tables by which ``auto`` chooses among the weights of the toolkit's own plugins."""
     parts = []
-    for command, rows in (("restore upscale", ENLARGE), ("restore clean", CLEAN)):
+    for command, scale in (("restore upscale", None), ("restore clean", 1)):
+        rows = rule_of(discover(), scale)
         parts.append(f"`{command}`:")
         parts.append("\n".join(["| JPEG quality | noise | model |", "| --- | --- | --- |", *map(_row, rows)]))
     return "\n\n".join(parts)
 
 
 def _row(row: Row) -> str:
-    (worst, best), (least, most) = row.quality, row.noise
-    quality = "any" if (worst, best) == (1, 100) else f"{worst} to {best}, or no JPEG"
-    noise = "any" if math.isinf(most) else f"below {most:g}" if not least else f"{least:g} to below {most:g}"
-    return f"| {quality} | {noise} | {', else '.join(f'`{model}`' for model in row.models) or 'unchanged'} |"
+    quality = "any" if row.quality == 1 else f"{row.quality} to 100, or no JPEG"
+    noise = "any" if math.isinf(row.noise) else f"below {row.noise:g}"
+    model = f"`{row.model}`" if row.model else "unchanged"
+    return f"| {quality} | {noise} | {model} |"
 
 
 def _docstring(thing: Any) -> str:

@@ -16,11 +16,12 @@ import random
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from distributed import Client
+from distributed import Client, Nanny, Status
 from killing import must
 from PIL import Image
 from workers import two_workers
@@ -78,7 +79,15 @@ def _rounds(folder: Path, rounds: int, chance: random.Random, address: str) -> i
 def _kill(address: str, chance: random.Random) -> None:
     with Client(address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=120)
+        # Dask does not start a worker again that ends before its nanny has seen it run.
+        while not all(client.run(_runs, nanny=True).values()):
+            time.sleep(0.1)
         os.kill(chance.choice(sorted(client.run(os.getpid).values())), signal.SIGKILL)
+
+
+def _runs(dask_worker: Nanny) -> bool:
+    """Whether a nanny has seen its worker run; the name of the argument is Dask's."""
+    return dask_worker.process is not None and dask_worker.process.status == Status.running
 
 
 def _content(folder: Path) -> dict[str, bytes]:

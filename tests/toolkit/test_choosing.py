@@ -20,8 +20,8 @@ from restore.errors import EntryError, UsageError
 from restore.estimation import Estimate, JpegEstimate, NoiseEstimate
 from restore.hookspecs import hookimpl
 from restore.images import read, read_provenance
-from restore.inference.choosing import CLEAN, ENLARGE, Row, choose, fingerprint, usable
-from restore.interfaces import ModelSpec
+from restore.inference.choosing import Row, choose, fingerprint, removing, rule
+from restore.interfaces import ModelSpec, Task, Weights
 from restore.registry import Plugin, Registry, build, discover
 
 Run = Callable[..., Any]
@@ -63,14 +63,11 @@ def models(done: Any) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("photo_weights")
-@pytest.mark.parametrize("rows", [ENLARGE, CLEAN])
-def test_every_image_has_a_model(rows: tuple[Row, ...]) -> None:
-    chosen = usable(rows, discover(), None)
-    for quality, noise in itertools.product(QUALITIES, NOISES):
-        assert choose(found(quality, noise), chosen).model in {
-            "",
-            *(name for row in chosen for name in row.models),
-        }
+@pytest.mark.parametrize("scale", [None, 1, 2])
+def test_every_image_has_a_model(scale: int | None) -> None:
+    rows = rule(discover(), scale)
+    chosen = {choose(found(*kind), rows).model for kind in itertools.product(QUALITIES, NOISES)}
+    assert chosen == {row.model for row in rows}  # and no row is there for nothing
 
 
 @pytest.mark.usefixtures("photo_weights")
@@ -91,20 +88,36 @@ def test_the_rule_is_the_one_in_the_documentation(
 ) -> None:
     registry = discover()
     image = found(quality, noise)
-    assert choose(image, usable(ENLARGE, registry, None)).model == enlarging
-    assert choose(image, usable(CLEAN, registry, 1)).model == cleaning
+    assert choose(image, rule(registry)).model == enlarging
+    assert choose(image, rule(registry, 1)).model == cleaning
 
 
-def with_weights(toys: Registry, *references: str) -> Registry:
-    """The models of the toolkit with some of their weights only."""
-    kept = [(reference.partition(":")[0], reference.partition(":")[2]) for reference in references]
+def weights(name: str, task: Task | None, quality: int = 100, noise: float = 0, scale: int = 4) -> Weights:
+    return Weights(
+        name,
+        scale,
+        "none",
+        "0" * 64,
+        "none",
+        "not at all",
+        lowest_quality=quality,
+        highest_noise=noise,
+        task=task,
+    )
+
+
+CLEAN = weights("clean", "enlarge")
+PHONE = weights("phone", "enlarge", quality=30, noise=12)
+JPEG = weights("jpeg", "deblock", quality=5, scale=1)
+NOISE = weights("noise", "denoise", noise=75, scale=1)
+
+
+def registry_of(toys: Registry, *known: Weights) -> Registry:
+    """A registry of one model with these weights, which is called ``any``."""
 
     @hookimpl
     def restore_models() -> list[ModelSpec]:
-        return [
-            replace(spec, weights=tuple(weights for weights in spec.weights if (name, weights.name) in kept))
-            for name, spec in toys.models.items()
-        ]
+        return [replace(toys.models["enhancenet"], name="any", scales=None, weights=known)]
 
     module = ModuleType("some_weights")
     vars(module).update(CONTRACT=2, restore_models=restore_models)
@@ -113,16 +126,80 @@ def with_weights(toys: Registry, *references: str) -> Registry:
     return registry
 
 
-def test_only_weights_in_the_registry_are_chosen(
-    toys: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("quality", "noise", "with_phone", "without"),
+    [
+        (None, 0, "any:clean", "any:clean"),
+        (60, 0, "any:phone", "any:jpeg+any:clean"),
+        (60, 11, "any:phone", "any:jpeg+any:noise+any:clean"),
+        (20, 0, "any:jpeg+any:clean", "any:jpeg+any:clean"),
+        (None, 25, "any:noise+any:clean", "any:noise+any:clean"),
+        (20, 25, "any:jpeg+any:noise+any:clean", "any:jpeg+any:noise+any:clean"),
+    ],
+)
+def test_weights_are_chosen_by_what_they_declare(
+    toys: Registry, quality: int | None, noise: float, with_phone: str, without: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("photo", "jpeg", "noise"):
-        Path(name).touch()  # a file of this name is not the weights of this name
-    registry = with_weights(toys, "enhancenet:pat")
-    assert {row.models for row in usable(ENLARGE, registry, None)} == {("enhancenet:pat",)}
-    with pytest.raises(UsageError, match="none of the weights that 'auto' chooses from is installed"):
-        usable(CLEAN, registry, 1)
+    image = found(quality, noise)
+    known = (weights("other", None, quality=1, noise=200), PHONE, JPEG, NOISE, CLEAN)
+    assert choose(image, rule(registry_of(toys, *known))).model == with_phone
+    assert (
+        choose(image, rule(registry_of(toys, *(one for one in known if one is not PHONE)))).model == without
+    )
+
+
+def test_an_image_beyond_all_weights_has_those_of_the_most_degraded_images(toys: Registry) -> None:
+    assert choose(found(5, 80), rule(registry_of(toys, CLEAN, PHONE))).model == "any:phone"
+    assert choose(found(5, 80), rule(registry_of(toys, CLEAN))).model == "any:clean"
+
+
+def test_of_two_that_suit_the_one_trained_on_less_is_chosen_and_of_equal_ones_the_first(
+    toys: Registry,
+) -> None:
+    heavy, second = replace(PHONE, name="heavy", highest_noise=50), replace(PHONE, name="second")
+    rows = rule(registry_of(toys, heavy, PHONE, second, CLEAN))
+    assert choose(found(60, 10), rows).model == "any:phone"
+    assert choose(found(60, 30), rows).model == "any:heavy"
+
+
+def test_weights_of_another_scale_are_not_chosen(toys: Registry) -> None:
+    registry = registry_of(toys, CLEAN, replace(PHONE, scale=2))
+    assert {row.model for row in rule(registry)} == {"any:clean"}
+    assert {row.model for row in rule(registry, 2)} == {"any:clean", "any:phone"}
+
+
+@pytest.mark.parametrize(
+    ("known", "scale", "words"),
+    [
+        ((JPEG, NOISE), None, "none of the weights that 'auto' chooses from can enlarge"),
+        ((CLEAN, JPEG), 1, "none of the weights that 'auto' chooses from can remove noise"),
+        ((CLEAN, NOISE), 1, "none of the weights that 'auto' chooses from can remove compression"),
+    ],
+)
+def test_a_rule_without_weights_for_its_task_is_refused(
+    toys: Registry, known: tuple[Weights, ...], scale: int | None, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        rule(registry_of(toys, *known), scale)
+
+
+def test_what_is_removed_by_force_needs_weights_for_it(toys: Registry) -> None:
+    assert removing({"quality": 40}, registry_of(toys, JPEG)) == ("any:jpeg", {"any.quality": 40})
+    with pytest.raises(UsageError, match="can remove noise"):
+        removing({"sigma": 15}, registry_of(toys, JPEG))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"task": "enlarge", "scale": 1}, "of scale 1 cannot have the task 'enlarge'"),
+        ({"task": "denoise", "scale": 4}, "of scale 4 cannot have the task 'denoise'"),
+        ({"task": "enlarge", "lowest_quality": None}, "need limits by which they are chosen"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(EntryError, match=words):
+        replace(weights("some", None), **wrong)
 
 
 def test_a_scale_beyond_the_weights_is_refused_as_for_the_model() -> None:
@@ -131,9 +208,10 @@ def test_a_scale_beyond_the_weights_is_refused_as_for_the_model() -> None:
 
 
 def test_the_fingerprint_changes_with_the_rule() -> None:
-    assert fingerprint(CLEAN) == fingerprint(list(CLEAN))
-    assert fingerprint(CLEAN) != fingerprint(CLEAN[::-1])
-    assert fingerprint(CLEAN) != fingerprint((*CLEAN[:-1], Row(("ffdnet:jpeg",))))
+    rows = (Row("", 91, 3.5), Row("ffdnet:jpeg"))
+    assert fingerprint(rows) == fingerprint(list(rows))
+    assert fingerprint(rows) != fingerprint(rows[::-1])
+    assert fingerprint(rows) != fingerprint((rows[0], Row("ffdnet:noise")))
 
 
 def test_no_model_can_be_called_auto() -> None:
@@ -232,3 +310,79 @@ def test_python_enlarges_each_image_with_the_model_that_it_needs(photo_weights: 
     noisy, good = textured(noise=20), textured()
     assert np.array_equal(restorer.upscale(noisy), photo.upscale(noisy))
     assert np.array_equal(restorer.upscale(good), pat.upscale(good))
+
+
+# Measuring
+
+
+@pytest.fixture
+def pairs(folder: Path) -> tuple[Path, Path]:
+    """Inputs that need different models, and targets of four times their size."""
+    targets = folder.with_name("targets")
+    targets.mkdir()
+    for file in folder.iterdir():
+        with Image.open(file) as image:
+            image.resize((image.width * 4, image.height * 4)).save(targets / f"{file.stem}.png")
+    return folder, targets
+
+
+CHOSEN = {
+    "a.png": "enhancenet:photo",
+    "b.png": "enhancenet:photo",
+    "good.png": "enhancenet:pat",
+    "noisy.png": "enhancenet:photo",
+}
+
+
+@pytest.mark.usefixtures("photo_weights")
+def test_an_evaluation_chooses_for_each_image_as_upscale_does(pairs: tuple[Path, Path], run: Run) -> None:
+    inputs, targets = pairs
+    models = [part for name in ("auto", "enhancenet:pat", "enhancenet:photo") for part in ("--model", name)]
+    page = inputs.with_name("page.html")
+    done = run("evaluate", *models, "--data", targets, "--degraded", inputs, "--json", "--report", page)
+    assert done.returncode == 0, done.stderr
+    auto, *named = done.rows
+    assert (auto["model"], auto["scale"], auto["cost"]) == ("auto", 4, None)
+    assert auto["settings"]["rule"].startswith("auto ")
+    assert {image["name"]: image["choice"]["model"] for image in auto["images"]} == CHOSEN
+    values = {(row["model"], one["name"]): one["values"] for row in named for one in row["images"]}
+    for image in auto["images"]:
+        assert image["values"] == values[CHOSEN[image["name"]], image["name"]]
+    assert {image["choice"] for row in named for image in row["images"]} == {None}
+    (compared,) = page.with_name("page_images").rglob("a.png.html")
+    assert "JPEG of quality 50: enhancenet:photo" in compared.read_text("utf-8")
+
+
+@pytest.mark.usefixtures("photo_weights")
+def test_the_table_of_an_evaluation_says_what_was_chosen(pairs: tuple[Path, Path], run: Run) -> None:
+    inputs, targets = pairs
+    done = run("evaluate", "--model", "auto", "--data", f"big={targets}", "--degraded", inputs)
+    assert "auto on big: 2 JPEG of quality 50 to 70: enhancenet:photo" in done.stdout
+    assert "auto on big: 1 without visible noise or compression: enhancenet:pat" in done.stdout
+
+
+@pytest.mark.usefixtures("photo_weights")
+def test_an_evaluation_at_scale_1_leaves_good_images_unchanged(folder: Path, run: Run) -> None:
+    inputs = ("--data", folder, "--degraded", folder, "--scale", 1)
+    (row,) = run("evaluate", "--model", "auto", *inputs, "--json").rows
+    chosen = {image["name"]: image["choice"]["model"] for image in row["images"]}
+    assert chosen["good.png"] == ""
+    assert chosen["a.jpg"] == "ffdnet:jpeg"
+    psnr = {image["name"]: image["values"]["psnr"] for image in row["images"]}
+    assert psnr["good.png"] is None  # infinite
+    assert psnr["a.jpg"] is not None
+
+
+@pytest.mark.usefixtures("photo_weights")
+def test_a_comparison_says_what_was_chosen_for_the_image(folder: Path, run: Run) -> None:
+    page = folder.with_name("page.html")
+    done = run("compare", folder / "a.jpg", "--model", "auto", "--model", "enhancenet:pat", "-o", page)
+    assert done.returncode == 0, done.stderr
+    assert "JPEG of quality 50: enhancenet:photo" in page.read_text("utf-8")
+
+
+def test_options_of_a_model_cannot_be_given_to_auto(folder: Path, run: Run) -> None:
+    for command in (("evaluate", "--data", folder), ("compare", folder / "good.png")):
+        done = run(*command, "--model", "auto", "--set", "auto.width=8")
+        assert done.returncode == 2
+        assert "options belong to a model, and 'auto' chooses one" in done.stderr

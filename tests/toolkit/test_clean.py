@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from types import ModuleType
@@ -17,9 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import restore
+from restore.batch import Naming, plan, run_all
 from restore.batch.records import Records
 from restore.errors import UsageError
 from restore.images import Animation, read, read_all, read_provenance
+from restore.inference import AutoRestorer
+from restore.inference.choosing import Row, rule
+from restore.registry import discover
 
 Run = Callable[..., Any]
 
@@ -234,13 +239,16 @@ def test_the_same_command_again_does_nothing_and_a_changed_input_is_done_again(
     assert {row["status"] for row in run("clean", folder, "--json").rows} == {"skipped"}
 
 
-def test_another_rule_is_done_again(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from restore.inference import choosing, loading
+def test_another_rule_is_done_again(folder: Path) -> None:
+    def statuses(*rows: Row) -> set[str]:
+        restorer = AutoRestorer(rows, lambda model: restore.load(model, device="cpu"), 1)
+        jobs = plan([str(folder)], Naming("_clean")).jobs
+        return {outcome.status for outcome in run_all(jobs, restorer, existing="skip")}
 
-    assert run("clean", folder).returncode == 0
-    rows = (*choosing.CLEAN[:-1], choosing.Row(("ffdnet:noise",)))
-    monkeypatch.setattr(loading, "CLEAN", rows)
-    assert {row["status"] for row in run("clean", folder, "--json").rows} == {"done"}
+    rows = rule(discover(), scale=1)
+    assert statuses(*rows) == {"done"}
+    assert statuses(*rows) == {"skipped"}
+    assert statuses(*rows[:-1], replace(rows[-1], model="ffdnet:noise")) == {"done"}
 
 
 def test_the_provenance_names_the_model_and_what_was_found(folder: Path, run: Run) -> None:

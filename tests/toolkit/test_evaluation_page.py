@@ -164,11 +164,13 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photo = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
     models = [restore.load("bicubic", device="cpu", scale=2)]
     small = Photo(read(photo).color[..., ::2, ::2])
-    scenes = [Scene("Set<2>", name, lambda: (small, read(photo))) for name in ("a & b.png", "sub/c.png")]
+    scenes = [
+        Scene("Set<2>", name, lambda: (small, read(photo), None)) for name in ("a & b.png", "sub/c.png")
+    ]
     scenes += [
-        Scene("Set<2>", "wrong\n.png", lambda: (small, small)),
-        Scene("Set<2>", "missing.png", lambda: (small, read(folder / "missing.png"))),
-        Scene("Set<2>", f"{'long' * 70}.png", lambda: (small, read(photo))),
+        Scene("Set<2>", "wrong\n.png", lambda: (small, small, None)),
+        Scene("Set<2>", "missing.png", lambda: (small, read(folder / "missing.png"), None)),
+        Scene("Set<2>", f"{'long' * 70}.png", lambda: (small, read(photo), None)),
     ]
     wrong, missing, long = write_evaluation(result(), folder / "page.html", scenes, models)
     assert wrong.startswith(r"Set<2>: wrong\n.png: there is no comparison: the target has 128x128 pixels")

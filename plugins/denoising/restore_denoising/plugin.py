@@ -27,6 +27,7 @@ _NOISE = Weights(
     },
     lowest_quality=100,
     highest_noise=75,
+    task="denoise",
 )
 
 _JPEG = Weights(
@@ -43,6 +44,7 @@ _JPEG = Weights(
     },
     lowest_quality=5,
     highest_noise=0,
+    task="deblock",
 )
 
 

@@ -65,6 +65,7 @@ _PAT_X4 = Weights(
     },
     lowest_quality=100,
     highest_noise=0,
+    task="enlarge",
 )
 
 _PHOTO_X4 = Weights(

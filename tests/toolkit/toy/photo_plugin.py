@@ -16,7 +16,7 @@ import restore_denoising.plugin
 import restore_enhancenet.plugin
 from restore.checkpoint import WeightsCard, save_weights, sha256
 from restore.hookspecs import hookimpl
-from restore.interfaces import ModelSpec, Weights
+from restore.interfaces import ModelSpec, Task, Weights
 
 CONTRACT = 2
 
@@ -34,7 +34,18 @@ def _weights(folder: Path, spec: ModelSpec, name: str, scale: int, added: float,
         last.bias.fill_(added)
     file = folder / f"{name}.safetensors"
     save_weights(file, module, WeightsCard(model=spec.name, scale=scale, options=options))
-    return Weights(name, scale, file, sha256(file), "none", "not at all", lowest_quality=5, highest_noise=75)
+    task: Task = "enlarge" if scale > 1 else "deblock" if name == "jpeg" else "denoise"
+    return Weights(
+        name,
+        scale,
+        file,
+        sha256(file),
+        "none",
+        "not at all",
+        lowest_quality=5,
+        highest_noise=75,
+        task=task,
+    )
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from restore.checkpoint.identification import SUFFIXES, WeightsInfo, inspect_wei
 from restore.checkpoint.loaded import LoadedModel
 from restore.checkpoint.loading import check_reference, load_model
 from restore.checkpoint.run import Checkpoint, latest_checkpoint, save_checkpoint
-from restore.checkpoint.scales import working_scale
+from restore.checkpoint.scales import default_scale, working_scale
 from restore.checkpoint.tensors import build_within, channels_last
 from restore.checkpoint.weights import WeightsCard, read_card, save_weights
 from restore.files import sha256
@@ -25,6 +25,7 @@ __all__ = [
     "build_within",
     "channels_last",
     "check_reference",
+    "default_scale",
     "inspect_weights",
     "latest_checkpoint",
     "load_model",

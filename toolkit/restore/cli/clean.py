@@ -48,13 +48,14 @@ def clean(
     """
     from restore.batch import Output
     from restore.inference.choosing import AUTO, removing
+    from restore.registry import discover
 
     forced = {name: value for name, value in (("sigma", noise), ("quality", jpeg)) if value is not None}
     numbers: dict[str, str] = {}
     if forced:
         if model != AUTO:
             raise UsageError("`model` and `noise` or `jpeg` name the model twice", hint="pass one of them")
-        model, numbers = removing(forced)
+        model, numbers = removing(forced, discover())
     restorer = restoring.loaded(model, batch, numbers, scale=1, strength=strength)
     if restorer.scale != 1:
         raise UsageError(f"the model '{model}' enlarges {restorer.scale}x", hint="use 'restore upscale'")

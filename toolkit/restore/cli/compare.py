@@ -45,11 +45,10 @@ def compare(
     reported, the others are compared, and the exit code is 1.
     """
     from restore.allocator import keep_memory
-    from restore.checkpoint import load_model
     from restore.evaluation import Crop, check_comparable, check_meters, check_references, meters
     from restore.evaluation import compare as compared
     from restore.images import read
-    from restore.inference import Restorer
+    from restore.inference import load_at
     from restore.registry import discover
 
     page, sheet = _places(image, out, sheet, target)
@@ -64,8 +63,11 @@ def compare(
     check_references(model, registry, scale)
     photo, original = read(image), read(target) if target else None
     restorers = [
-        Restorer(
-            load_model(name, registry, scale, options.options_of_model(name, chosen)),
+        load_at(
+            name,
+            registry,
+            scale,
+            options.options_of_model(name, chosen),
             precision=precision,
             device=device,
         )

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from restore.cluster import Cluster
     from restore.evaluation import AnyMeter, Dataset, Measured, Result, Row, Variant
-    from restore.inference import Restorer
+    from restore.inference import AnyRestorer
     from restore.registry import Registry
 
     Measuring = Callable[
-        [Restorer, Dataset], Callable[[Sequence[Path]], Iterable[tuple[Path, Measured | str]]] | None
+        [AnyRestorer, Dataset], Callable[[Sequence[Path]], Iterable[tuple[Path, Measured | str]]] | None
     ]
 
 __all__ = ["evaluate"]
@@ -86,9 +86,8 @@ def evaluate(
     """
     from restore import evaluation
     from restore.allocator import keep_memory
-    from restore.checkpoint import check_reference, load_model
     from restore.data import labels
-    from restore.inference import Restorer
+    from restore.inference import check_reference, load_at
     from restore.registry import discover
     from restore.report import evaluation_table, write_result
 
@@ -117,8 +116,11 @@ def evaluate(
         *evaluation.set_meters(metrics, registry, scale, options=chosen),
     ]
     restorers = [
-        Restorer(
-            load_model(name, registry, scale, options.options_of_model(name, of_models)),
+        load_at(
+            name,
+            registry,
+            scale,
+            options.options_of_model(name, of_models),
             precision=precision,
             device=device,
             engine=engine,
@@ -145,10 +147,14 @@ def evaluate(
 
 def _scale(models: Sequence[str], registry: Registry) -> int:
     """The scale of the first model that does not work at any; 4 if all do."""
-    from restore.checkpoint import check_reference, load_model
+    from restore.checkpoint import load_model
+    from restore.inference import check_reference
+    from restore.inference.choosing import AUTO
     from restore.registry import ModelReference
 
     for name in models:
+        if name == AUTO:
+            return check_reference(name, registry) or 4
         parsed = ModelReference.parse(name)
         spec = registry.models[parsed.parts[0].name]
         if parsed.chain or spec.scales or spec.weights or parsed.weights:
@@ -199,7 +205,7 @@ def _data_sets(
 
 
 def _result(
-    restorers: Sequence[Restorer],
+    restorers: Sequence[AnyRestorer],
     sets: Sequence[Dataset],
     meters: Sequence[AnyMeter],
     against: str,
@@ -242,7 +248,7 @@ def _measuring(
 
 
 def _measured(
-    restorers: Sequence[Restorer], dataset: Dataset, meters: Sequence[AnyMeter], measure: Measuring
+    restorers: Sequence[AnyRestorer], dataset: Dataset, meters: Sequence[AnyMeter], measure: Measuring
 ) -> list[Row]:
     """A row for each model, with a progress bar."""
     from restore import evaluation
@@ -250,7 +256,7 @@ def _measured(
     rows = []
     with console.progress() as bar:
         for restorer in restorers:
-            title = f"{restorer.model.reference} on {dataset.name}{dataset.inputs and f' ({dataset.inputs})'}"
+            title = f"{restorer.reference} on {dataset.name}{dataset.inputs and f' ({dataset.inputs})'}"
             with console.task(bar, title, total=len(dataset)) as update:
                 row = evaluation.evaluate(
                     restorer, dataset, meters, update, with_cost=True, measure=measure(restorer, dataset)
@@ -260,7 +266,7 @@ def _measured(
 
 
 def _write_report(
-    result: Result, report: Path, sets: Sequence[Dataset], restorers: Sequence[Restorer]
+    result: Result, report: Path, sets: Sequence[Dataset], restorers: Sequence[AnyRestorer]
 ) -> list[str]:
     """Write the page and the comparisons of the images that every model restored, with a progress bar.
 

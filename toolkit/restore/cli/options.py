@@ -58,12 +58,12 @@ Models = Annotated[
     list[str],
     typer.Option(
         "--model",
-        metavar="NAME[:WEIGHTS][+...]",
-        help="Add a model; see 'restore list'. Repeatable.",
+        metavar="auto|NAME[:WEIGHTS][+...]",
+        help="Add a model, see 'restore list', or auto, which chooses one for each image. Repeatable.",
         show_default=False,
     ),
 ]
-"""At least one model."""
+"""At least one model, or ``auto``."""
 
 ModelArgument = Annotated[
     str,

@@ -11,15 +11,22 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from restore.checkpoint import check_reference
 from restore.errors import UsageError
 from restore.estimation import estimate
 from restore.evaluation.crop import Crop
 from restore.evaluation.meters import Meter
 from restore.evaluation.regions import Region, worst_regions
-from restore.evaluation.restoring import failure_reason, settings, timed, used_options, warm_up
+from restore.evaluation.restoring import (
+    failure_reason,
+    selected,
+    settings,
+    timed,
+    used_options,
+    warm_up,
+)
 from restore.images import Photo, read
-from restore.inference import Restorer
+from restore.inference import AnyRestorer, check_reference
+from restore.inference.restorer import Selected
 from restore.levels import to_levels, to_values
 from restore.registry import Registry
 
@@ -42,7 +49,7 @@ class Picture:
     values: Mapping[str, float] | None = None
     """Metric -> value; without a target, of the metrics that need none."""
     details: tuple[str, ...] = ()
-    """Of the input, how it is degraded; of a result, the options of the model and the numbers for it."""
+    """Of the input, how it is degraded; of a result, what was chosen, options and numbers for the model."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -84,7 +91,7 @@ class Comparison:
 
 def compare(
     source: Path | Photo,
-    restorers: Sequence[Restorer],
+    restorers: Sequence[AnyRestorer],
     *,
     file: Path | None = None,
     target: Path | Photo | None = None,
@@ -96,8 +103,8 @@ def compare(
 
     Args:
         source: the image, a file or what was read from one.
-        restorers: the models, of one scale. One that fails, whatever it raises, is listed in the comparison's
-            failures with its reason.
+        restorers: the models, of one scale, of which some may choose one for the image. One that fails,
+            whatever it raises, is listed in the comparison's failures with its reason.
         file: where `source` was read from, if it is a photo: it names the comparison, and a JPEG file states
             its quality.
         target: the original of `source`, `scale` times as large.
@@ -123,8 +130,9 @@ def compare(
     origin = source if isinstance(source, Path) else file
 
     def restored(index: int) -> Picture:
-        numbers = restorers[index].conditions_of(whole, origin)
-        return _result(restorers[index], photo, original, used, partial(watch, index), numbers)
+        one = restorers[index]
+        how = selected(one, whole, origin)
+        return _result(one.reference, how, photo, original, used, partial(watch, index))
 
     results, failures = _results(restorers, restored)
     regions = worst_regions(
@@ -145,13 +153,13 @@ def compare(
     )
 
 
-def check_comparable(restorers: Sequence[Restorer]) -> int:
+def check_comparable(restorers: Sequence[AnyRestorer]) -> int:
     """The common scale of the models.
 
     Raises:
         UsageError: there is no model, one is named twice, or their scales differ.
     """
-    _check_models([(restorer.model.reference, restorer.scale) for restorer in restorers])
+    _check_models([(restorer.reference, restorer.scale) for restorer in restorers])
     return restorers[0].scale
 
 
@@ -216,7 +224,7 @@ def _check_size(photo: Photo, scale: int, count: int) -> None:
 
 
 def _results(
-    restorers: Sequence[Restorer], restored: Callable[[int], Picture]
+    restorers: Sequence[AnyRestorer], restored: Callable[[int], Picture]
 ) -> tuple[list[Picture], dict[str, str]]:
     """The results of the models that could restore the image, and why the others could not."""
     results, failures = [], {}
@@ -224,7 +232,7 @@ def _results(
         try:
             results.append(restored(index))
         except Exception as error:  # a plugin's network or metric can raise anything; the other models go on
-            failures[restorer.model.reference] = failure_reason(error)
+            failures[restorer.reference] = failure_reason(error)
     if not results:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
         raise UsageError(f"no model could restore the image: {reasons}")
@@ -232,20 +240,21 @@ def _results(
 
 
 def _result(
-    restorer: Restorer,
+    name: str,
+    how: Selected,
     photo: Photo,
     target: Photo | None,
     meters: Sequence[Meter],
     progress: Callable[[float], None],
-    conditions: Mapping[str, float],
 ) -> Picture:
-    warm_up(restorer, photo.color)
-    restored, seconds = timed(restorer, photo, progress, conditions)
+    if how.restorer:
+        warm_up(how.restorer, photo.color)
+    restored, seconds = timed(how, photo, progress)
     color = to_values(restored.color)
     original, gray = (color, photo.gray) if target is None else (target.color, target.gray)
     values = {meter.name: meter.measure(color, original, gray=gray) for meter in meters}
-    details = used_options(restorer, conditions)
-    return Picture(restorer.model.reference, "result", restored, seconds, values or None, details)
+    details = used_options(how)
+    return Picture(name, "result", restored, seconds, values or None, details)
 
 
 def _levels(color: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from torch import Tensor
@@ -11,10 +11,10 @@ from torch import Tensor
 from restore.errors import RestoreError, escaped, first_line
 from restore.images import Photo
 from restore.images.failures import is_out_of_memory
-from restore.inference import Restorer
-from restore.inference.restorer import Progress
+from restore.inference import AnyRestorer, AutoRestorer, Restorer
+from restore.inference.restorer import Progress, Selected
 
-__all__ = ["failure_reason", "settings", "timed", "used_options", "warm_up"]
+__all__ = ["failure_reason", "selected", "settings", "timed", "used_options", "warm_up"]
 
 ImageKind = TypeVar("ImageKind", Tensor, Photo)
 
@@ -26,41 +26,49 @@ def warm_up(restorer: Restorer, image: Tensor) -> None:
     restorer.restore(image[..., :_WARM_UP, :_WARM_UP])
 
 
-def timed(
-    restorer: Restorer,
-    image: ImageKind,
-    progress: Progress | None = None,
-    conditions: Mapping[str, float] | None = None,
-) -> tuple[ImageKind, float]:
+def selected(restorer: AnyRestorer, image: Photo | Tensor, file: Path | None = None) -> Selected:
+    """How an image is restored: the model that is chosen for it, if one is, and the numbers for the network.
+
+    Args:
+        restorer: the model, or several of which one is chosen.
+        image: a photo, or ``(1, 3, H, W)``. It is seen as a whole.
+        file: where it was read from: the tables of a JPEG state its quality.
+    """
+    if isinstance(restorer, AutoRestorer):
+        return restorer.select(image, file)
+    return Selected(restorer, restorer.conditions_of(image, file))
+
+
+def timed(how: Selected, image: ImageKind, progress: Progress | None = None) -> tuple[ImageKind, float]:
     """Restore `image` and measure the seconds that it takes.
 
     Args:
-        restorer: the model.
+        how: from `selected`; without a model the image stays as it is.
         image: ``(1, 3, H, W)``, or a photo.
         progress: called with the share that is done.
-        conditions: the numbers of `Restorer.conditions_of`; ``None`` estimates them.
     """
     begin = time.perf_counter()
-    restored = restorer.upscale(image, progress, conditions)
+    restored = how.restorer.upscale(image, progress, how.conditions) if how.restorer else image
     return restored, time.perf_counter() - begin
 
 
-def settings(restorer: Restorer) -> dict[str, str]:
+def settings(restorer: AnyRestorer) -> dict[str, str]:
     """Engine, precision and device, on which the times depend, and options of the model that were given."""
-    return {
-        "engine": restorer.engine,
-        "precision": restorer.precision,
-        "device": restorer.device.type,
-        **restorer.settings,
-    }
+    one = restorer.any() if isinstance(restorer, AutoRestorer) else restorer
+    options = {"rule": restorer.rule} if isinstance(restorer, AutoRestorer) else one.settings
+    return {"engine": one.engine, "precision": one.precision, "device": one.device.type, **options}
 
 
-def used_options(restorer: Restorer, conditions: Mapping[str, float]) -> tuple[str, ...]:
-    """The options of the model that were given, and the numbers that it was given for an image.
+def used_options(how: Selected) -> tuple[str, ...]:
+    """What was chosen, the options of the model that were given, and the numbers for an image.
 
     Such as ``("form plain", "sigma 24.2 (estimated)")``.
     """
-    return tuple(
+    restorer, conditions = how.restorer, how.conditions
+    chosen = (how.choice.sentence,) if how.choice else ()
+    if restorer is None:
+        return chosen
+    return chosen + tuple(
         f"{name} {conditions[name]:g} (estimated)"
         if text == "auto" and name in conditions
         else f"{name} {text}"

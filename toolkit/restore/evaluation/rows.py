@@ -11,6 +11,7 @@ from typing import Any
 
 from restore.errors import DataError, escaped
 from restore.evaluation.sweeping import inputs_title
+from restore.inference.choosing import Choice
 from restore.interfaces import Parameters
 
 __all__ = ["Cost", "Measured", "Row"]
@@ -30,9 +31,11 @@ class Measured:
     values: Mapping[str, float]
     """Metric of single images -> value."""
     seconds: float
-    """Time of restoring, without reading and measuring."""
+    """Time of choosing and restoring, without reading and measuring."""
     parameters: Parameters = field(default_factory=dict)
     """What was swept, and what a random degradation drew, as ``LABEL.NAME`` -> value."""
+    choice: Choice | None = None
+    """The model that ``auto`` chose for the image."""
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-serializable dictionary; names are escaped."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import nan
 from pathlib import Path
@@ -11,16 +12,16 @@ from torch import Tensor
 from restore.evaluation.cost import cost
 from restore.evaluation.datasets import Dataset, Sample
 from restore.evaluation.meters import AnyMeter, Meter, SetMeter
-from restore.evaluation.restoring import failure_reason, settings, timed, warm_up
-from restore.evaluation.rows import Measured, Row
-from restore.inference import Restorer
+from restore.evaluation.restoring import failure_reason, selected, settings, timed, warm_up
+from restore.evaluation.rows import Cost, Measured, Row
+from restore.inference import AnyRestorer, Restorer
 from restore.interfaces import SetMetric
 
 __all__ = ["evaluate", "measured"]
 
 
 def evaluate(
-    restorer: Restorer,
+    restorer: AnyRestorer,
     data: Dataset,
     with_meters: Iterable[AnyMeter],
     on_image: Callable[[int], None] = lambda _: None,
@@ -31,7 +32,7 @@ def evaluate(
     """Restore each image of `data` and measure the result, rounded to 8 bits as a file would be.
 
     Args:
-        restorer: the model.
+        restorer: the model, or several of which one is chosen for each image.
         data: the images. One that cannot be restored or measured, whatever is raised, is listed in the row's
             failures with its reason.
         with_meters: the metrics.
@@ -53,19 +54,24 @@ def evaluate(
         on_image(number)
     images = {file: result for file in files if isinstance(result := found[file], Measured)}
     return Row(
-        model=restorer.model.reference,
+        model=restorer.reference,
         data=data.name,
         scale=data.scale,
         images=tuple(images.values()),
         failures={data.name_of(file): text for file in files if isinstance(text := found[file], str)},
         protocol={"inputs": data.protocol} | {meter.name: meter.protocol for meter in used},
         settings=settings(restorer),
-        cost=cost(restorer, _largest(data, images)) if with_cost and images else None,
+        cost=_cost(restorer, _largest(data, images)) if with_cost and images else None,
         degradation="" if data.degraded else data.degradation.name,
         swept=data.swept,
         of_set={one.name: one.value() for one in sets},
         set_failures={one.name: one.failure for one in sets if one.failure},
     )
+
+
+def _cost(restorer: AnyRestorer, largest: Tensor) -> Cost | None:
+    """The cost of a model; of several, which have no common one, `None`."""
+    return cost(restorer, largest) if isinstance(restorer, Restorer) else None
 
 
 def _largest(data: Dataset, images: Mapping[Path, Measured]) -> Tensor:
@@ -75,41 +81,46 @@ def _largest(data: Dataset, images: Mapping[Path, Measured]) -> Tensor:
 
 
 def _one_by_one(
-    restorer: Restorer,
+    restorer: AnyRestorer,
     data: Dataset,
     files: Sequence[Path],
     meters: Sequence[AnyMeter],
     sets: Sequence[_SetMeasurement],
 ) -> Iterator[tuple[Path, Measured | str]]:
-    warm = False
+    warm = set[str]()
     for file in files:
         try:
-            sample = data.sample(file)
-            if not warm:
-                warm_up(restorer, sample.degraded)
-            found = measured(restorer, sample, meters, sets)
+            found = measured(restorer, data.sample(file), meters, sets, warm=warm)
         except Exception as error:  # a plugin's network or metric can raise anything; the other images go on
             yield file, failure_reason(error)
         else:
-            warm = True
             yield file, found
 
 
 def measured(
-    restorer: Restorer,
+    restorer: AnyRestorer,
     sample: Sample,
     meters: Sequence[AnyMeter],
     sets: Sequence[_SetMeasurement] = (),
+    *,
+    warm: set[str],
 ) -> Measured:
     """Restore one image and measure the result.
 
     Args:
-        restorer: the model.
+        restorer: the model, or several of which one is chosen for each image.
         sample: the image.
         meters: the metrics, of which those of whole sets are left out.
         sets: metrics of whole sets, which get the result.
+        warm: the models that have restored an image before, to which this adds.
     """
-    restored, seconds = timed(restorer, sample.degraded)
+    begin = time.perf_counter()
+    how = selected(restorer, sample.degraded, sample.degraded_file)
+    choosing = time.perf_counter() - begin
+    if how.restorer and how.restorer.reference not in warm:
+        warm_up(how.restorer, sample.degraded)
+        warm.add(how.restorer.reference)
+    restored, seconds = timed(how, sample.degraded)
     target = restored if sample.target is None else sample.target
     values = {
         meter.name: meter.measure(restored, target, gray=sample.gray)
@@ -124,8 +135,9 @@ def measured(
         degraded=sample.degraded_file,
         size=(restored.shape[-1], restored.shape[-2]),
         values=values,
-        seconds=seconds,
+        seconds=choosing + seconds,
         parameters=sample.parameters,
+        choice=how.choice,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from restore.cluster import Cluster, Killed, Recipe, kept, weights_of
 from restore.errors import UsageError, escaped
 from restore.evaluation.datasets import Dataset, dataset
 from restore.evaluation.meters import AnyMeter, Meter, SetMeter, meters
-from restore.evaluation.restoring import failure_reason, warm_up
+from restore.evaluation.restoring import failure_reason
 from restore.evaluation.rows import Measured
 from restore.evaluation.running import measured
-from restore.inference import Restorer
+from restore.inference import AnyRestorer
 from restore.registry import discover
 
 __all__ = ["Metrics", "spread"]
@@ -61,13 +61,13 @@ class Metrics:
 
 
 def spread(
-    cluster: Cluster, restorer: Restorer, data: Dataset, metrics: Metrics, device: str = "auto"
+    cluster: Cluster, restorer: AnyRestorer, data: Dataset, metrics: Metrics, device: str = "auto"
 ) -> Callable[[Sequence[Path]], Iterator[tuple[Path, Measured | str]]]:
     """A function that measures files of a data set on a cluster, for `restore.evaluation.evaluate`.
 
     Args:
         cluster: its workers reach the images under the same paths.
-        restorer: the client's model.
+        restorer: the client's model, or several of which one is chosen for each image.
         data: the images.
         metrics: what to measure.
         device: of the workers, as for `restore.inference.load`.
@@ -132,10 +132,10 @@ class _Images:
 class _Tools:
     """What a thread of a worker measures with."""
 
-    restorer: Restorer
+    restorer: AnyRestorer
     data: Dataset
     meters: list[Meter]
-    warm: bool = False
+    warm: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -149,22 +149,14 @@ class _Measuring:
     def __call__(self, file: str, contents: Mapping[str, bytes]) -> Measured | str:
         tools = kept(self, lambda: self._tools(contents))
         try:
-            sample = tools.data.sample(Path(file))
-            if not tools.warm:
-                warm_up(tools.restorer, sample.degraded)
-                tools.warm = True
-            return measured(tools.restorer, sample, tools.meters)
+            return measured(tools.restorer, tools.data.sample(Path(file)), tools.meters, warm=tools.warm)
         except Exception as error:  # as in `evaluate`
             return failure_reason(error)
 
     def _tools(self, contents: Mapping[str, bytes]) -> _Tools:
-        return _Tools(self._restorer(contents), self.images.dataset(), self.metrics.build(self.images.scale))
-
-    def _restorer(self, contents: Mapping[str, bytes]) -> Restorer:
-        restorer = self.model.restorer(contents)
-        if not isinstance(restorer, Restorer):
-            raise UsageError("only a model that is named can be evaluated", hint="set `model`")
-        return restorer
+        return _Tools(
+            self.model.restorer(contents), self.images.dataset(), self.metrics.build(self.images.scale)
+        )
 
 
 def _as_named(found: Measured, data: Dataset) -> Measured:

@@ -29,7 +29,7 @@ class AutoRestorer:
     the memory that is free then, so that several models share it.
 
     Args:
-        rows: the rule, from `restore.inference.choosing.usable`.
+        rows: from `restore.inference.choosing.rule`.
         load: loads a model by its reference, for results at `output_scale`.
         output_scale: output pixels per input pixel along one side.
     """
@@ -40,6 +40,11 @@ class AutoRestorer:
         self._loaded: dict[str, Restorer] = {}
         self._lock = Lock()
         self.output_scale = output_scale
+
+    @property
+    def reference(self) -> str:
+        """What a user writes in place of a model: ``auto``."""
+        return AUTO
 
     @property
     def scale(self) -> int:
@@ -54,7 +59,7 @@ class AutoRestorer:
     @property
     def candidates(self) -> frozenset[str]:
         """The models to choose from; an empty one leaves images unchanged."""
-        return frozenset(row.models[0] if row.models else "" for row in self._rows)
+        return frozenset(row.model for row in self._rows)
 
     @property
     def rule(self) -> str:
@@ -77,6 +82,14 @@ class AutoRestorer:
             if model not in self._loaded:
                 self._loaded[model] = self._load(model)
             return self._loaded[model]
+
+    def any(self) -> Restorer:
+        """The restorer of one of the `candidates`; engine, precision and device are the same for all.
+
+        Raises:
+            WeightsError: the weights are missing or damaged.
+        """
+        return next(found for row in self._rows if (found := self.restorer(row.model)) is not None)
 
     def select(self, image: Photo | Tensor, file: Path | bytes | None = None) -> Selected:
         """Choose the model for an image.

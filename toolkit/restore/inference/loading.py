@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, overload
 
-from restore.checkpoint import check_reference, load_model, working_scale
+from restore.checkpoint import check_reference as check
+from restore.checkpoint import load_model, working_scale
 from restore.choices import Alpha, Engine, Precision
 from restore.errors import UsageError
-from restore.inference.auto import AutoRestorer
-from restore.inference.choosing import AUTO, CLEAN, ENLARGE, usable
+from restore.inference.auto import AnyRestorer, AutoRestorer
+from restore.inference.choosing import AUTO, Row, rule
 from restore.inference.conditions import check_strength
 from restore.inference.restorer import Restorer, TileSize
 from restore.registry import Registry, discover
 
-__all__ = ["load"]
+__all__ = ["check_reference", "load", "load_at"]
 
 
 @overload
@@ -103,6 +104,46 @@ def load(  # noqa: PLR0913 - every choice that a user has
     return restorer(model, scale=scale, strength=strength)
 
 
+def check_reference(reference: str, registry: Registry, scale: int | None = None) -> int | None:
+    """`restore.checkpoint.check_reference`, also of ``auto``.
+
+    Raises:
+        UsageError: as there, or ``auto`` has no weights to choose from at this scale.
+    """
+    if reference != AUTO:
+        return check(reference, registry, scale)
+    rows = rule(registry, scale)
+    return scale or _own_scale(rows, registry)
+
+
+def load_at(
+    reference: str,
+    registry: Registry,
+    scale: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> AnyRestorer:
+    """Load a model, or ``auto``, to be measured: a model that is named has to work at `scale` itself.
+
+    Args:
+        reference: as for `load`.
+        registry: the known models.
+        scale: output pixels per input pixel along one side; `None` is that of the model.
+        options: as for `load`.
+        settings: other arguments of `load`.
+
+    Raises:
+        RestoreError: as for `load`.
+    """
+    if reference == AUTO:
+        return load(AUTO, scale=scale, options=options or None, registry=registry, **settings)
+    return Restorer(load_model(reference, registry, scale, options), **settings)
+
+
+def _own_scale(rows: Sequence[Row], registry: Registry) -> int:
+    return check(rows[0].model, registry) or 1
+
+
 def _choosing(
     registry: Registry,
     scale: float | None,
@@ -113,9 +154,8 @@ def _choosing(
     if options:
         raise UsageError("options belong to a model, and 'auto' chooses one", hint="name it with `model`")
     check_strength(strength)
-    rows = usable(CLEAN if scale == 1 else ENLARGE, registry, scale)
-    first = next(model for row in rows for model in row.models)
-    output_scale = scale or check_reference(first, registry) or 1
+    rows = rule(registry, scale)
+    output_scale = scale or _own_scale(rows, registry)
 
     def load(reference: str) -> Restorer:
         model = load_model(reference, registry, working_scale(reference, registry, output_scale))

@@ -120,6 +120,11 @@ class Restorer:
             self._network = engine_network(engine, model, self.dtype)
 
     @property
+    def reference(self) -> str:
+        """The model as a user names it."""
+        return self.model.reference
+
+    @property
     def scale(self) -> int:
         """Output pixels per input pixel of the model itself, as `restore` works."""
         return self.model.scale

@@ -42,7 +42,7 @@ from restore.interfaces.measures import (
     SetMetric,
     SetMetricSpec,
 )
-from restore.interfaces.models import ModelSpec, OpenedModel, Weights
+from restore.interfaces.models import ModelSpec, OpenedModel, Task, Weights
 from restore.interfaces.objectives import Adversary, AlwaysOpen, Gate, ObjectiveSpec, Scores, Term
 from restore.interfaces.optimization import AveragesWeights, OptimizerSpec, Schedule, ScheduleSpec
 from restore.interfaces.options import Options, lazy, parse
@@ -89,6 +89,7 @@ __all__ = [
     "Scores",
     "SetMetric",
     "SetMetricSpec",
+    "Task",
     "Term",
     "Weights",
     "check_preparation",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from restore.errors import EntryError, UsageError
 from restore.interfaces.entry import Named
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["ModelSpec", "OpenedModel", "Weights"]
+__all__ = ["ModelSpec", "OpenedModel", "Task", "Weights"]
+
+Task = Literal["enlarge", "denoise", "deblock"]
+"""What weights are for: to enlarge images, or to remove noise or the artifacts of JPEG compression."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,30 @@ class Weights:
     highest_noise: float | None = None
     """The highest standard deviation of the noise in these images, in levels of 255. Users are warned of
     inputs beyond it. ``None`` if it is unknown."""
+    task: Task | None = None
+    """What ``auto`` may choose these weights for; with ``None`` it never does. Weights that ``enlarge`` are
+    chosen for images within `lowest_quality` and `highest_noise`. Those that ``denoise`` or ``deblock`` have
+    scale 1, and are made for any strength: their network takes ``sigma`` or ``quality``, see
+    `ModelSpec.conditions`."""
+
+    def __post_init__(self) -> None:
+        """Check the task.
+
+        Raises:
+            EntryError: the scale is not that of the task, or limits are missing by which ``auto`` chooses.
+        """
+        if self.task is None:
+            return
+        if (self.task == "enlarge") == (self.scale == 1):
+            raise EntryError(
+                f"weights '{self.name}' of scale {self.scale} cannot have the task '{self.task}'",
+                hint="declare another task, or none",
+            )
+        if self.task == "enlarge" and None in (self.lowest_quality, self.highest_noise):
+            raise EntryError(
+                f"weights '{self.name}' with the task 'enlarge' need limits by which they are chosen",
+                hint="declare lowest_quality and highest_noise",
+            )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from restore.errors import escaped
 from restore.evaluation import Comparison, Dataset, Meter, Result, compare, failure_reason
 from restore.images import Photo, to_pil
-from restore.inference import Restorer
+from restore.inference import AnyRestorer
 from restore.pages.comparison_page import write_page
 from restore.pages.evaluation_page import Thumbnail, write_evaluation_page
 
@@ -30,8 +30,8 @@ class Scene:
     """Title of the data set, see `Result.title`."""
     name: str
     """Name of the image in the data set."""
-    read: Callable[[], tuple[Photo, Photo | None]]
-    """Returns the input, and the target if there is one."""
+    read: Callable[[], tuple[Photo, Photo | None, Path | None]]
+    """Returns the input, the target if there is one, and the file of the input if it is in one."""
 
 
 def scenes(
@@ -56,19 +56,22 @@ def scenes(
             on_image(done)
 
 
-def _photos(dataset: Dataset, file: Path) -> tuple[Photo, Photo | None]:
-    """Input and target as they are measured: colors only, and a gray target is its own luma."""
+def _photos(dataset: Dataset, file: Path) -> tuple[Photo, Photo | None, Path | None]:
+    """Input and target as they are measured, and the file of the input.
+
+    They have colors only, and a gray target is its own luma.
+    """
     sample = dataset.sample(file)
     if sample.target is None:
-        return Photo(sample.degraded, gray=sample.gray), None
-    return Photo(sample.degraded), Photo(sample.target, gray=sample.gray)
+        return Photo(sample.degraded, gray=sample.gray), None, sample.degraded_file
+    return Photo(sample.degraded), Photo(sample.target, gray=sample.gray), sample.degraded_file
 
 
 def write_evaluation(
     result: Result,
     path: Path,
     scenes: Iterable[Scene],
-    restorers: Sequence[Restorer],
+    restorers: Sequence[AnyRestorer],
     meters: Sequence[Meter] = (),
 ) -> list[str]:
     """Write the comparison of each image, which is restored once more for it, then the page.
@@ -89,8 +92,9 @@ def write_evaluation(
     thumbnails, left_out = [], []
     for scene in scenes:
         try:
-            degraded, target = scene.read()
-            found = replace(compare(degraded, restorers, target=target, meters=meters), title=scene.name)
+            degraded, target, file = scene.read()
+            found = compare(degraded, restorers, file=file, target=target, meters=meters)
+            found = replace(found, title=scene.name)
             thumbnails.append(write_comparison(found, scene.data, scene.name, path))
         except Exception as error:  # such as a full disk or a name too long; the other images go on
             where = f"{escaped(scene.data)}: {escaped(scene.name)}"

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from restore.report.tables import plain_table
 
 if TYPE_CHECKING:
     from restore.evaluation import AnyMeter, Cell, Difference, Result, Row
+    from restore.inference.choosing import Choice
     from restore.interfaces import PublishedTable
 
 _COLUMNS = (
@@ -182,8 +183,24 @@ def _run(result: Result, rows: Sequence[Row]) -> Iterator[str]:
     )
     yield f"run: {'; '.join(settings)}"
     yield f"versions: {', '.join(f'{name} {version}' for name, version in result.versions.items())}"
+    for row in rows:
+        for words in _chosen(row):
+            yield f"{escaped(row.model)} on {escaped(row.data)}: {words}"
     if any(row.cost for row in rows):
         yield "MP/s and mult-adds: by output pixels; memory: peak, for the largest image"
+
+
+def _chosen(row: Row) -> Iterator[str]:
+    """How many images each model was chosen for, and what was found in them."""
+    from restore.inference.choosing import in_words  # which imports torch
+
+    groups: dict[Hashable, list[Choice]] = {}
+    for choice in (image.choice for image in row.images):
+        if choice is not None:
+            kind = (choice.model, choice.quality is None, choice.noise is None)
+            groups.setdefault(kind, []).append(choice)
+    for choices in groups.values():
+        yield f"{len(choices)} {in_words(choices, several=True)}"
 
 
 def _left_out(result: Result, rows: Sequence[Row]) -> Iterator[str]:
