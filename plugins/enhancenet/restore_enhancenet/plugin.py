@@ -88,6 +88,7 @@ _PHOTO_X4 = Weights(
     },
     lowest_quality=30,
     highest_noise=12,
+    task="enlarge",
 )
 
 
