@@ -2,7 +2,7 @@
 
 Prints, for square images of several sizes, the milliseconds to measure compression and noise from the pixels
 and to restore with the model for clean images, and the share of the former in both, which should be below
-5 % from one megapixel on. A JPEG file states its quality, which saves the larger part.
+5 % from 256 pixels on. A JPEG file states its quality, which saves the larger part.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from distributed import Client
 from PIL import Image
@@ -231,6 +233,14 @@ def test_an_address_of_another_form_is_refused(
     done = upscale(pictures(tmp_path / "in", "a"), "--cluster", address)
     assert done.returncode == 2
     assert problem in done.stderr
+
+
+def test_a_worker_here_that_takes_long_to_start_again_is_not_given_up() -> None:
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1 ms"}), connect("local:1") as cluster:
+        (process,) = multiprocessing.active_children()
+        process.kill()
+        wait_for(lambda: cluster.workers == 0)
+        wait_for(lambda: cluster.workers == 1)
 
 
 def test_standard_input_is_refused(tmp_path: Path, upscale: Callable[..., Any]) -> None:

@@ -116,6 +116,21 @@ def test_a_block_edge_as_strong_as_in_the_input_is_neither_amplified_nor_removed
     assert [each.noise for each in found] == [None] * 3
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"blocks": 1.55}, []),
+        ({"blocks": 1.65}, ["block edges"]),
+        ({"noise": 1.35}, []),
+        ({"noise": 1.45}, ["noise"]),
+    ],
+)
+def test_edges_and_noise_have_limits_of_their_own(value: dict[str, float], words: list[str]) -> None:
+    warnings = faithfulness.Faithfulness(50, (0, 0, 0), **value).warnings
+    assert len(warnings) == len(words)
+    assert all(word in warning for word, warning in zip(words, warnings, strict=True))
+
+
 def test_without_visible_degradation_nothing_is_amplified(photo: Tensor) -> None:
     nothing = Estimate(None, None, None, None)
     assert faithfulness.amplification(photo, photo, nothing) == faithfulness.Amplification(None, None)

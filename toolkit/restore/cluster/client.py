@@ -7,9 +7,10 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
+import dask
 from distributed import Client, LocalCluster
 
 from restore.cluster.equality import differences, installed, mismatch, processor
@@ -104,7 +105,7 @@ def connect(address: str) -> Iterator[Cluster]:
         match = _LOCAL.fullmatch(address)
         if match is None:
             raise UsageError(f"'{address}' has no number of workers", hint="set `cluster` to local:4")
-        with _quiet(), _started(int(match[1])) as started, Client(started) as client:
+        with _quiet(), _patient(), _started(int(match[1])) as started, Client(started) as client:
             yield Cluster(client)
         return
     if not re.fullmatch(r"(tcp|tls)://\S+:\d+", address):
@@ -140,6 +141,11 @@ def _started(count: int) -> LocalCluster:
             scheduler_kwargs={"allowed_failures": 0},
             env={"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
         )
+
+
+def _patient() -> AbstractContextManager[object]:
+    """Wait for a worker that starts again, however long it takes: the library gives it up after 15 s."""
+    return dask.config.set({"distributed.deploy.lost-worker-timeout": "1 day"})
 
 
 @contextmanager

@@ -18,6 +18,8 @@ __all__ = ["grid_votes", "jpeg_from_pixels", "step_evidence", "subsampling_of"]
 
 _MIN_SHARE = 0.2
 """Of the windows, that must agree on a grid. Without JPEG it is at most 0.08; at quality 97, 0.3 to 0.7."""
+_FEW, _NO_SHARE = 256, 0.12
+"""If no grid has this share of so many windows, which take little time, there is none."""
 _MIN_GAIN = 0.2
 """Nats a coefficient by which quantized must be likelier than not. Without JPEG it is at most 0.05; at
 quality 97, 0.3 to 0.8, and more below."""
@@ -47,6 +49,9 @@ def jpeg_from_pixels(image: Tensor) -> JpegEstimate | None:
         or in less than about 64x64 pixels.
     """
     image = image.reshape(image.shape[-3:])
+    few = grid_votes(image, count=_FEW)
+    if few.sum() > _FEW // 2 and few.max() < _NO_SHARE * few.sum():
+        return None
     votes = grid_votes(image)
     if votes.sum() < 16 or votes.max() < _MIN_SHARE * votes.sum():
         return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
 
-from restore.estimation.blocks import dct, luma, sampled_windows
+from restore.estimation.blocks import dct, dct_matrix, luma, sampled_windows
 from restore.estimation.jpeg_tables import standard_table
 from restore.estimation.results import JpegEstimate, NoiseEstimate
 
@@ -50,7 +51,8 @@ def noise_level(image: Tensor, *, jpeg: JpegEstimate | None = None) -> NoiseEsti
     patches = sampled_windows(image, 8, _PATCHES)
     if len(patches) < _FEWEST:
         return None
-    sigmas, slopes, intercepts = zip(*(_of_channel(patches[:, channel]) for channel in range(3)), strict=True)
+    channels = patches.transpose(0, 1).flatten(2).contiguous()  # (3, N, 64)
+    sigmas, slopes, intercepts = zip(*map(_of_channel, channels), strict=True)
     before = luma_noise_before_jpeg(image, jpeg) if jpeg is not None else None
     return NoiseEstimate(sigmas, slopes, intercepts, before)
 
@@ -87,29 +89,43 @@ def luma_noise_before_jpeg(image: Tensor, jpeg: JpegEstimate) -> float | None:
 
 
 def _of_channel(patches: Tensor) -> tuple[float, float, float]:
-    """Sigma, slope and intercept from patches ``(N, 8, 8)`` of one channel."""
-    flat = patches.flatten(1)
-    saturated = ((flat <= 0) | (flat >= 255)).sum(1)
+    """Sigma, slope and intercept from patches ``(N, 64)`` of one channel."""
+    patches = _unsaturated(patches)
+    # The high frequencies are those of a few patches: only these are transformed to them.
+    mean_and_low, high_basis = _bases()
+    coefficients = patches @ mean_and_low.T
+    intensity, low = coefficients[:, 0] / 8, coefficients[:, 1:].square().sum(1)
+
+    def flat_variance(members: Tensor, share: float) -> Tensor:
+        """Median over the high frequencies of the variance in the `share` with the least low energy."""
+        count = min(len(members), max(_FEWEST, round(share * len(members))))
+        flat = members[low[members].topk(count, largest=False).indices]
+        return (patches[flat] @ high_basis.T).square().mean(0).median()
+
+    order = intensity.argsort()
+    bins = order.tensor_split(_BINS if len(low) >= _BINS * _FEWEST else 1)
+    means = torch.stack([intensity[members].mean() for members in bins])
+    slope, intercept = _affine(means, torch.stack([flat_variance(members, 0.02) for members in bins]))
+    return float(flat_variance(order, 0.005).sqrt()), slope, intercept
+
+
+def _unsaturated(patches: Tensor) -> Tensor:
+    """Those of ``(N, 64)`` with few saturated pixels, or the best where there are not enough."""
+    darkest, brightest = patches.aminmax()
+    if darkest > 0 and brightest < 255:
+        return patches
+    saturated = ((patches <= 0) | (patches >= 255)).sum(1)
     usable = saturated <= _SATURATED
     if usable.sum() < _FEWEST:
         usable = saturated <= saturated.kthvalue(_FEWEST).values
-    energy = dct(patches[usable]).square()
-    intensity = patches[usable].mean((1, 2))
-    low = energy[:, (_ORDER > 0) & (_ORDER < 8)].sum(1)
-    high = energy[:, _ORDER >= 8]
-    variance = _flat_variance(low, high, 0.005)
-    bins = intensity.argsort().tensor_split(_BINS if len(low) >= _BINS * _FEWEST else 1)
-    means = torch.stack([intensity[members].mean() for members in bins])
-    variances = torch.stack([_flat_variance(low[members], high[members], 0.02) for members in bins])
-    slope, intercept = _affine(means, variances)
-    return float(variance.sqrt()), slope, intercept
+    return patches[usable]
 
 
-def _flat_variance(low: Tensor, high: Tensor, share: float) -> Tensor:
-    """Median over the frequencies of the variance in the `share` of patches with the least `low` energy."""
-    count = min(len(low), max(_FEWEST, round(share * len(low))))
-    flat = low.topk(count, largest=False).indices
-    return high[flat].mean(0).median()
+@cache
+def _bases() -> tuple[Tensor, Tensor]:
+    """The mean times 8 and the low frequencies of an 8x8 DCT, ``(36, 64)``, and the high: ``(28, 64)``."""
+    basis, order = torch.kron(dct_matrix(), dct_matrix()), _ORDER.flatten()
+    return basis[order < 8], basis[order >= 8]
 
 
 def _affine(intensity: Tensor, variance: Tensor) -> tuple[float, float]:

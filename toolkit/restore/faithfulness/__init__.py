@@ -12,6 +12,7 @@ from restore.faithfulness.consistency import consistency_map
 from restore.faithfulness.report import (
     AMPLIFIED,
     CONSISTENT,
+    ETCHED,
     SHIFTED,
     Faithfulness,
     color_shift,
@@ -21,6 +22,7 @@ from restore.faithfulness.report import (
 __all__ = [
     "AMPLIFIED",
     "CONSISTENT",
+    "ETCHED",
     "SHIFTED",
     "Amplification",
     "Faithfulness",

@@ -27,7 +27,9 @@ _REMOVAL: Mapping[str, Task] = {"quality": "deblock", "sigma": "denoise"}
 """The number that describes a degradation -> what removes it, in the order in which they work."""
 _BEST_QUALITY = 100
 _SMALL_NOISE = 6.0
-"""As `VISIBLE_NOISE`, for images that are enlarged: most are small, and have finer texture."""
+"""As `VISIBLE_NOISE`, for images that are enlarged, of which most are small and have finer texture.
+
+The lowest limit at which 95 % of clean training photos, downscaled 4x, are treated as clean."""
 
 
 @dataclass(frozen=True)
