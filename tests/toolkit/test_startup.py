@@ -96,11 +96,12 @@ def test_upscaling_imports_nothing_that_serves_training_evaluation_or_pages(tmp_
     assert (tmp_path / "a_x4.png").exists()
     packages = {".".join(name.split(".")[:2]) for name in modules}
     assert {"restore.batch", "restore.inference"} <= packages
-    parts = ("data", "doctor", "evaluation", "export", "pages", "scaffold", "testing", "training")
+    parts = ("data", "doctor", "evaluation", "export", "pages", "scaffold", "serve", "testing", "training")
     assert not packages & {f"restore.{part}" for part in parts}
     assert not others(modules) & {
         "dask",
         "distributed",
+        "fastapi",
         "jinja2",
         "lightning_fabric",
         "matplotlib",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -20,6 +21,7 @@ from restore.inference.restorer import Selected
 __all__ = ["preview", "seconds_per_pixel"]
 
 _SIDE = 128  # input pixels of the tile that is measured
+_paces: WeakKeyDictionary[Restorer, float] = WeakKeyDictionary()
 
 
 def preview(
@@ -50,22 +52,21 @@ def preview(
 
 
 class _Planning:
-    """Plans jobs, and measures each model once."""
+    """Plans jobs."""
 
     def __init__(self, restorer: AnyRestorer, output: Output, max_pixels: int | None) -> None:
         self._restorer = restorer
         self._output = output
         self._max_pixels = max_pixels
-        self._paces: dict[Restorer, float] = {}
         if not isinstance(restorer, AutoRestorer):
-            self._pace(restorer)
+            seconds_per_pixel(restorer)
         self._base = _resident()
 
     def planned(self, job: Job) -> Outcome:
         selected = self._selected(job)
         restorer = selected.restorer or UNCHANGED
         need = needed(job, restorer, self._output, self._max_pixels)
-        pace = self._pace(selected.restorer) if selected.restorer else 0.0
+        pace = seconds_per_pixel(selected.restorer) if selected.restorer else 0.0
         return Outcome(
             job.source,
             "planned",
@@ -85,19 +86,17 @@ class _Planning:
         limit = MAX_PIXELS if self._max_pixels is None else self._max_pixels
         return self._restorer.select(read(job.source, max_pixels=limit), job.source)
 
-    def _pace(self, restorer: Restorer) -> float:
-        if restorer not in self._paces:
-            self._paces[restorer] = seconds_per_pixel(restorer)
-        return self._paces[restorer]
-
 
 def seconds_per_pixel(restorer: Restorer) -> float:
-    """Seconds per input pixel in the network, measured on one tile."""
+    """Seconds per input pixel in the network, measured on one tile the first time."""
+    if (known := _paces.get(restorer)) is not None:
+        return known
     tile = torch.rand(1, 3, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
     restorer.restore(tile)  # the first run is slower
     begin = time.perf_counter()
     restorer.restore(tile)
-    return (time.perf_counter() - begin) / _SIDE**2
+    _paces[restorer] = (time.perf_counter() - begin) / _SIDE**2
+    return _paces[restorer]
 
 
 def _resident() -> int:

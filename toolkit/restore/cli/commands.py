@@ -17,6 +17,7 @@ __all__ = ["COMMANDS", "Deferred", "Group"]
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "upscale": ("restore.cli.upscale:upscale", "Enlarge photos."),
     "clean": ("restore.cli.clean:clean", "Remove noise and compression from photos."),
+    "serve": ("restore.cli.serve:serve", "Offer a page and an HTTP interface that restore photos."),
     "prepare": ("restore.cli.prepare:prepare", "Make clean training images from photos."),
     "degrade": ("restore.cli.degrade:degrade", "Make degraded test images from a folder of photos."),
     "train": ("restore.cli.train:train", "Train a model on folders of images."),

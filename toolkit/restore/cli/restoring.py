@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from restore.inference import AnyRestorer
     from restore.inference.restorer import TileSize
 
-__all__ = ["BatchOptions", "loaded", "run"]
+__all__ = ["BatchOptions", "loaded", "run", "tile_size"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ def loaded(
         options={**(numbers or {}), **options.options_of_model(model, chosen)},
         device=batch.device,
         precision=batch.precision,
-        tile=_tile(batch.tile),
+        tile=tile_size(batch.tile),
         engine=batch.engine,
         registry=registry,
         **settings,
@@ -217,7 +217,12 @@ def _executor(batch: BatchOptions) -> Iterator[Executor | None]:
             yield ClusterExecutor(cluster, batch.device)
 
 
-def _tile(text: str) -> TileSize:
+def tile_size(text: str) -> TileSize:
+    """The value of `--tile`.
+
+    Raises:
+        typer.BadParameter: it is none of its values.
+    """
     if text == "auto":
         return "auto"
     if text == "off":

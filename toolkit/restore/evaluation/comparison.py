@@ -62,7 +62,7 @@ class Comparison:
     """Pictures of one scene: the input, one result per model, and the target if there is one."""
 
     title: str
-    scale: int
+    scale: float
     pictures: tuple[Picture, ...]
     regions: tuple[Region, ...]
     """Where the results differ most: from the target if there is one, else from each other."""

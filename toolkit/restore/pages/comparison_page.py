@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+from collections.abc import Sequence
 from importlib.metadata import version
 from io import BytesIO
 from math import isinf
@@ -17,10 +19,11 @@ from restore.errors import escaped
 from restore.evaluation import Comparison, Meter, Picture
 from restore.files import atomic_file, finite
 from restore.images import to_pil
-from restore.pages.templating import render
+from restore.pages.templating import asset, render
 
-__all__ = ["page", "write_page"]
+__all__ = ["page", "script_hashes", "write_page"]
 
+_SCRIPTS = ("img-comparison-slider/index.js", "compare.js")
 _PREVIEW = 1024
 """Longer side of a preview in pixels, about that of the viewer; half of the picture's if it is small."""
 
@@ -35,8 +38,22 @@ def write_page(comparison: Comparison, path: Path) -> None:
         temporary.write_text(page(comparison), encoding="utf-8")
 
 
-def page(comparison: Comparison) -> str:
-    """The page as HTML. Its size is 4/3 of its pictures, lossless WebP in base64, and about 200 kB."""
+def page(comparison: Comparison, addresses: Sequence[str] = ()) -> str:
+    """The page as HTML. Its size is 4/3 of its pictures, lossless WebP in base64, and about 200 kB.
+
+    Args:
+        comparison: what to show.
+        addresses: where the page loads each picture from; without any, they are embedded in it.
+    """
+    if addresses:
+        return render(
+            "compare.html",
+            title=escaped(comparison.title),
+            data=Markup(_safe_json(_described(comparison))),  # noqa: S704 - as below
+            previews=[],
+            pictures=[],
+            addresses=addresses,
+        )
     stage = _stage(comparison)
     return render(
         "compare.html",
@@ -44,7 +61,18 @@ def page(comparison: Comparison) -> str:
         data=Markup(_safe_json(_described(comparison))),  # noqa: S704 - no text in it can end the element
         previews=[(index, _base64(_preview(comparison.pictures[index]))) for index in stage],
         pictures=[_base64(_encoded(picture)) for picture in comparison.pictures],
+        addresses=(),
     )
+
+
+def script_hashes() -> list[str]:
+    """The scripts of the page, as a content security policy names them.
+
+    >>> script_hashes()[0][:8]
+    "'sha256-"
+    """
+    texts = [asset(name).encode() for name in _SCRIPTS]
+    return [f"'sha256-{_base64(hashlib.sha256(text).digest())}'" for text in texts]
 
 
 def _stage(comparison: Comparison) -> list[int]:

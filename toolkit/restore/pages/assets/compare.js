@@ -22,10 +22,12 @@
     return found;
   }
 
-  /* From the element `${kind}-${index}`, whose text is not needed any more. */
+  /* From the element `${kind}-${index}`, whose text is not needed any more; it may name an address instead. */
   async function decode(kind, index) {
     const element = $(`${kind}-${index}`);
-    const file = new Blob([bytes(element.textContent)], { type: "image/webp" });
+    if (!element) return;
+    const { address } = element.dataset;
+    const file = address ? await (await fetch(address)).blob() : new Blob([bytes(element.textContent)], { type: "image/webp" });
     element.remove();
     bitmaps[index] = await createImageBitmap(file);
   }
@@ -265,14 +267,15 @@
     $("values").append(made("thead", {}, head), made("tbody", {}, ...rows));
     data.metrics.forEach(({ name, protocol }) => $("notes").append(made("p", { textContent: `${name}: ${protocol}.` })));
     data.failures.forEach(([name, reason]) => $("notes").append(made("p", { textContent: `${name}: ${reason}.` })));
-    $("notes").append(made("p", { textContent: `Seconds: time of one run without reading and measuring, with ${data.settings}.` }));
+    $("notes").append(made("p", { textContent: `Seconds: time of one run without reading and measuring${data.settings && `, with ${data.settings}`}.` }));
   }
 
   function buildFacts() {
     const [input] = data.pictures;
     const count = data.pictures.filter(({ role }) => role === "result").length;
     $("facts").textContent = `${input.size.join(" × ")} pixels to ${data.size.join(" × ")}, ${data.scale}× · ${count} ${count === 1 ? "model" : "models"}`;
-    $("made").textContent = `Made with restore ${data.version}. The pictures are embedded without loss; the page loads nothing.`;
+    const embedded = $("picture-0").dataset.address ? "" : " The pictures are embedded without loss; the page loads nothing.";
+    $("made").textContent = `Made with restore ${data.version}.${embedded}`;
   }
 
   function wire() {

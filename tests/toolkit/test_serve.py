@@ -1,0 +1,485 @@
+"""`restore serve`: the interface for programs, against a real server process."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from served import Server, encoded, started
+
+import restore
+from restore.errors import UsageError
+from restore.serve import Address
+
+BICUBIC = {"model": "bicubic", "scale": "2"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with started(tmp_path_factory.mktemp("serve"), "--max-upload", 1, "--max-pixels", 100_000) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.client() as found:
+        yield found
+
+
+def posted(client: httpx.Client, content: bytes, name: str = "a.png", **fields: str) -> httpx.Response:
+    return client.post("/api/jobs", files={"image": (name, content)}, data=BICUBIC | fields)
+
+
+def problem(answer: httpx.Response, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json()
+    assert document["status"] == status
+    assert document["title"]
+    return str(document["detail"])
+
+
+def pixels(content: bytes) -> Any:
+    with Image.open(BytesIO(content)) as image:
+        return np.array(image)
+
+
+# Restoring
+
+
+def test_an_image_as_the_body_comes_back_as_the_command_would_write_it(client: httpx.Client) -> None:
+    content = encoded()
+    answer = client.post("/api/restore", params={**BICUBIC, "name": "a.png"}, content=content)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/png"
+    assert "a_x2.png" in answer.headers["content-disposition"]
+    expected = restore.load("bicubic", scale=2, device="cpu").upscale(content)
+    assert np.array_equal(pixels(answer.content), pixels(expected))
+
+
+def test_a_job_is_queued_done_and_fetched(client: httpx.Client, server: Server) -> None:
+    answer = posted(client, encoded(), "holiday.jpg", format="webp")
+    assert answer.status_code == 202
+    job = answer.json()
+    assert answer.headers["location"] == f"/api/jobs/{job['id']}"
+    done = server.wait(client, job["id"])
+    assert (done["state"], done["size"], done["model"]) == ("done", [48, 32], "bicubic")
+    result = client.get(f"/api/jobs/{job['id']}/result")
+    assert result.headers["content-type"] == "image/webp"
+    assert 'filename="holiday_x2.webp"' in result.headers["content-disposition"]
+    assert len(result.content) == done["bytes"]
+
+
+def test_what_a_file_carries_is_kept(client: httpx.Client) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a harbor"
+    answer = client.post(
+        "/api/restore", files={"image": ("a.jpg", encoded(kind="JPEG", exif=exif))}, data=BICUBIC
+    )
+    with Image.open(BytesIO(answer.content)) as image:
+        assert image.getexif()[0x010E] == "a harbor"
+
+
+def test_an_image_is_looked_at_planned_and_previewed_before_it_is_restored(client: httpx.Client) -> None:
+    answer = client.post("/api/images", files={"image": ("a.jpg", encoded(128, 96, kind="JPEG", quality=30))})
+    assert answer.status_code == 201, answer.text
+    image = answer.json()
+    assert image["size"] == [128, 96]
+    assert "jpeg" in image["degradations"]
+    address = f"/api/images/{image['id']}"
+    plan = client.get(f"{address}/plan", params=BICUBIC).json()
+    assert (plan["size"], plan["model"]) == ([256, 192], "bicubic")
+    chosen = client.get(f"{address}/plan").json()
+    assert chosen["model"] == "enhancenet:photo"
+    assert chosen["reason"].startswith("JPEG of quality 30")
+    preview = client.get(f"{address}/preview", params={**BICUBIC, "crop": "8,8,20,10"})
+    assert pixels(preview.content).shape[:2] == (20, 40)
+    job = client.post("/api/jobs", json={"image": image["id"], "model": "bicubic", "width": 64})
+    assert job.status_code == 202
+    assert client.get(f"{address}/view").headers["content-type"] == "image/jpeg"
+
+
+def test_a_preview_is_that_part_of_the_result(client: httpx.Client) -> None:
+    content = encoded(40, 40)
+    image = client.post("/api/images", files={"image": ("a.png", content)}).json()
+    whole = pixels(client.post("/api/restore", params=BICUBIC, content=content).content)
+    address = f"/api/images/{image['id']}/preview"
+    part = pixels(client.get(address, params={**BICUBIC, "crop": "10,10,20,20"}).content)
+    assert np.array_equal(part[8:-8, 8:-8], whole[28:52, 28:52])
+
+
+def test_events_of_a_job_end_with_the_job(client: httpx.Client) -> None:
+    job = posted(client, encoded()).json()["id"]
+    with client.stream("GET", f"/api/jobs/{job}/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        states = [json.loads(line[6:])["state"] for line in stream.iter_lines() if line.startswith("data: ")]
+    assert states[-1] == "done"
+
+
+def test_a_group_has_its_own_jobs_and_one_archive(client: httpx.Client, server: Server) -> None:
+    group = "group-of-this-test-1"
+    jobs = [posted(client, encoded(seed=seed), "a.png", group=group).json()["id"] for seed in range(3)]
+    for job in jobs:
+        server.wait(client, job)
+    assert [job["id"] for job in client.get("/api/jobs", params={"group": group}).json()] == jobs
+    assert client.get("/api/jobs", params={"group": "somebody-elses-group"}).json() == []
+    answer = client.get("/api/results.zip", params={"group": group})
+    with zipfile.ZipFile(BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["a_x2.png", "a_x2 (2).png", "a_x2 (3).png"]
+    problem(client.get("/api/results.zip", params={"group": "somebody-elses-group"}), 404)
+    problem(client.get("/api/jobs", params={"group": "*"}), 422)
+
+
+def test_the_comparison_shows_input_and_result(client: httpx.Client, server: Server) -> None:
+    job = posted(client, encoded(), "<b>.png").json()["id"]
+    server.wait(client, job)
+    answer = client.get(f"/api/jobs/{job}/comparison")
+    assert answer.status_code == 200, answer.text
+    assert f'data-address="/api/jobs/{job}/view"' in answer.text
+    assert "<b>" not in answer.text
+    assert "unsafe-inline" not in answer.headers["content-security-policy"].partition("style-src")[0]
+
+
+def test_formats_that_browsers_do_not_know_are_shown_as_png(client: httpx.Client, server: Server) -> None:
+    job = posted(client, encoded(kind="TIFF"), "a.tif").json()
+    assert job["result"] == "a_x2.tif"
+    server.wait(client, job["id"])
+    for address in (f"/api/jobs/{job['id']}/view", f"/api/images/{job['image']}/view"):
+        answer = client.get(address)
+        assert answer.headers["content-type"] == "image/png"
+        assert pixels(answer.content).ndim == 3
+
+
+def test_models_health_metrics_and_the_description(client: httpx.Client) -> None:
+    names = [model["name"] for model in client.get("/api/models").json()]
+    assert names[0] == "auto"
+    assert {"bicubic", "enhancenet:photo", "ffdnet:jpeg"} <= set(names)
+    assert "dncnn" not in names, "it has no weights"
+    assert client.get("/api/health").json()["status"] == "ok"
+    assert 'restore_jobs_total{state="done"}' in client.get("/api/metrics").text
+    paths = client.get("/api/openapi.json").json()["paths"]
+    assert {"/api/jobs", "/api/jobs/{job}", "/api/models", "/api/health", "/api/metrics"} <= set(paths)
+    page = client.get("/reference").text
+    assert all(path in page for path in paths)
+    assert "<script" not in page
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "sentence"),
+    [
+        ({"model": "nothing"}, 400, "there is no model 'nothing'"),
+        ({"model": "/etc/passwd"}, 400, "there is no model '/etc/passwd'"),
+        ({"model": "enhancenet:../x.safetensors"}, 400, "there is no model 'enhancenet:../x.safetensors'"),
+        ({"model": "auto+bicubic"}, 400, "there is no model 'auto'"),
+        ({"model": "enhancenet:pat", "scale": "8"}, 400, "8"),
+        ({"scale": "large"}, 422, "`scale`: Input should be a valid number"),
+        ({"scale": "2", "width": "9"}, 422, "set the size twice"),
+        ({"format": "exe"}, 400, "cannot write the format 'exe'"),
+        ({"quality": "101"}, 422, "`quality`: Input should be less than or equal to 100"),
+        ({"colour": "red"}, 422, "`colour`: Extra inputs are not permitted"),
+    ],
+)
+def test_wrong_options_are_refused_in_a_sentence(
+    client: httpx.Client, server: Server, fields: dict[str, str], status: int, sentence: str
+) -> None:
+    before = len(server.kept())
+    answer = client.post("/api/jobs", files={"image": ("a.png", encoded())}, data=fields)
+    assert sentence in problem(answer, status)
+    assert len(server.kept()) == before, "the upload is removed"
+
+
+def test_a_file_that_is_no_image_is_refused_with_the_sentence_of_the_command(client: httpx.Client) -> None:
+    assert problem(posted(client, b"hello", "notes.txt"), 422).startswith("notes.txt: it is not an image")
+    assert problem(posted(client, b"", "a.png"), 422).startswith("a.png: ")
+
+
+def test_an_image_that_fails_names_the_upload_and_no_folder(client: httpx.Client, server: Server) -> None:
+    content = bytearray(encoded(64, 64))
+    content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
+    job = posted(client, bytes(content), "broken.png").json()["id"]
+    done = server.wait(client, job)
+    assert done["state"] == "failed"
+    assert done["reason"]
+    assert str(server.folder) not in done["reason"]
+    assert done["reason"] in problem(client.get(f"/api/jobs/{job}/result"), 422)
+
+
+def test_uploads_are_bounded_in_bytes_and_pixels(client: httpx.Client, server: Server) -> None:
+    before = len(server.kept())
+    assert "1 MiB" in problem(client.post("/api/jobs", params=BICUBIC, content=encoded(700, 700)), 413)
+    large = encoded(400, 300, kind="JPEG", quality=5)
+    assert "100,000" in problem(client.post("/api/jobs", params=BICUBIC, content=large), 422).replace(
+        "100000", "100,000"
+    )
+    assert len(server.kept()) == before
+
+
+def test_a_chunked_body_without_a_length_is_bounded(client: httpx.Client, server: Server) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(64):
+            yield bytes(2**16)
+
+    before = len(server.kept())
+    try:
+        answer = client.post("/api/jobs", params=BICUBIC, content=endless())
+    except httpx.TransportError:  # the connection was closed while it was sent
+        pass
+    else:
+        problem(answer, 413)
+    assert len(server.kept()) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("multipart/form-data; boundary=x", b"--y\r\nnonsense"),
+        ("multipart/form-data", b""),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n1\r\n--x--',
+        ),
+        ("application/json", b"{"),
+        ("application/json", b'{"image": "../../etc/passwd"}'),
+        ("application/json", b'{"image": 7}'),
+        ("application/json", b"[" * 10_000),
+    ],
+)
+def test_malformed_bodies_are_problems_of_the_client(client: httpx.Client, kind: str, content: bytes) -> None:
+    answer = client.post("/api/jobs", content=content, headers={"content-type": kind})
+    assert 400 <= answer.status_code < 500
+    problem(answer, answer.status_code)
+
+
+def test_what_is_not_there_is_404(client: httpx.Client) -> None:
+    assert "no such job" in problem(client.get("/api/jobs/nothing"), 404)
+    assert "no such image" in problem(client.get("/api/images/nothing"), 404)
+    problem(client.get("/api/images/..%2F..%2Fetc"), 404)
+    problem(client.get("/api/nothing"), 404)
+    problem(client.get("/static/../../../pyproject.toml"), 404)
+    problem(client.get("/static/%2e%2e/%2e%2e/app.py"), 404)
+    problem(client.put("/api/jobs"), 405)
+
+
+def test_names_from_outside_are_shown_and_never_opened(client: httpx.Client, server: Server) -> None:
+    job = posted(client, encoded(), '../../x\r\nSet-Cookie: a=b;"\u202e.png').json()
+    assert "/" not in job["name"]
+    assert "\u202e" not in job["name"]
+    server.wait(client, job["id"])
+    answer = client.get(f"/api/jobs/{job['id']}/result")
+    assert "set-cookie" not in answer.headers
+    assert not list(server.folder.parent.glob("x*"))
+
+
+# Who may use it
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "a@127.0.0.1", ""]
+)
+def test_other_hosts_are_refused(client: httpx.Client, host: str) -> None:
+    assert "is not called" in problem(client.get("/api/models", headers={"host": host}), 421)
+    assert client.get("/", headers={"host": host}).status_code == 421
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "https://evil.example", "http://127.0.0.1:1", "http://localhost:3000"]
+)
+def test_pages_of_other_origins_are_refused(client: httpx.Client, origin: str) -> None:
+    answer = client.post("/api/jobs", params=BICUBIC, content=encoded(), headers={"origin": origin})
+    assert "may not use this server" in problem(answer, 403)
+
+
+def test_its_own_page_and_programs_are_answered(client: httpx.Client, server: Server) -> None:
+    assert client.get("/api/models", headers={"origin": server.address.rstrip("/")}).status_code == 200
+    port = urlsplit(server.address).port
+    assert client.get("/api/models", headers={"host": f"localhost:{port}"}).status_code == 200
+    embedded = {"sec-fetch-site": "cross-site"}
+    problem(client.get("/api/models", headers=embedded), 403)
+
+
+def test_every_answer_has_the_headers_that_keep_pages_apart(client: httpx.Client) -> None:
+    for answer in (client.get("/"), client.get("/api/models"), client.get("/nothing")):
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("token", ["", "short"])
+def test_an_address_that_others_reach_needs_a_token(token: str) -> None:
+    with pytest.raises(UsageError, match="others can reach"):
+        Address("0.0.0.0", token=token)  # noqa: S104 - it is refused
+
+
+def test_a_token_is_needed_and_exchanged_for_a_cookie(tmp_path: Path) -> None:
+    token = "0123456789abcdef"  # noqa: S105 - of the test's own server
+    with started(tmp_path, "--token", token) as server, server.client() as client:
+        assert "a token is needed" in problem(client.get("/api/models"), 401)
+        problem(client.get("/api/models", headers={"authorization": "Bearer wrong"}), 401)
+        assert client.get("/api/health").status_code == 200
+        assert client.get("/").status_code == 200, "the page asks for it"
+        assert client.get("/api/models", headers={"authorization": f"Bearer {token}"}).status_code == 200
+        problem(client.post("/api/session", json={"token": "wrong"}), 401)
+        answer = client.post("/api/session", json={"token": token})
+        cookie = answer.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert token not in cookie
+        assert client.get("/api/models").status_code == 200, "with the cookie"
+        assert not any(token in message for message in server.messages)
+
+
+# Load
+
+
+def test_fifty_clients_at_once_all_get_their_own_image(client: httpx.Client, server: Server) -> None:
+    def one(seed: int) -> bool:
+        with server.client() as own:
+            content = encoded(16 + seed, 16, seed)
+            answer = own.post("/api/restore", params=BICUBIC, content=content)
+            return answer.status_code == 200 and pixels(answer.content).shape[1] == 2 * (16 + seed)
+
+    before = set(server.kept())
+    with ThreadPoolExecutor(50) as pool:
+        assert all(pool.map(one, range(50)))
+    assert set(server.kept()) <= before, "nothing is left behind"
+
+
+def test_a_full_queue_answers_429_and_retrying_gets_everything_done(tmp_path: Path) -> None:
+    with started(tmp_path, "--queue", 4) as server, server.client() as client:
+        image = client.post("/api/images", files={"image": ("a.png", encoded(200, 200))}).json()["id"]
+        refused, jobs = 0, []
+        while len(jobs) < 40:
+            answer = client.post("/api/jobs", json={"image": image, "model": "bicubic"})
+            if answer.status_code == 429:
+                refused += 1
+                assert int(answer.headers["retry-after"]) > 0
+                time.sleep(0.02)
+            else:
+                jobs.append(answer.json()["id"])
+        assert refused > 0
+        assert {server.wait(client, job)["state"] for job in jobs} == {"done"}
+
+
+def test_a_canceled_job_stops_and_leaves_nothing(client: httpx.Client, server: Server) -> None:
+    image = client.post("/api/images", files={"image": ("a.png", encoded(300, 300))}).json()
+    before = set(server.kept())
+    body = {"image": image["id"], "model": "enhancenet:pat"}
+    first, second = (client.post("/api/jobs", json=body).json()["id"] for _ in range(2))
+    for job in (second, first):
+        assert client.delete(f"/api/jobs/{job}").status_code == 204
+        problem(client.get(f"/api/jobs/{job}"), 404)
+    job = posted(client, encoded()).json()
+    assert server.wait(client, job["id"])["state"] == "done", "the server goes on"
+    client.delete(f"/api/jobs/{job['id']}")
+    client.delete(f"/api/images/{job['image']}")
+    assert set(server.kept()) <= before
+
+
+def test_a_client_that_goes_away_ends_its_upload_and_its_job(client: httpx.Client, server: Server) -> None:
+    before = set(server.kept())
+    address = urlsplit(server.address)
+    content = encoded(300, 300)
+    head = f"POST /api/restore?model=enhancenet:pat HTTP/1.1\r\nHost: {address.netloc}\r\n"
+    for sent in (content[:1000], content):
+        with socket.create_connection((address.hostname, address.port)) as connection:
+            connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + sent)
+            time.sleep(0.3)
+    end = time.monotonic() + 60
+    while time.monotonic() < end and (
+        set(server.kept()) - before or client.get("/api/health").json()["running"]
+    ):
+        time.sleep(0.1)
+    assert set(server.kept()) <= before
+    assert client.get("/api/health").json()["running"] == 0
+
+
+# The end
+
+
+def test_sigterm_ends_streams_and_removes_everything(tmp_path: Path) -> None:
+    with started(tmp_path) as server, server.client() as client:
+        group = "group-of-this-test-1"
+        body = {"model": "enhancenet:pat", "group": group}
+        for _ in range(3):
+            client.post("/api/jobs", files={"image": ("a.png", encoded(400, 400))}, data=body)
+        listening, ended = threading.Event(), threading.Event()
+
+        def listen() -> None:
+            with (
+                server.client() as other,
+                other.stream("GET", "/api/events", params={"group": group}) as stream,
+            ):
+                for _ in stream.iter_lines():
+                    listening.set()
+            ended.set()
+
+        threading.Thread(target=listen, daemon=True).start()
+        assert listening.wait(30)
+        assert server.stop() == 0
+        assert ended.wait(10)
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a kill that cannot be handled")
+def test_the_next_server_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    with started(tmp_path) as server, server.client() as client:
+        posted(client, encoded())
+        server.stop(signal.SIGKILL)
+        (orphan,) = tmp_path.iterdir()
+        assert server.kept()
+    with started(tmp_path) as server:
+        (folder,) = tmp_path.iterdir()
+        assert folder != orphan
+        assert folder.stat().st_mode & 0o077 == 0, "others cannot read it"
+        with started(tmp_path) as second:
+            assert len(list(tmp_path.iterdir())) == 2, "a server that runs keeps its folder"
+            assert second.process.poll() is None
+
+
+def test_a_port_that_is_in_use_is_an_error_in_one_sentence(server: Server, tmp_path: Path) -> None:
+    port = urlsplit(server.address).port
+    with (
+        pytest.raises(AssertionError, match=f"cannot listen on 127.0.0.1:{port}"),
+        started(tmp_path, "--port", port),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_uploads_and_results_are_removed_after_a_time(tmp_path: Path) -> None:
+    with started(tmp_path, "--keep", 0.1) as server, server.client() as client:
+        job = posted(client, encoded()).json()["id"]
+        server.wait(client, job)
+        end = time.monotonic() + 30
+        while server.kept() and time.monotonic() < end:
+            time.sleep(0.5)
+        assert server.kept() == []
+        problem(client.get(f"/api/jobs/{job}"), 404)
+
+
+def test_a_request_that_is_no_http_is_refused(server: Server) -> None:
+    address = urlsplit(server.address)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port)
+    connection.putrequest("GET", "/api/health", skip_host=True)
+    connection.endheaders()
+    assert connection.getresponse().status in (400, 421)

@@ -1,0 +1,9 @@
+"""`restore serve`: a page for people and an HTTP interface for programs, over `restore.batch`."""
+
+from restore.serve.folder import PrivateFolder
+from restore.serve.limits import Limits
+from restore.serve.networks import Networks
+from restore.serve.running import Address, serve
+from restore.serve.service import Service
+
+__all__ = ["Address", "Limits", "Networks", "PrivateFolder", "Service", "serve"]

@@ -1,0 +1,77 @@
+"""The application: the interface, the page, and what guards them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from restore.serve.api import router
+from restore.serve.guard import Access, Guard
+from restore.serve.problems import handle_problems
+from restore.serve.receiving import BoundedBodies
+from restore.serve.reference import reference
+from restore.serve.service import Service
+
+__all__ = ["application"]
+
+_EXPIRING = 60.0  # seconds between two looks for what is too old
+
+
+def application(service: Service, access: Access) -> FastAPI:
+    """The ASGI application of a service.
+
+    Args:
+        service: entered by the caller, who also ends it.
+        access: who may use it.
+    """
+    app = FastAPI(
+        title="restore",
+        summary="Image restoration",
+        version=version("restorekit"),
+        docs_url=None,  # its scripts come from other places
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        lifespan=_lifespan,
+    )
+    app.state.service = service
+    app.state.access = access
+    handle_problems(app)
+    app.include_router(router)
+    static = Path(str(files("restore.serve") / "static"))
+    app.mount("/static", StaticFiles(directory=static), "static")
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        return FileResponse(static / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/reference", include_in_schema=False)
+    async def about() -> Response:
+        return HTMLResponse(reference(app.openapi()))
+
+    app.add_middleware(BoundedBodies, limits=service.limits)
+    app.add_middleware(Guard, access=access)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    expiring = asyncio.create_task(_expire(app.state.service))
+    yield
+    expiring.cancel()
+    with suppress(asyncio.CancelledError):
+        await expiring
+
+
+async def _expire(service: Service) -> None:
+    """Remove what is too old, again and again."""
+    while True:
+        await asyncio.sleep(min(_EXPIRING, service.limits.keep_seconds / 4))
+        await asyncio.to_thread(service.expire)

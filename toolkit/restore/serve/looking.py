@@ -1,0 +1,179 @@
+"""What is shown before and after a job: findings, plans, previews, and the comparison with the input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import torch
+
+from restore.batch import Job, preview
+from restore.batch.memory import UNCHANGED, needed
+from restore.batch.output import Output
+from restore.errors import ImageError
+from restore.estimation import estimate
+from restore.evaluation import Comparison, Crop, Picture, worst_regions
+from restore.images import Photo, read, to_pil
+from restore.inference import AnyRestorer
+from restore.inference.sizing import resized
+from restore.levels import to_levels
+from restore.pages import page
+from restore.serve.jobs import ServedJob
+from restore.serve.limits import Limits
+from restore.serve.memory import Memory
+from restore.serve.networks import Networks
+from restore.serve.schema import ImageView, JobOptions, PlanView
+from restore.serve.uploads import Upload
+
+__all__ = ["Looking", "viewable"]
+
+_SHOWN = {".avif", ".gif", ".jpg", ".jpeg", ".png", ".webp"}
+"""Formats that every browser shows."""
+_LARGEST_CROP = 512  # input pixels per side of a preview
+
+
+class Looking:
+    """Looks at images and results. Safe to use from several threads.
+
+    Args:
+        networks: the models.
+        memory: shared with the jobs.
+        limits: of pixels.
+    """
+
+    def __init__(self, networks: Networks, memory: Memory, limits: Limits) -> None:
+        self._networks, self._memory, self._limits = networks, memory, limits
+
+    def image(self, upload: Upload) -> ImageView:
+        """What is found in an upload.
+
+        Raises:
+            ImageError: it cannot be read, or there is too little memory.
+        """
+        if upload.found is None:
+            upload.found = estimate(self._read(upload.path), upload.path)
+        return ImageView(
+            id=upload.id,
+            name=upload.name,
+            bytes=upload.bytes,
+            size=upload.size,
+            findings=upload.found.to_text(),
+            degradations=list(upload.found.degradations),
+        )
+
+    def plan(self, upload: Upload, options: JobOptions) -> PlanView:
+        """What a job would do, with the time that it takes.
+
+        Raises:
+            RestoreError: it would fail.
+        """
+        restorer = self._networks.restorer(options)
+        job = Job(upload.path, Path(options.naming("").inside(upload.path)))
+        with self._memory.holding(_need(upload.path)):
+            (outcome,) = preview([job], restorer, output=options.output, max_pixels=self._limits.pixels)
+        if outcome.error is not None:
+            raise outcome.error
+        choice = outcome.choice
+        return PlanView(
+            model=choice.model if choice else options.model,
+            reason=choice.sentence if choice else "",
+            size=outcome.size or upload.size,
+            seconds=round(outcome.seconds, 2),
+            memory=outcome.memory or 0,
+            notes=[*restorer.notes, *outcome.notes],
+        )
+
+    def preview(self, upload: Upload, options: JobOptions, crop: Crop) -> bytes:
+        """A part of the result, as PNG, before the whole is made.
+
+        Raises:
+            RestoreError: the part is outside of the image or too large, or the model fails.
+        """
+        if max(crop.width, crop.height) > _LARGEST_CROP:
+            raise ImageError(
+                f"a preview of {crop.width}x{crop.height} pixels is too large",
+                path=upload.name,
+                hint=f"choose a `crop` of at most {_LARGEST_CROP}x{_LARGEST_CROP}",
+            )
+        restorer = self._networks.restorer(options)
+        with self._memory.holding(_need(upload.path)):
+            whole = self._read(upload.path)
+            return _png(_restored(restorer, whole, crop, options.output, upload.path))
+
+    def view(self, file: Path) -> Path:
+        """A file with the same picture that browsers show: the file itself, or a PNG next to it."""
+        if viewable(file):
+            return file
+        shown = file.with_name(f"{file.stem}.view.png")
+        if not shown.exists():
+            with self._memory.holding(_need(file)):
+                content = _png(self._read(file))
+            beside = shown.with_suffix(".part")
+            beside.write_bytes(content)
+            beside.replace(shown)
+        return shown
+
+    def comparison(self, job: ServedJob, addresses: tuple[str, str]) -> str:
+        """The page of `restore compare` for a result and its input.
+
+        Args:
+            job: one that is done.
+            addresses: of the input and the result, which the page loads.
+
+        Raises:
+            ImageError: a file cannot be read.
+        """
+        result = job.job.destination
+        with self._memory.holding(_need(job.upload.path) + 2 * _need(result)):
+            before, after = (replace(self._read(file), bits=8) for file in (job.upload.path, result))
+            size = (after.color.shape[-1], after.color.shape[-2])
+            regions = worst_regions([_levels(resized(before, size)), _levels(after)])
+        return page(
+            Comparison(
+                title=job.upload.name,
+                scale=round(size[0] / before.color.shape[-1], 2),
+                pictures=(
+                    Picture("Before", "input", before),
+                    Picture("After", "result", after, job.seconds, details=(job.model or "unchanged",)),
+                ),
+                regions=tuple(regions),
+            ),
+            addresses,
+        )
+
+    def _read(self, file: Path) -> Photo:
+        return read(file, max_pixels=None if "result" in file.name else self._limits.pixels)
+
+
+def viewable(file: Path) -> bool:
+    """Whether browsers show a file of this format."""
+    return file.suffix.lower() in _SHOWN
+
+
+def _need(file: Path) -> int:
+    """Memory for an image that is read and looked at."""
+    return 3 * needed(Job(file, Path("result.png")), UNCHANGED, Output(), 10**12).memory
+
+
+def _restored(restorer: AnyRestorer, whole: Photo, crop: Crop, output: Output, file: Path) -> Photo:
+    """A part of the result, made of that part of the input with what was found in the whole of it."""
+    selected = restorer.select(whole, file)
+    part = crop.of(replace(whole, bits=8))
+    if selected.restorer is None:
+        return part
+    found = selected.restorer.upscale(part, conditions=selected.conditions)
+    height, width = whole.color.shape[-2:]
+    wide, high = output.size((width, height), selected.restorer.output_scale)
+    size = (max(1, round(crop.width * wide / width)), max(1, round(crop.height * high / height)))
+    return resized(found, size)
+
+
+def _levels(photo: Photo) -> torch.Tensor:
+    return photo.color if photo.color.dtype == torch.uint8 else to_levels(photo.color)
+
+
+def _png(photo: Photo) -> bytes:
+    buffer = BytesIO()
+    to_pil(replace(photo, bits=8)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,150 @@
+"""The models that a server offers, loaded when they are needed."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from restore.checkpoint import check_reference, load_model, working_scale
+from restore.errors import UnknownNameError, UsageError, nearest
+from restore.inference import AnyRestorer, load
+from restore.inference.choosing import AUTO
+from restore.registry import Registry
+from restore.serve.schema import JobOptions, ModelView
+
+__all__ = ["Networks"]
+
+_REFERENCE = re.compile(r"[\w.-]+(:[\w.-]+)?(\+[\w.-]+(:[\w.-]+)?)*")
+_KEPT = 8
+"""Restorers that stay loaded; the one that was not used for the longest time is dropped."""
+
+Key = tuple[str, float | None, float]
+
+
+class Networks:
+    """Loads restorers by name and keeps them. Safe to use from several threads.
+
+    Only models with weights that a plugin brings are offered: a name from outside never becomes the path of
+    a file.
+
+    Args:
+        registry: the known models.
+        settings: arguments of `restore.inference.load` for all models: device, precision, tile and engine.
+
+    Example:
+        >>> from restore.registry import discover
+        >>> networks = Networks(discover(), {"device": "cpu"})
+        >>> networks.check(JobOptions(model="bicubic", scale=2))
+        >>> [model.name for model in networks.offered if model.purpose == "auto"]
+        ['auto']
+    """
+
+    def __init__(self, registry: Registry, settings: Mapping[str, Any] | None = None) -> None:
+        self._registry = registry
+        self._settings = dict(settings or {})
+        self._loaded: OrderedDict[Key, AnyRestorer] = OrderedDict()
+        self._lock = threading.Lock()
+        self.offered = [
+            ModelView(
+                name=AUTO,
+                summary="Looks at each picture and chooses the model that it needs",
+                purpose="auto",
+                scales=None,
+                license="",
+            ),
+            *_offered(registry),
+        ]
+        self._names = {model.name for model in self.offered}
+
+    def check(self, options: JobOptions) -> None:
+        """Check options before a job is accepted.
+
+        Raises:
+            UnknownNameError: the model is not offered.
+            UsageError: it does not have this scale.
+        """
+        names = options.model.split("+") if _REFERENCE.fullmatch(options.model) else [options.model]
+        for name in names:
+            if name not in self._names or (name == AUTO and len(names) > 1):
+                raise UnknownNameError(
+                    f"there is no model '{name}'.{nearest(name, self._names)} See /api/models"
+                )
+        if options.model != AUTO:
+            scale = working_scale(options.model, self._registry, options.scale)
+            check_reference(options.model, self._registry, scale)
+        elif options.scale is not None and options.scale > 4:
+            raise UsageError(
+                f"'auto' enlarges up to 4x, not {options.scale:g}x", hint="set `scale` to 4 or less"
+            )
+
+    def restorer(self, options: JobOptions) -> AnyRestorer:
+        """The restorer of a job, loaded if it is not yet.
+
+        Raises:
+            RestoreError: as for `restore.inference.load`.
+        """
+        key = (options.model, options.scale, options.strength)
+        with self._lock:
+            if key not in self._loaded:
+                self._loaded[key] = load(
+                    options.model,
+                    scale=options.scale,
+                    strength=options.strength,
+                    registry=self._registry,
+                    **self._settings,
+                )
+            self._loaded.move_to_end(key)
+            while len(self._loaded) > _KEPT:
+                self._loaded.popitem(last=False)
+            return self._loaded[key]
+
+    def scale(self, model: str) -> float:
+        """The scale of the results of a model that is offered, where a job has none."""
+        return 4 if model == AUTO else check_reference(model, self._registry) or 4
+
+    def drop(self) -> bool:
+        """Drop the restorer that was not used for the longest time, unless it is the only one."""
+        with self._lock:
+            if len(self._loaded) < 2:
+                return False
+            self._loaded.popitem(last=False)
+            return True
+
+    @property
+    def count(self) -> int:
+        """How many are loaded."""
+        return len(self._loaded)
+
+
+def _offered(registry: Registry) -> list[ModelView]:
+    """The models that work without a file of the user, those with weights by the name of these too."""
+    found = []
+    for name, spec in sorted(registry.models.items()):
+        # Building all networks without weights would take seconds; those of any scale have no parameters.
+        if spec.open is not None or (not spec.weights and spec.scales is not None):
+            continue
+        names = [f"{name}:{weights.name}" for weights in spec.weights] or [name]
+        for reference, weights in zip(names, spec.weights or (None,), strict=True):
+            try:
+                scale = check_reference(reference, registry)
+                if weights is None:
+                    with torch.device("meta"):  # refuses what has to be trained first
+                        load_model(reference, registry)
+            except Exception:  # noqa: S112 - what cannot be built is not offered
+                continue
+            summary = spec.summary if weights is None else f"{spec.summary}; {weights.trained}"
+            found.append(
+                ModelView(
+                    name=reference,
+                    summary=summary,
+                    purpose="clean" if scale == 1 else "enlarge",
+                    scales=None if weights is None else [weights.scale],
+                    license="" if weights is None else weights.license,
+                )
+            )
+    return found
