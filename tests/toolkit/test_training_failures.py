@@ -1,0 +1,322 @@
+"""Runs that cannot start or go on say why, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from training_runs import Configure, Damage, Draw, Line, after_step, interrupt, log, weights
+
+from restore.checkpoint import latest_checkpoint
+from restore.config import resolve
+from restore.errors import DataError, ImageError, OptionsError, RestoreError, TrainingError, UsageError
+from restore.registry import Registry
+from restore.training import Monitor, train
+from restore.training.interruption import Interruption
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "sentence"),
+    [
+        ({"model": "bicubic", "model_options": {}}, UsageError, "model 'bicubic' has no parameters to train"),
+        (
+            {"model": "enhancenet:e"},
+            UsageError,
+            "to start from them, use `model=enhancenet` `init=enhancenet:e`",
+        ),
+        ({"model": "enhancnet"}, UsageError, "no model 'enhancnet'. Did you mean 'enhancenet'?"),
+        ({"loss": "l1-toi"}, UsageError, "no objective or loss 'l1-toi'. Did you mean 'l1-toy'?"),
+        ({"loss": "l1-toy", "adversary": {"depth": 1}}, OptionsError, "'toy' has no option 'depth'"),
+        ({"terms": {"l1": {"lumma": True}}}, OptionsError, "has no option 'lumma'. Did you mean 'luma'?"),
+        ({"terms": {"l1": {"luma": 2}}}, OptionsError, "option 'luma' of loss 'l1'"),
+        ({"model_options": {"widht": 8}}, OptionsError, "has no option 'widht'. Did you mean 'width'?"),
+        ({"model_options": {"width": 0}}, OptionsError, "option 'width' of model 'enhancenet'"),
+        ({"degradation": "bicubik"}, UsageError, "no degradation 'bicubik'. Did you mean 'bicubic'?"),
+        ({"degradation_options": {"relase": "older"}}, OptionsError, "Did you mean 'release'?"),
+        (
+            {"scale": 5},
+            UsageError,
+            "cannot work at scale 5: it can be trained for the scales 2, 3, 4, 8, and has weights for",
+        ),
+        (
+            {"patch_size": 30},
+            UsageError,
+            "`patch_size=30` is not a multiple of the scale 4; use `patch_size=28`",
+        ),
+        (
+            {"patch_size": 3},
+            UsageError,
+            "`patch_size=3` is not a multiple of the scale 4; use `patch_size=4`",
+        ),
+        ({"patch_size": 128}, DataError, "none of the 4 images has 128 pixels on both sides"),
+        ({"data": [Path("nowhere")]}, DataError, "nowhere: there is no such folder"),
+        ({"val": [Path("nowhere")]}, DataError, "nowhere: there is no such folder"),
+        (
+            {"devices": 4},
+            UsageError,
+            "`batch_size=2` cannot be divided evenly among 4 devices; use `batch_size=4`",
+        ),
+        (
+            {"batch_size": 7, "accumulate": 3},
+            UsageError,
+            "evenly among 1 devices in 3 parts; use `batch_size=6`",
+        ),
+        (
+            {"init": "enhancenet:nowhere.safetensors"},
+            RestoreError,
+            "nowhere.safetensors: there is no such weights file",
+        ),
+    ],
+)
+def test_a_run_that_cannot_begin_says_why_and_leaves_no_folder(
+    toys: Registry,
+    configure: Configure,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    kind: type[RestoreError],
+    sentence: str,
+) -> None:
+    with pytest.raises(kind) as caught:
+        train(configure(**changes), toys, tmp_path / "runs" / "mine")
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_is_in_use_is_refused_and_left_as_it_is(
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path
+) -> None:
+    before = sorted(photos.iterdir())
+    with pytest.raises(
+        UsageError, match=r"photos: the folder is not empty; pass `resume=True` or another `run`"
+    ):
+        train(configure(), toys, photos)
+    with pytest.raises(UsageError, match=r"a\.png: this is a file"):
+        train(configure(), toys, photos / "a.png")
+    assert sorted(photos.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"batch_size": 10**9}, "the images of `batch_size=1000000000`"),
+        ({"cache_gib": 1e300}, "`cache_gib=1e+300` would take at least more than 1e12 GiB of memory"),
+        ({"workers": 10**6}, "with `workers=1000000` each would take at least"),
+        ({"devices": 10**6, "batch_size": 10**6}, "`devices=1000000` with"),
+        ({"model_options": {"width": 10**6}}, "'enhancenet' with these options has more than"),
+        ({"model_options": {"width": 512, "blocks": 10**7}}, "'enhancenet' with these options has more than"),
+        ({"loss": "pat", "adversary": {"width": 10**5}}, "'enhancenet' with these options has more than"),
+    ],
+)
+def test_a_run_that_cannot_fit_the_memory_is_refused_before_it_starts(
+    toys: Registry,
+    configure: Configure,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    sentence: str,
+) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 2**20, "SC_PAGE_SIZE": 2**12}.__getitem__)
+    with pytest.raises(UsageError) as caught:
+        train(configure(**changes), toys, tmp_path / "run")
+    assert sentence in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_step_keeps_for_its_backward_pass_counts_too(
+    toys: Registry, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 2**17, "SC_PAGE_SIZE": 2**12}.__getitem__)
+    with pytest.raises(UsageError, match="a step with `batch_size=16384` would take at least"):
+        train(configure(batch_size=16384), toys, tmp_path / "run")
+    train(configure(steps=1), toys, tmp_path / "run")
+
+
+def test_a_validation_image_smaller_than_the_scale_is_refused_before_the_first_step(
+    toys: Registry, configure: Configure, tmp_path: Path, draw: Draw
+) -> None:
+    draw(tmp_path / "val" / "speck.png", 3, 30)
+    with pytest.raises(DataError, match=r"speck\.png: a short side of 3 pixels is too small for validation"):
+        train(configure(val=[tmp_path / "val"]), toys, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_feature_network_without_a_layer_is_refused_before_the_folder_is_made(
+    toys: Registry, configure: Configure, tmp_path: Path, random_vgg19: Callable[..., Path]
+) -> None:
+    file = random_vgg19(tmp_path / "short.safetensors", "conv1_2")
+    with pytest.raises(RestoreError, match=r"short\.safetensors: the VGG-19 weights lack conv2_1"):
+        train(configure(loss="perceptual", terms={"perceptual": {"vgg": str(file)}}), toys, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_process_is_refused_and_told_which_one_is_training(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    run, refused = tmp_path / "run", list[str]()
+
+    def second() -> None:
+        with pytest.raises(UsageError) as caught:
+            train(configure(), toys, run, resume=True)
+        refused.append(str(caught.value))
+
+    train(configure(), toys, run, monitor=after_step(3, second))
+    assert [f"process {os.getpid()} on " in sentence for sentence in refused] == [True]
+    assert [line["step"] for line in log(run)] == [1, 2, 3, 4, 5, 6]
+    assert not list(tmp_path.glob(".restore-*"))
+
+
+def test_resuming_removes_the_unfinished_files_of_a_kill(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    train(configure(), toys, tmp_path / "run")
+    other = tmp_path / ".restore-other-abcdefgh"
+    for folder in (
+        tmp_path / ".restore-run-abcdefgh",
+        tmp_path / "run" / "checkpoints" / ".restore-x",
+        other,
+    ):
+        folder.mkdir()
+        (folder / "state.json").touch()
+    (tmp_path / "run" / ".restore-log.jsonl").touch()
+    train(configure(), toys, tmp_path / "run", resume=True)
+    assert list(tmp_path.rglob(".restore-*")) == [other], "that of another run stays"
+
+
+def test_the_same_images_in_another_folder_resume(
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path
+) -> None:
+    train(configure(), toys, tmp_path / "whole")
+    train(configure(), toys, tmp_path / "run", monitor=after_step(2, interrupt))
+    photos.rename(tmp_path / "moved")
+    moved = configure(data=[tmp_path / "moved"])
+    train(moved, toys, tmp_path / "run", resume=True)
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+    assert resolve(tmp_path / "run" / "config.toml", [], {}) == moved
+
+
+def test_torch_still_has_the_private_setting_that_keeps_compiled_graphs() -> None:
+    import torch._functorch.config
+
+    assert isinstance(torch._functorch.config.donated_buffer, bool)
+
+
+def test_training_without_its_libraries_says_in_one_sentence_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['tensorboard'] = None\n"
+        "import importlib.util as util; find = util.find_spec\n"
+        "util.find_spec = lambda name, *more: None if name == 'tensorboard' else find(name, *more)\n"
+        "from restore.cli import main\n"
+        "sys.argv = ['restore', 'train', '--loss', 'e', '--data', '.']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "error: training needs tensorboard, which this installation lacks; run: pip install"
+    )
+
+
+def test_an_empty_folder_is_filled(toys: Registry, configure: Configure, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    train(configure(steps=1), toys, tmp_path / "run")
+    assert (tmp_path / "run" / "config.toml").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(toys: Registry, configure: Configure, photos: Path) -> None:
+    with pytest.raises(TrainingError, match=r"a\.png/run: cannot write the run: .*choose another `run`"):
+        train(configure(), toys, photos / "a.png" / "run")
+
+
+@pytest.mark.parametrize("folder", ["data", "val"])
+def test_an_image_that_was_cut_short_is_named_before_anything_is_written(
+    toys: Registry, configure: Configure, tmp_path: Path, draw: Draw, folder: str
+) -> None:
+    file = draw(tmp_path / "other" / "d.png", 40, 40)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"d\.png: it is damaged or cut short"):
+        train(configure(**{folder: [tmp_path / "other"]}), toys, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_with_damage_in_its_middle_ends_the_run_with_its_name(
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path, damage: Damage, workers: int
+) -> None:
+    damage(photos / "b.png")
+    with pytest.raises(ImageError, match=r"b\.png: it is damaged") as caught:
+        train(configure(workers=workers), toys, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_gradient_that_is_not_finite_is_told_and_teaches_nothing(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    run, said, after = tmp_path / "run", list[str](), dict[int, bytes]()
+
+    def see(line: Line) -> None:
+        after[line["step"]] = weights(run)
+
+    config = configure(loss="sometimes", steps=4, checkpoint_every=1, ema=0)
+    train(config, toys, run, monitor=Monitor(message=said.append, log=see))
+    warning = "step 2: the term 'sometimes' of the generator was not finite, so the update was skipped"
+    assert any(warning in sentence for sentence in said)
+    steps = load_file(run / "checkpoints" / "00000004" / "optimizer-generator.safetensors")["0.step"]
+    assert steps == 3, "Adam counts the steps in which something was learned"
+    assert all(tensor.isfinite().all() for tensor in load_file(run / "generator.safetensors").values())
+    lines = [line for line in log(run) if "steps" in line]
+    assert ["loss" in line for line in lines] == [True, False, True, True]
+    assert [line["skipped"] for line in lines] == [0, 1, 1, 1]
+    assert latest_checkpoint(run / "checkpoints")[0].state["learners"]["generator"]["skipped"] == 1
+
+
+def test_ten_such_steps_in_a_row_end_the_run_and_name_the_term(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        TrainingError,
+        match="the term 'never' of the generator was not finite in 10 steps in a row, up to step 10",
+    ):
+        train(configure(loss="never", steps=20), toys, tmp_path / "run")
+    tensors = load_file(tmp_path / "run" / "generator.safetensors")
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+def test_a_discriminator_that_cannot_learn_ends_the_run_too(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    said = list[str]()
+    with pytest.raises(TrainingError, match="the gradient of the discriminator was not finite in 10 steps"):
+        train(
+            configure(loss="l1-broken", steps=20),
+            toys,
+            tmp_path / "run",
+            monitor=Monitor(message=said.append),
+        )
+    warning = "step 1: the gradient of the discriminator was not finite, so the update was skipped"
+    assert any(warning in sentence for sentence in said)
+    state = latest_checkpoint(tmp_path / "run" / "checkpoints")[0].state["learners"]
+    assert (state["generator"]["skipped"], state["discriminator"]["skipped"]) == (0, 8)
+
+
+def test_a_second_signal_interrupts_at_once_and_the_block_leaves_the_handlers_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interruption() as interruption:
+        interrupt()
+        assert interruption.requested
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_run_works_outside_the_main_thread(toys: Registry, configure: Configure, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(train, configure(steps=1), toys, tmp_path / "run").result().step == 1
