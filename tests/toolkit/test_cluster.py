@@ -52,7 +52,7 @@ class Nodes:
 
     def pids(self) -> set[int]:
         with Client(self.address, set_as_default=False) as client:
-            return set(client.run(os.getpid).values())
+            return set(client.run(os.getpid, on_error="ignore").values())
 
     def tasks(self) -> int:
         with Client(self.address, set_as_default=False) as client:

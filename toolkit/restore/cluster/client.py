@@ -50,10 +50,18 @@ class Cluster:
             What a user may not expect: workers of several kinds.
 
         Raises:
-            RestoreError: a version differs.
+            RestoreError: a version differs, or a worker has no restorekit.
         """
-        found = self._client.run(_described)
-        for worker, (versions, _) in found.items():
+        replies = self._client.run(_described, on_error="return")
+        # A worker that ends just now cannot be asked; the one in its place is checked with its first item.
+        found = {worker: reply for worker, reply in replies.items() if not isinstance(reply, OSError)}
+        for worker, reply in found.items():
+            if isinstance(reply, Exception):
+                raise RestoreError(
+                    f"worker {worker} cannot run restorekit: {in_one_line(reply)}",
+                    hint="install the same versions on the client and all workers",
+                )
+            versions, _ = reply
             if differing := differences(self._versions, versions):
                 raise mismatch(worker, differing)
         kinds = sorted({kind for _, kind in found.values()} | ({processor()} if found else set()))
