@@ -16,6 +16,7 @@ from torch import Tensor
 from restore.images import read_levels
 from restore.interfaces import Options
 from restore_degradations import coding, kernels, noise
+from restore_degradations.bsrgan import build_bsrgan
 from restore_degradations.draws import Draws
 from restore_degradations.elements import (
     build_blur,
@@ -37,7 +38,8 @@ from restore_degradations.options import (
     ResizeOptions,
     SharpenOptions,
 )
-from restore_degradations.recipes import build_bsrgan, build_photo, build_realesrgan
+from restore_degradations.photo import build_photo
+from restore_degradations.realesrgan import build_realesrgan
 from restore_degradations.resampling import METHODS, resized
 
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.jpg"

@@ -11,8 +11,10 @@ from PIL import Image, ImageFile
 from torch import Tensor
 
 from restore.levels import to_levels
+from restore_degradations.draws import Draws
+from restore_degradations.options import Interval
 
-__all__ = ["SUBSAMPLINGS", "Subsampling", "jpeg", "levels", "quantized", "webp"]
+__all__ = ["SUBSAMPLINGS", "Subsampling", "jpeg", "levels", "quantized", "random_jpeg", "webp"]
 
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 SUBSAMPLINGS: tuple[Subsampling, ...] = get_args(Subsampling)
@@ -39,6 +41,20 @@ def jpeg(
     top, left = grid
     pixels = np.pad(levels(image), ((top, 0), (left, 0), (0, 0)), mode="symmetric")
     return _back(_coded(pixels, "JPEG", quality=quality, subsampling=subsampling)[top:, left:], image)
+
+
+def random_jpeg(image: Tensor, quality: Interval, draws: Draws, drawn: dict[str, float | str]) -> Tensor:
+    """Compress as JPEG of a random quality on a random grid, with chroma of half the resolution.
+
+    Args:
+        image: ``(3, H, W)`` in [0, 1].
+        quality: the lowest and the highest.
+        draws: the random numbers.
+        drawn: gets the quality.
+    """
+    chosen = draws.whole(quality)
+    drawn["quality"] = float(chosen)
+    return jpeg(image, chosen, "4:2:0", (draws.integer(16), draws.integer(16)))
 
 
 def webp(image: Tensor, quality: int) -> Tensor:

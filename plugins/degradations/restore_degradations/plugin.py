@@ -68,9 +68,9 @@ def _recipe(name: str, summary: str, options: type[Options], reference: str = ""
     return DegradationSpec(
         name,
         summary,
-        build=lazy(f"restore_degradations.recipes:build_{name}"),
+        build=lazy(f"restore_degradations.{name}:build_{name}"),
         protocol=lazy("restore_degradations.elements:protocol"),
         options=options,
         reference=reference,
-        margin=lazy(f"restore_degradations.recipes:margin_{name}"),
+        margin=lazy(f"restore_degradations.{name}:margin_{name}"),
     )
