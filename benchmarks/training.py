@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Annotated, Any
 from unittest.mock import patch
 
@@ -42,12 +43,12 @@ from restore.errors import RestoreError
 from restore.inference import choose_device, choose_precision
 from restore.registry import Registry, discover
 from restore.report import plain_table
-from restore.training import Monitor, loop, train
+from restore.training import Monitor, loop, start, train
 from restore.training.adversarial import AdversarialTrainer, Batch
-from restore.training.loop import train_step
 from restore.training.recipe import shortcuts
 from restore.training.session import Session
 from restore.training.setup import TrainingSetup, set_up
+from restore.training.step import train_step
 
 PHASES = {
     "generator": "forward and backward pass, and its update",
@@ -124,7 +125,7 @@ def measure_restore(case: Case) -> Speed:
     def log(line: dict[str, Any]) -> None:
         seen.setdefault(line["step"], (time.perf_counter(), waiting.seconds))
 
-    train_with(case, Monitor(log=log), "batches", waiting.batches)
+    train_with(case, Monitor(log=log), (start, "batches"), waiting.batches)
     (begin_time, begin_waited), (end_time, end_waited) = seen[case.warmup], seen[case.config.steps]
     seconds = end_time - begin_time
     return Speed(case.images / seconds, (end_waited - begin_waited) / seconds)
@@ -239,16 +240,18 @@ def measure_phases(case: Case) -> dict[str, Phase]:
         phases.counter = None
         return values
 
-    train_with(case, Monitor(), "train_step", watched)
+    train_with(case, Monitor(), (loop, "train_step"), watched)
     steps = case.config.steps - case.warmup
     return {
         name: Phase(1000 * phases.seconds[name] / steps, 1e-9 * phases.operations[name]) for name in PHASES
     }
 
 
-def train_with(case: Case, monitor: Monitor, name: str, watched: Callable[..., Any]) -> None:
-    """Train in a temporary folder, with a function of the loop replaced by `watched`."""
-    with TemporaryDirectory() as folder, patch.object(loop, name, watched):
+def train_with(
+    case: Case, monitor: Monitor, place: tuple[ModuleType, str], watched: Callable[..., Any]
+) -> None:
+    """Train in a temporary folder, with the function of a module replaced by `watched`."""
+    with TemporaryDirectory() as folder, patch.object(*place, watched):
         train(case.config, case.registry, Path(folder) / "run", monitor=monitor)
 
 

@@ -25,12 +25,12 @@ from restore.images import read
 from restore.interfaces import UNDEGRADED, Degraded
 from restore.registry import discover
 from restore.training import train
-from restore.training.loop import train_step
 from restore.training.networks import build
 from restore.training.processes import ProcessGroup
 from restore.training.recipe import shortcuts
 from restore.training.session import begin
 from restore.training.setup import make_fabric, set_up
+from restore.training.step import train_step
 
 REGISTRY = discover()
 

@@ -1,46 +1,29 @@
-"""The training loop, from a configuration to the weights: read `train`, then `train_step`."""
+"""The training loop, from a configuration to the weights: read `train`, then `restore.training.step`."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import partial
-from itertools import starmap
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from restore.checkpoint import latest_checkpoint
 from restore.config import TrainingConfig
-from restore.data import CountedSampler, Sample, batches
+from restore.data import Sample
 from restore.errors import TrainingError
-from restore.interfaces import notes_of
 from restore.registry import Registry
-from restore.training.adversarial import Batch
 from restore.training.inputs import write_inputs
 from restore.training.interruption import Interruption
 from restore.training.log import Monitor, RunLog
-from restore.training.measures import observe
-from restore.training.networks import build
-from restore.training.objective import captured
-from restore.training.optimization import learning_rate, seed_all, update_average
-from restore.training.processes import connect, exit_other_ranks
-from restore.training.result import TrainingResult, announce, result_of
-from restore.training.run_folder import (
-    CHECKPOINTS,
-    check_free,
-    check_same_images,
-    create,
-    locked,
-    rewind,
-    save,
-)
-from restore.training.session import Session, begin, from_checkpoint, prepare_losses
-from restore.training.setup import TrainingSetup, make_fabric, set_up
-from restore.training.validation import Validation, sample_file
+from restore.training.result import TrainingResult, result_of
+from restore.training.run_folder import save
+from restore.training.session import Session
+from restore.training.setup import set_up
+from restore.training.start import Started, batches_per_step, start
+from restore.training.step import rate, train_step
+from restore.training.validation import sample_file
 
-__all__ = ["train", "train_step"]
+__all__ = ["train"]
 
 _PATIENCE = 10  # skipped updates in a row after which a run gives up
 
@@ -70,7 +53,7 @@ def train(
         monitor: called with messages and log lines.
 
     Returns:
-        How the run ended: complete, or stopped early because validations did not improve, or interrupted by
+        How the run ended: complete, stopped early because validations did not improve, or interrupted by
         Ctrl-C or SIGTERM; everything is saved.
 
     Raises:
@@ -82,55 +65,17 @@ def train(
             finite.
     """
     setup = set_up(config, registry, resume=resume)
-    fabric = make_fabric(setup)
     monitor = monitor if monitor and setup.launch.rank == 0 else Monitor()
-    # Before the processes are connected, unless those of another machine would wait in vain for this one.
-    early = setup.launch.rank == 0 and setup.launch.nodes == 1
-    with ExitStack() as stack:
-        if early:
-            stack.enter_context(locked(run)) if resume else check_free(run)
-        checkpoint, damaged = latest_checkpoint(run / CHECKPOINTS) if resume else (None, [])
-        if checkpoint is not None:
-            check_same_images(setup, checkpoint)
-        step = checkpoint.step if checkpoint else 0
-        data = stack.enter_context(closing(_batches(setup, step)))
-        networks = build(setup, registry, fabric.device)
-        group = connect(fabric)
-        stack.enter_context(exit_other_ranks(group))
-        group.check_equal(settings=setup.own_settings, images=setup.images.fingerprint, step=step)
-        session = begin(setup, networks, group)
-        announce(setup, damaged, monitor)
-        if checkpoint is None:
-            for sentence in group.on_rank_zero(setup.images.misaligned) or []:
-                monitor.message(f"warning: {sentence}")
-        else:
-            from_checkpoint(session, checkpoint)
-            monitor.message(f"resumed from step {session.step}")
-        prepare_losses(session)
-        for note in notes_of(session.objective):
-            monitor.message(f"warning: {note}; results cannot be compared with those of other weights")
-        validation = Validation(setup, run, group)
-
-        def open_folder() -> None:
-            if not (early and resume):
-                stack.enter_context(locked(run))
-            rewind(session, run, monitor) if resume else create(session, run)
-
-        group.on_rank_zero(open_folder)
+    with start(setup, registry, run, monitor, resume=resume) as started, ExitStack() as stack:
         if deterministic:
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True))
-        interruption = stack.enter_context(Interruption())
-        _train_steps(session, data, validation, monitor, interruption)
-    return result_of(session, run)
+        _train_steps(started, monitor, stack.enter_context(Interruption()))
+    return result_of(started.session, run)
 
 
-def _train_steps(
-    session: Session,
-    data: Iterator[Sample],
-    validate: Validation,
-    monitor: Monitor,
-    interruption: Interruption,
-) -> None:
+def _train_steps(started: Started, monitor: Monitor, interruption: Interruption) -> None:
+    """Train until all steps are done, validations no longer improve, or the user interrupts."""
+    session, data, validate = started
     config, group, saved = session.setup.config, session.group, session.step
     run, best = validate.run, session.best
     log = RunLog(run, group, monitor, session.step)
@@ -141,7 +86,7 @@ def _train_steps(
     while session.step < config.steps and not group.any(interruption.requested or best.is_exhausted):
         batch, *fresh = [
             _on_device(group.on_all_ranks(lambda: next(data)), group.fabric.device)
-            for _ in range(_batches_per_step(session.setup))
+            for _ in range(batches_per_step(session.setup))
         ]
         if session.step == 0:
             group.on_rank_zero(partial(write_inputs, batch, run))
@@ -153,7 +98,7 @@ def _train_steps(
                 step=session.step,
                 steps=config.steps,
                 batch_size=config.batch_size,
-                rate=_rate(session, session.step - 1, config.lr),
+                rate=rate(session, session.step - 1, config.lr),
                 skipped=session.skipped,
             )
         if session.setup.validation.sets and is_due(config.validate_every):
@@ -171,101 +116,6 @@ def _train_steps(
         monitor.message(f"stopped early at step {session.step}: {best.reason}")
 
 
-def train_step(session: Session, batch: Sample, fresh: Sequence[Sample] = ()) -> dict[str, float | Tensor]:
-    """One step: the generator, then the discriminators.
-
-    Args:
-        session: changed in place.
-        batch: its size is a multiple of the number of parts.
-        fresh: more batches, for the updates of the adversaries that ask for them.
-
-    Returns:
-        Name -> value, for the log; empty when something was not finite and the step was skipped.
-    """
-    generator, fabric, step = session.learner, session.group.fabric, session.step
-    for name, learner in session.learners.items():
-        learner.begin(_rate(session, step, learner.peak, discriminator=name.startswith("discriminator")))
-    seed_all(session.setup.config.seed, step, fabric.global_rank)
-    session.metrics = {}
-    _look_ahead(session, batch)
-    images, seen = [], []
-    for part, sample in enumerate(_parts(session, batch)):
-        degraded, target, _ = sample
-        with captured(session.network, session.objective.generator_layers) as features:
-            restored = _restored(session, sample)  # (B/parts, 3, scale*h, scale*w)
-        with fabric.autocast():
-            terms = session.terms(restored, target, degraded=degraded, step=step, features=features)
-        for adversary in session.adversaries:
-            terms |= adversary.term(Batch(restored, target, degraded), part)
-        seen.append(observe(session, terms, restored, target))
-        generator.backward(terms)
-        if session.losses is not None:
-            session.losses.record(terms)
-        images.append(restored.detach())
-    session.step += 1
-    values = generator.update()
-    if not values:
-        return {}
-    if session.losses is not None:
-        session.losses.update()
-    update_average(session.average, generator.module, session.step, generator.averages)
-    observed = {name: torch.stack([part[name] for part in seen]).mean(0) for name in seen[0]}
-    compared = Batch(torch.cat(images), batch.target, batch.degraded)
-    return values | observed | _train_discriminators(session, compared, iter(fresh), step)
-
-
-def _restored(session: Session, batch: Sample) -> Tensor:
-    restored: Tensor = session.learner.module(batch.degraded, *batch.conditions.unbind(1))
-    return restored
-
-
-def _parts(session: Session, batch: Sample) -> Iterator[Sample]:
-    """The parts of a batch, for the generator and the losses that are trained with it."""
-    parts = session.learner.divide(*batch)
-    if session.losses is None:
-        yield from (Sample(*part) for part in parts)
-        return
-    for part, _ in zip(parts, session.losses.divide(batch.degraded), strict=True):
-        yield Sample(*part)
-
-
-def _look_ahead(session: Session, batch: Sample) -> None:
-    """Give the adversaries whose losses are of whole batches the logits of all parts of this one."""
-    waiting = [adversary for adversary in session.adversaries if adversary.needs_all_logits]
-    if not waiting:
-        return
-    chunks = zip(*(tensor.chunk(session.learner.parts) for tensor in batch), strict=True)
-    with torch.no_grad():
-        parts = [
-            Batch(_restored(session, part), part.target, part.degraded) for part in starmap(Sample, chunks)
-        ]
-    for adversary in waiting:
-        adversary.look_ahead(parts)
-
-
-def _train_discriminators(
-    session: Session, batch: Batch, fresh: Iterator[Sample], step: int
-) -> dict[str, float | Tensor]:
-    values: dict[str, float | Tensor] = {}
-    for trainer in session.adversaries:
-        for _ in range(trainer.adversary.steps):
-            images = batch
-            if trainer.adversary.fresh:
-                sample = next(fresh)
-                with torch.no_grad():
-                    images = Batch(_restored(session, sample), sample.target, sample.degraded)
-            values |= trainer.update(images, step)
-    return values
-
-
-def _rate(session: Session, step: int, peak: float, *, discriminator: bool = False) -> float:
-    config = session.setup.config
-    warmup = config.warmup
-    if discriminator and config.warmup_discriminator is not None:
-        warmup = config.warmup_discriminator
-    return learning_rate(step, peak=peak, warmup=warmup, steps=config.steps, schedule=session.setup.schedule)
-
-
 def _check_patience(session: Session) -> None:
     """Give up after too many skipped updates of one network in a row.
 
@@ -278,18 +128,6 @@ def _check_patience(session: Session) -> None:
             hint="start a new run with a lower `lr` or with `precision=fp32`, from the weights of this one "
             "by `init`",
         )
-
-
-def _batches(setup: TrainingSetup, start: int) -> Generator[Sample]:
-    """This rank's share of the batches from step `start` on."""
-    config, launch, each = setup.config, setup.launch, _batches_per_step(setup)
-    sampler = CountedSampler(start * each, config.steps * each, config.batch_size, launch.rank, launch.size)
-    return batches(setup.images.samples, sampler, config.workers)
-
-
-def _batches_per_step(setup: TrainingSetup) -> int:
-    """One, and one more for each update of a discriminator that asks for fresh images."""
-    return 1 + sum(each.steps for each in setup.objective.adversaries if each.fresh)
 
 
 def _on_device(batch: Sample, device: torch.device) -> Sample:
