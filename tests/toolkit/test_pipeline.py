@@ -27,7 +27,8 @@ from restore.batch.work import Work
 from restore.errors import ImageError
 from restore.images import Photo, Provenance, read
 from restore.inference import Restorer
-from restore.inference.restorer import Progress, Selected
+from restore.inference.restorer import Selected
+from restore.inference.tiles import Progress
 
 
 class Fake:

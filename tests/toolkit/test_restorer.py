@@ -21,7 +21,7 @@ from restore.checkpoint import LoadedModel, WeightsCard, load_model, save_weight
 from restore.errors import ImageError, RestoreError, UnknownNameError, UsageError, WeightsError
 from restore.images import Photo, read
 from restore.inference import Restorer, devices
-from restore.inference.restorer import TileSize
+from restore.inference.tiles import TileSize
 from restore.registry import Registry, discover
 
 

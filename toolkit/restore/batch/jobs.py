@@ -11,7 +11,7 @@ from typing import Any, Literal
 from restore.batch.urls import Url
 from restore.errors import RestoreError, escaped
 from restore.inference.choosing import Choice
-from restore.inference.restorer import Progress
+from restore.inference.tiles import Progress
 
 __all__ = ["AnyJob", "Existing", "Job", "Listener", "Outcome", "Status", "Transfer", "renamed"]
 

@@ -29,8 +29,9 @@ from restore.images import (
     stores_provenance,
 )
 from restore.inference import AnyRestorer, AutoRestorer
-from restore.inference.restorer import Progress, Selected
+from restore.inference.restorer import Selected
 from restore.inference.sizing import resized
+from restore.inference.tiles import Progress
 
 __all__ = ["Batch", "load", "restore", "save"]
 

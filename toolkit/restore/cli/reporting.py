@@ -19,7 +19,7 @@ from restore.cli.errors import in_options
 from restore.cli.streams import Streams
 from restore.errors import UsageError, escaped
 from restore.images import readable
-from restore.inference.restorer import Progress
+from restore.inference.tiles import Progress
 from restore.report.choices import Choices
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from restore.errors import WeightsError
 from restore.files import atomic_file, cache_folder, sha256
 from restore.inference import AnyRestorer, AutoRestorer, Restorer, load
 from restore.inference.choosing import AUTO
-from restore.inference.restorer import TileSize
+from restore.inference.tiles import TileSize
 from restore.registry import ModelReference, discover
 
 __all__ = ["Recipe", "WeightsFile", "weights_of"]

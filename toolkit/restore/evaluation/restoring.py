@@ -12,7 +12,8 @@ from restore.errors import RestoreError, escaped, first_line
 from restore.images import Photo
 from restore.images.failures import is_out_of_memory
 from restore.inference import AnyRestorer, AutoRestorer, Restorer
-from restore.inference.restorer import Progress, Selected
+from restore.inference.restorer import Selected
+from restore.inference.tiles import Progress
 
 __all__ = ["failure_reason", "selected", "settings", "timed", "used_options", "warm_up"]
 

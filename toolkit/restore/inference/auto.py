@@ -17,7 +17,8 @@ from restore.images import Photo
 from restore.inference.choosing import AUTO, Row, choose, fingerprint
 from restore.inference.conditions import examined
 from restore.inference.inputs import as_photo, file_of, in_unit_range
-from restore.inference.restorer import Kind, Progress, Restorer, Selected
+from restore.inference.restorer import Kind, Restorer, Selected
+from restore.inference.tiles import Progress
 
 __all__ = ["AnyRestorer", "AutoRestorer"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import torch
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from restore.checkpoint import LoadedModel
 from restore.choices import Alpha, Engine, Precision
-from restore.errors import ImageError, UsageError
+from restore.errors import UsageError
 from restore.estimation import Estimate
 from restore.images import Photo, conversion_of
 from restore.inference.choosing import Choice
@@ -28,30 +28,21 @@ from restore.inference.conditions import (
     given_numbers,
     limits_of,
 )
-from restore.inference.cuda_graphs import fetched
-from restore.inference.devices import DTYPES, choose_device, choose_precision, tile_side
+from restore.inference.devices import DTYPES, choose_device, choose_precision
 from restore.inference.engines import engine_network, engine_precision
 from restore.inference.inputs import as_photo, file_of, from_values, in_unit_range
 from restore.inference.sizing import resized, scaled
+from restore.inference.tiles import Progress, TileSize, Tiling, clamped
 from restore.inference.torch_network import Network, torch_network
 from restore.levels import to_values
 from restore.resizing import cubic_reach, imresize
-from restore.tiling import map_tiles
 
-__all__ = ["Progress", "Restorer", "Selected", "TileSize"]
-
-TileSize = int | Literal["auto", "off"]
-"""Longest side of a tile in input pixels; ``auto`` depends on the free memory; ``off`` means no tiles."""
-
-Progress = Callable[[float], None]
-"""Called with the fraction of an image that is done, from 0 to 1."""
+__all__ = ["Restorer", "Selected"]
 
 Numbers = Mapping[str, float]
 
 Kind = TypeVar("Kind", bytes, Image.Image, NDArray[Any], Tensor, Photo)
 """An image whose result is of the same kind."""
-
-_FEATURES = 128  # values per output pixel that a model is assumed to need, unless it declares `memory`
 
 
 @dataclass(frozen=True)
@@ -98,10 +89,6 @@ class Restorer:
         alpha: Alpha = "bicubic",
         strength: float = 1.0,
     ) -> None:
-        if isinstance(tile, int) and tile < 1:
-            raise UsageError(
-                f"a tile of {tile} pixels is too small", hint="set `tile` to 'auto', 'off' or 1 or more"
-            )
         check_conditions(model)
         check_strength(strength, model)
         self.model = model
@@ -118,6 +105,7 @@ class Restorer:
             self.device = torch.device("cpu")
             self.dtype = engine_precision(engine, model, precision, device)
             self._network = engine_network(engine, model, self.dtype)
+        self._tiling = Tiling(model, tile, self.device, self.dtype, whole_graph=engine != "torch")
 
     @property
     def reference(self) -> str:
@@ -138,7 +126,7 @@ class Restorer:
     @property
     def margin(self) -> int | None:
         """Input pixels that a tile is read with on each side; `None` for a model that is never tiled."""
-        return self.model.overlap if self.model.halo is None else self.model.halo
+        return self._tiling.margin
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -160,8 +148,7 @@ class Restorer:
 
     def working_memory(self, height: int, width: int) -> int:
         """Estimated peak memory of the network in bytes for an image of this size."""
-        side = self._tile_size(height, width)
-        return min(side, height) * min(side, width) * self._bytes_per_pixel
+        return self._tiling.memory(height, width)
 
     @overload
     def upscale(
@@ -303,7 +290,7 @@ class Restorer:
             raise ValueError(f"expected (B, 3, H, W) with B, H and W >= 1, but got {tuple(image.shape)}")
         batch, _, height, width = image.shape
         result = torch.empty(batch, 3, height * self.scale, width * self.scale)
-        self._fill(result, image, progress, self._bound(image, conditions))
+        self._tiling.fill(result, image, self._bound(image, conditions), progress)
         return result
 
     def _bound(self, image: Tensor, conditions: Numbers | None) -> Network:
@@ -340,8 +327,9 @@ class Restorer:
         dtype = torch.uint8 if photo.bits == 8 else torch.float32
         color = torch.empty(1, channels, *size, dtype=dtype, memory_format=torch.channels_last)
         alpha = photo.alpha
-        converts = network is not bound
-        self._fill(color, without_bleeding(photo.color, alpha), progress, network, converts=converts)
+        # Where it converts colors, the network also enlarges by bicubic interpolation.
+        reach = 0 if network is bound else cubic_reach(self.scale)
+        self._tiling.fill(color, without_bleeding(photo.color, alpha), network, progress, reach)
         if alpha is not None:
             alpha = self._enlarged_alpha(alpha, size, dtype, bound)
         dpi = photo.dpi and (photo.dpi[0] * self.scale, photo.dpi[1] * self.scale)  # a print keeps its size
@@ -352,9 +340,9 @@ class Restorer:
         self, alpha: Tensor, size: tuple[int, int], dtype: torch.dtype, network: Network
     ) -> Tensor:
         if self.alpha == "bicubic":
-            return _ready(imresize(to_values(alpha), size), dtype).to(dtype)
+            return clamped(imresize(to_values(alpha), size), dtype).to(dtype)
         enlarged = torch.empty(1, 1, *size, dtype=dtype)
-        self._fill(enlarged, alpha.expand(1, 3, -1, -1), None, network)
+        self._tiling.fill(enlarged, alpha.expand(1, 3, -1, -1), network)
         return enlarged
 
     def _network_for(self, photo: Photo, network: Network) -> tuple[Network, tuple[str, ...]]:
@@ -365,66 +353,6 @@ class Restorer:
         if conversion is None:
             return network, ("its color profile is damaged or unknown: the model took its colors for sRGB",)
         return (network if conversion.is_identity else in_srgb(network, conversion)), ()
-
-    def _fill(
-        self,
-        result: Tensor,
-        image: Tensor,
-        progress: Progress | None,
-        network: Network,
-        *,
-        converts: bool = False,
-    ) -> None:
-        """Restore `image` tile by tile into `result`, of one channel (their mean) or three.
-
-        With `converts`, `network` also enlarges by bicubic interpolation, which has a margin of its own.
-        """
-        size = self._tile_size(image.shape[-2], image.shape[-1])
-        done, area = 0, result.shape[-2] * result.shape[-1]
-        halo = max(self.margin or 0, cubic_reach(self.scale) if converts else 0)
-        restored = map_tiles(
-            network,
-            to_values(image),
-            scale=self.scale,
-            size=size,
-            halo=halo,
-            stride=self.model.stride,
-        )
-        for tile, inner in restored:
-            done += inner.shape[-2] * inner.shape[-1]
-            wanted = inner if result.shape[1] == 3 else inner.mean(1, keepdim=True)
-            tile.place(result, self.scale).copy_(fetched(_ready(wanted, result.dtype), result.dtype))
-            del inner, wanted  # before the next tile needs the room
-            if progress:
-                progress(done / area)
-
-    def _tile_size(self, height: int, width: int) -> int:
-        whole = max(height, width)
-        if self.tile == "off" or self.margin is None:
-            return whole
-        if self.tile == "auto":
-            side = tile_side(self.device, self._bytes_per_pixel, whole_graph=self.engine != "torch")
-            return max(side, 2 * self.margin)  # less would be mostly margin
-        return self.tile
-
-    @property
-    def _bytes_per_pixel(self) -> int:
-        """Estimated peak memory of the network, per input pixel."""
-        values = _values_per_pixel(self.model, whole_graph=self.engine != "torch")
-        return values * (2 if self.dtype == torch.int8 else self.dtype.itemsize)  # sums are wider
-
-
-def _values_per_pixel(model: LoadedModel, *, whole_graph: bool) -> int:
-    """Values per input pixel that a network holds at once; an engine keeps every layer's whole result."""
-    most, scale = 0, 1
-    for part in model.parts:
-        own = _values_per_pixel(part, whole_graph=whole_graph) * scale**2
-        most = most + own if whole_graph else max(most, own)
-        scale *= part.scale
-    if model.parts:
-        return most
-    memory = None if whole_graph else model.spec.memory
-    return memory(model.scale, model.options) if memory else _FEATURES * model.scale**2
 
 
 def _checked(scale: float | None, native: int) -> float:
@@ -442,18 +370,3 @@ def _checked(scale: float | None, native: int) -> float:
             f"the model works at {native}x, not at {scale:g}x", hint=f"set `scale` to {native} or less"
         )
     return scale
-
-
-def _ready(restored: Tensor, dtype: torch.dtype) -> Tensor:
-    """Change `restored` in place to what can be copied to `dtype`: clamped, or levels rounded half up.
-
-    Raises:
-        ImageError: a value is NaN or infinite, which a level could not show.
-    """
-    with torch.inference_mode():  # it was made in there, and may be changed in there only
-        restored.clamp_(0, 1)
-        if dtype != torch.uint8:
-            return restored
-        if not restored.sum().isfinite():
-            raise ImageError("some values are NaN or infinite", hint="set `precision` to 'fp32'")
-        return restored.mul_(255).add_(0.5)  # what a conversion to integers rounds down

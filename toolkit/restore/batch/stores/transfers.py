@@ -10,7 +10,7 @@ from pathlib import Path
 
 from restore.batch.jobs import AnyJob, Job, Listener, Outcome, Transfer, renamed
 from restore.batch.stores.access import fetch, put
-from restore.inference.restorer import Progress
+from restore.inference.tiles import Progress
 
 __all__ = ["Renaming", "Transfers"]
 
