@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import restore
 from restore.errors import UsageError
-from restore.evaluation import Crop, Picture, compare, meters, worst_regions
+from restore.evaluation import Crop, Picture, Scene, compare, meters, worst_regions
 from restore.images import read
 from restore.pages import write_page, write_sheet
 from restore.pages.comparison_page import page
@@ -84,7 +84,7 @@ def test_results_are_those_of_upscale_and_values_those_of_evaluate(
     models: list[restore.Restorer], photo: Path, target: Path
 ) -> None:
     registry = discover()
-    found = compare(photo, models, target=target, meters=meters(["psnr", "ssim"], registry, 4))
+    found = compare(Scene.read(photo, target), models, meters(["psnr", "ssim"], registry, 4))
     assert [picture.name for picture in found.pictures] == [
         "Input",
         "bicubic",
@@ -108,7 +108,7 @@ def test_results_are_those_of_upscale_and_values_those_of_evaluate(
 def test_a_crop_is_taken_of_input_and_target(
     models: list[restore.Restorer], photo: Path, target: Path
 ) -> None:
-    found = compare(photo, models, target=target, crop=Crop.parse("8,4,20,10"))
+    found = compare(Scene.read(photo, target, Crop.parse("8,4,20,10")), models)
     assert found.size == (80, 40)
     assert torch.equal(found.pictures[0].photo.color, read(photo).color[..., 4:14, 8:28])
     assert torch.equal(found.pictures[-1].photo.color, read(target).color[..., 16:56, 32:112])
@@ -142,7 +142,7 @@ def test_the_page_weighs_less_than_one_and_a_half_of_its_pictures(
     models: list[restore.Restorer], tmp_path: Path
 ) -> None:
     photo = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
-    write_page(compare(photo, models, crop=Crop(0, 0, 128, 128)), tmp_path / "page.html")
+    write_page(compare(Scene.read(photo, crop=Crop(0, 0, 128, 128)), models), tmp_path / "page.html")
     content = (tmp_path / "page.html").read_text("utf-8")
     embedded = pictures(content)
     assert len(embedded) == 3
@@ -173,7 +173,7 @@ def test_no_name_of_a_file_becomes_markup(models: list[restore.Restorer], photo:
 def test_the_sheet_shows_each_region_of_each_picture(
     models: list[restore.Restorer], photo: Path, target: Path, tmp_path: Path
 ) -> None:
-    found = compare(photo, models, target=target)
+    found = compare(Scene.read(photo, target), models)
     write_sheet(found, tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as drawn:
         assert drawn.width > 4 * 240

@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 import restore
-from restore.evaluation import compare, meters
+from restore.evaluation import Scene, compare, meters
 from restore.pages import write_page
 from restore.registry import discover
 
@@ -36,7 +36,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(blocks).resize((96, 64), Image.Resampling.BICUBIC).save(folder / "photo <i>&.png")
     models = [restore.load(name, device="cpu", precision="fp32") for name in ("bicubic", "srcnn")]
     used = meters(["psnr", "ssim"], discover(), 4)
-    found = compare(folder / "photo <i>&.png", models, target=folder / "target.png", meters=used)
+    found = compare(Scene.read(folder / "photo <i>&.png", folder / "target.png"), models, used)
     perfect = replace(
         found.results[0],
         name="perfect",

@@ -14,9 +14,9 @@ from playwright.sync_api import Page
 from torch import Tensor
 
 import restore
-from restore.evaluation import Measured, Meter, Result, Row
+from restore.evaluation import Measured, Meter, Result, Row, Scene
 from restore.images import Photo, read
-from restore.pages import Scene, evaluation_page, write_evaluation
+from restore.pages import EvaluatedImage, evaluation_page, write_evaluation
 from restore.pages.plots import curves, distribution, scatter, ticks
 
 Open = Callable[..., Page]
@@ -164,15 +164,16 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photo = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
     models = [restore.load("bicubic", device="cpu", scale=2)]
     small = Photo(read(photo).color[..., ::2, ::2])
-    scenes = [
-        Scene("Set<2>", name, lambda: (small, read(photo), None)) for name in ("a & b.png", "sub/c.png")
+    images = [
+        EvaluatedImage("Set<2>", name, lambda: Scene(small, read(photo)))
+        for name in ("a & b.png", "sub/c.png")
     ]
-    scenes += [
-        Scene("Set<2>", "wrong\n.png", lambda: (small, small, None)),
-        Scene("Set<2>", "missing.png", lambda: (small, read(folder / "missing.png"), None)),
-        Scene("Set<2>", f"{'long' * 70}.png", lambda: (small, read(photo), None)),
+    images += [
+        EvaluatedImage("Set<2>", "wrong\n.png", lambda: Scene(small, small)),
+        EvaluatedImage("Set<2>", "missing.png", lambda: Scene(small, read(folder / "missing.png"))),
+        EvaluatedImage("Set<2>", f"{'long' * 70}.png", lambda: Scene(small, read(photo))),
     ]
-    wrong, missing, long = write_evaluation(result(), folder / "page.html", scenes, models)
+    wrong, missing, long = write_evaluation(result(), folder / "page.html", images, models)
     assert wrong.startswith(r"Set<2>: wrong\n.png: there is no comparison: the target has 128x128 pixels")
     assert "there is no such file" in missing
     assert "there is no comparison: OSError: " in long

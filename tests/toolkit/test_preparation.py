@@ -320,7 +320,7 @@ def test_what_was_interrupted_is_whole_and_can_be_gone_on_with(
     _, words = process.communicate(timeout=60)
     if number == signal.SIGINT:
         assert process.returncode == 130
-        assert "go on with the same command" in words
+        assert "continue with the same command" in words
         assert "Traceback" not in words
     done = {name: content for name, content in results(tmp_path / "out").items() if not name.startswith(".")}
     assert 1 <= len(done) < 40

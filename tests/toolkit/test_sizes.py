@@ -12,7 +12,6 @@ LINES, PARAMETERS = 50, 6
 EXCEPTIONS = {
     "batch/running.py run_all": "the public entry point, whose parameters are documented options",
     "data/patches.py Patches.__init__": "each parameter is a choice of the training configuration",
-    "evaluation/comparison.py compare": "the options of `restore compare`, which has no other home",
     "evaluation/datasets.py dataset": "where inputs come from, and how they are degraded",
     "images/png.py encoded": "one argument for each kind of metadata that a file can have",
     "images/tiff.py encoded": "one argument for each kind of metadata that a file can have",

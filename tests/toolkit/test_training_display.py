@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from restore.cli.training_display import Lines
 from restore.config import TrainingConfig
+from restore.faithfulness import color_shift
 from restore.images import read
 from restore.inference import load
 from restore.registry import Registry
@@ -29,7 +30,7 @@ from restore.report import Progress, training_line
 from restore.training import Monitor, train
 from restore.training.events import Events, forget_events
 from restore.training.log import RunLog
-from restore.training.measures import color_shift, gradient_shares
+from restore.training.measures import gradient_shares
 from restore.training.processes import ProcessGroup
 from restore.training.setup import make_fabric, set_up
 from restore.training.validation import crops, strip
@@ -175,7 +176,8 @@ def test_a_single_term_has_no_share(toys: Registry, configure: Configure, tmp_pa
 def test_a_color_shift_is_the_difference_of_mean_colors_in_levels() -> None:
     target = torch.rand(2, 3, 8, 8)
     shift = torch.tensor([5.0, -2.0, 0.0])
-    assert torch.allclose(color_shift(target + shift[:, None, None] / 255, target), shift, atol=1e-3)
+    found = color_shift(target + shift[:, None, None] / 255, target, torch.float32)
+    assert torch.allclose(found, shift, atol=1e-3)
 
 
 def test_color_shifts_of_opposite_sign_cancel_before_the_largest_is_logged(

@@ -18,6 +18,7 @@ from restore.data import find_images
 from restore.errors import RestoreError, UsageError
 from restore.interfaces import ObjectiveSpec
 from restore.registry import Registry
+from restore.tiling import round_up
 
 __all__ = ["About", "Record", "Resource", "record"]
 
@@ -133,7 +134,7 @@ def record(run: Path, registry: Registry, about: About) -> Record:
         "resources": ({"size": file.stat().st_size, "sha256": info.model.digest, "urls": tuple(about.urls)},),
         "training_iterations": info.card.steps,
         "training_batch_size": config.batch_size,
-        "training_hr_size": config.patch_size or _patch_size(config, registry),
+        "training_hr_size": _patch_size(config, registry),
         "training_otf": any(not source.degraded for source in config.sources),
         "dataset": ", ".join(folder.name for folder in _folders(config)),
         "dataset_size": _images(config),
@@ -149,7 +150,6 @@ def record(run: Path, registry: Registry, about: About) -> Record:
         ) from None
 
 
-_PATCH = ObjectiveSpec.patch_size
 _REMOVED = {"jpeg": "jpeg", "webp": "restoration", "noise": "denoise", "blur": "deblur"}
 """Part of the name of a degradation -> tag of a model that removes it."""
 _EVERYTHING = ("photo", "bsrgan", "realesrgan")
@@ -164,10 +164,9 @@ def _tags(config: TrainingConfig) -> tuple[str, ...]:
 
 
 def _patch_size(config: TrainingConfig, registry: Registry) -> int:
-    """What the objective asks for, as the training rounded it."""
-    known = config.loss in registry.objectives
-    size = registry.objectives[config.loss].patch_size if known else _PATCH
-    return -(-size // config.scale) * config.scale
+    """Side of the targets in training; a sum of losses is not registered and has the usual one."""
+    objective = registry.objectives.get(config.loss, ObjectiveSpec)
+    return config.patch_size or round_up(objective.patch_size, config.scale)
 
 
 def _folders(config: TrainingConfig) -> list[Path]:

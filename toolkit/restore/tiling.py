@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Tile", "map_tiles", "tiles"]
+__all__ = ["Tile", "map_tiles", "round_up", "tiles"]
 
 
 @dataclass(frozen=True)
@@ -152,3 +152,12 @@ def _steps(length: int, size: int, halo: int) -> Iterator[tuple[int, int, int, i
 def _ceil(dividend: int, divisor: int) -> int:
     """The quotient, rounded up."""
     return -(-dividend // divisor)
+
+
+def round_up(length: int, factor: int) -> int:
+    """The next multiple of `factor`.
+
+    >>> round_up(128, 3)
+    129
+    """
+    return _ceil(length, factor) * factor

@@ -34,10 +34,8 @@ def blend(
     started from the same weights is usually better than each of them. With one model, the weights are copied.
     """
     from restore import checkpoint
-    from restore.registry import discover
 
-    registry = discover()
-    console.report_problems(registry)
+    registry = console.discovered()
     loaded = [checkpoint.load_model(model, registry, scale) for model in models]
     card = checkpoint.blend(loaded, out, shares=share or (), half=half)
     row = {

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from restore.cli import console, options
+from restore.cli.grouping import grouped
+from restore.cli.restorers import restorers
 from restore.errors import UsageError, escaped
 
 if TYPE_CHECKING:
@@ -18,25 +20,31 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 
+Out = Annotated[
+    Path | None,
+    options.out("Write a page (.html) or a sheet (.png).", show_default="a page next to the image"),
+]
+Sheet = Annotated[Path | None, typer.Option(help="Also write a contact sheet (.png).")]
+Target = Annotated[Path | None, typer.Option(help="Measure the results against this original.")]
+Part = Annotated[
+    str | None,
+    typer.Option(metavar="LEFT,TOP,WIDTH,HEIGHT", help="Compare only this part, in input pixels."),
+]
+
+
+@grouped
 def compare(
     *,
     image: Annotated[Path, typer.Argument(help="Image file.", show_default=False)],
     model: options.Models,
-    out: Annotated[
-        Path | None,
-        options.out("Write a page (.html) or a sheet (.png).", show_default="a page next to the image"),
-    ] = None,
-    sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet (.png).")] = None,
-    target: Annotated[Path | None, typer.Option(help="Measure the results against this original.")] = None,
-    crop: Annotated[
-        str | None,
-        typer.Option(metavar="LEFT,TOP,WIDTH,HEIGHT", help="Compare only this part, in input pixels."),
-    ] = None,
+    out: Out = None,
+    sheet: Sheet = None,
+    target: Target = None,
+    crop: Part = None,
     metric: options.Metrics = None,
     assign: options.Set = None,
     scale: options.Scale = None,
-    precision: options.Precision = "auto",
-    device: options.Device = "auto",
+    computing: options.Computing,
 ) -> None:
     """Show the results of several models on one image.
 
@@ -44,49 +52,23 @@ def compare(
     where they differ most, their times, and metrics, of which most need a target. A model that fails is
     reported, the others are compared, and the exit code is 1.
     """
+    from restore import evaluation
     from restore.allocator import keep_memory
-    from restore.evaluation import Crop, check_comparable, check_meters, check_references, meters
-    from restore.evaluation import compare as compared
-    from restore.images import read
-    from restore.inference import load_at
-    from restore.registry import discover
 
     page, sheet = _places(image, out, sheet, target)
-    part = Crop.parse(crop) if crop else None
+    part = evaluation.Crop.parse(crop) if crop else None
     keep_memory()
-    registry = discover()
-    console.report_problems(registry)
+    registry = console.discovered()
     metrics = metric or (["psnr", "ssim"] if target else [])
-    known = {*metrics, *options.labels_of(model)}
-    chosen = options.by_name(assign, known, options.sole_label(model))
-    check_meters(metrics, registry, chosen, with_targets=target is not None, with_sets=False)
-    check_references(model, registry, scale)
-    photo, original = read(image), read(target) if target else None
-    restorers = [
-        load_at(
-            name,
-            registry,
-            scale,
-            options.options_of_model(name, chosen),
-            precision=precision,
-            device=device,
-        )
-        for name in model
-    ]
-    for restorer in restorers:
-        console.report_notes(restorer)
-    targets = [target] if target else []
-    used = meters(metrics, registry, check_comparable(restorers), options=chosen, targets=targets)
-    with console.progress() as bar, console.task(bar, image.name, total=len(restorers)) as update:
-        found = compared(
-            photo,
-            restorers,
-            file=image,
-            target=original,
-            meters=used,
-            crop=part,
-            watch=lambda index, share: update(index + share),
-        )
+    chosen = options.by_name(assign, {*metrics, *options.labels_of(model)}, options.sole_label(model))
+    evaluation.check_meters(metrics, registry, chosen, with_targets=target is not None, with_sets=False)
+    evaluation.check_references(model, registry, scale)
+    scene = evaluation.Scene.read(image, target, part)
+    used = restorers(model, registry, scale, chosen, computing)
+    scale, targets = evaluation.check_comparable(used), [target] if target else []
+    meters = evaluation.meters(metrics, registry, scale, options=chosen, targets=targets)
+    with console.progress() as bar, console.task(bar, image.name, total=len(used)) as update:
+        found = evaluation.compare(scene, used, meters, lambda index, share: update(index + share))
     _write(found, page, sheet)
     for name, reason in (found.failures or {}).items():
         console.error(f"{name}: {reason}")

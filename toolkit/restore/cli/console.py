@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from restore.inference import AnyRestorer
     from restore.registry import Registry
 
-__all__ = ["emit", "error", "message", "progress", "report_notes", "report_problems", "task"]
+__all__ = ["discovered", "emit", "error", "message", "progress", "report_notes", "report_problems", "task"]
 
 
 debug = False
@@ -47,6 +47,15 @@ def emit(row: dict[str, Any]) -> None:
     """Print a result for programs to stdout: one JSON object on one line; what is not finite becomes null."""
     sys.stdout.write(to_line(row))
     sys.stdout.flush()
+
+
+def discovered() -> Registry:
+    """The plugins' entries; a warning is printed for each broken plugin."""
+    from restore.registry import discover
+
+    registry = discover()
+    report_problems(registry)
+    return registry
 
 
 def report_problems(registry: Registry) -> None:

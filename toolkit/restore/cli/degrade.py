@@ -35,10 +35,8 @@ def degrade(
     """
     from restore.data import find_degradation, labels, options_of
     from restore.data.degrading import degrade_folder
-    from restore.registry import discover
 
-    registry = discover()
-    console.report_problems(registry)
+    registry = console.discovered()
     chosen = options.by_name(assign, labels(degradation))
     found = find_degradation(degradation, registry, scale, options_of(degradation, chosen))
     counts: Counter[str] = Counter()

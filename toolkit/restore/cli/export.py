@@ -35,11 +35,9 @@ def export(
     """
     from restore import export as exporting
     from restore.checkpoint import load_model
-    from restore.registry import discover
 
     chosen = exporting.graph_format(out, form)
-    registry = discover()
-    console.report_problems(registry)
+    registry = console.discovered()
     given = options.by_name(assign, options.labels_of([model]), options.sole_label([model]))
     loaded = load_model(model, registry, scale, options.options_of_model(model, given))
     file = out or Path(f"{loaded.spec.name}_x{loaded.scale}{exporting.SUFFIXES[chosen]}")

@@ -8,6 +8,7 @@ A command uses one as the annotation of a parameter, and chooses the default its
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from restore.errors import UsageError, escaped
 __all__ = [
     "ChosenModel",
     "Cluster",
+    "Computing",
     "Device",
     "Engine",
     "Files",
@@ -98,6 +100,16 @@ Engine = Annotated[
     EngineName, typer.Option("--engine", help="Set the inference library; all but torch run on the CPU.")
 ]
 """Library that runs networks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computing:
+    """How the networks of a command run; see `restore.cli.grouping`."""
+
+    precision: Precision = "auto"
+    device: Device = "auto"
+    engine: Engine = "torch"
+
 
 Tile = Annotated[
     str,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from restore.cli import console
+from restore.cli import console, options
 
 if TYPE_CHECKING:
     from restore.data.preparation import Outcome
@@ -16,28 +16,36 @@ if TYPE_CHECKING:
 __all__ = ["prepare"]
 
 
+MinSide = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Omit images whose shorter side has fewer pixels.", show_default="that of --size"
+    ),
+]
+Size = Annotated[
+    int | None,
+    typer.Option(min=1, help="Downscale the shorter side to this many pixels.", show_default="it is kept"),
+]
+Format = Annotated[
+    Literal["png", "jpg"],
+    typer.Option("--format", help="Write this format; jpg (quality 95) takes about a third of the disk."),
+]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Process this many images at a time.", show_default="one per core")
+]
+
+
 def prepare(
     *,
     source: Annotated[Path, typer.Argument(help="Folder of photos, searched recursively.")],
     dest: Annotated[Path, typer.Argument(help="Folder of the results; new, or one to go on with.")],
-    min_side: Annotated[
-        int | None,
-        typer.Option(min=1, help="Leave out images with a shorter side in pixels. Left out: --size."),
-    ] = None,
+    min_side: MinSide = None,
     square: Annotated[bool, typer.Option("--square", help="Cut out the central square.")] = False,
-    size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Downscale the short side to this many pixels. Left out: it is kept."),
-    ] = None,
+    size: Size = None,
     keep_gray: Annotated[bool, typer.Option("--keep-gray", help="Use images without color too.")] = False,
-    file_format: Annotated[
-        Literal["png", "jpg"],
-        typer.Option("--format", help="jpg (quality 95) takes about a third of the disk."),
-    ] = "png",
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Images worked on at a time. Left out: one a core.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a file on stdout.")] = False,
+    file_format: Format = "png",
+    jobs: Jobs = None,
+    json: options.Json = False,
 ) -> None:
     """Make clean training images from photos.
 
@@ -51,19 +59,18 @@ def prepare(
 
     from restore.data.preparation import Settings, Tally, make_plan, run
 
-    settings = Settings(min_side, size, square, keep_gray, file_format)
-    plan = make_plan(source, dest, settings)
+    plan = make_plan(source, dest, Settings(min_side, size, square, keep_gray, file_format))
     tally = Tally()
     try:
         with closing(run(plan, jobs or torch.get_num_threads())) as outcomes, console.progress() as bar:
             line = bar.add_task("preparing", total=len(plan.jobs))
             for outcome in outcomes:
                 tally.add(outcome)
-                _tell(outcome, json=json)
+                _report(outcome, json=json)
                 bar.advance(line)
     except KeyboardInterrupt:
         left = len(plan.jobs) - tally.counts.total()
-        console.message(f"interrupted with {left} images left: go on with the same command")
+        console.message(f"interrupted with {left} images left: continue with the same command")
         raise typer.Exit(130) from None
     if json:
         console.message(tally.sentence)
@@ -73,7 +80,7 @@ def prepare(
         raise typer.Exit(1)
 
 
-def _tell(outcome: Outcome, *, json: bool) -> None:
+def _report(outcome: Outcome, *, json: bool) -> None:
     if json:
         console.emit(outcome.to_json())
     if outcome.status == "failed":

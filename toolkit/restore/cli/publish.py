@@ -38,10 +38,8 @@ def publish(
 
     from restore.files import atomic_file
     from restore.publishing import About, record
-    from restore.registry import discover
 
-    registry = discover()
-    console.report_problems(registry)
+    registry = console.discovered()
     about = About(author, license, url or (), tag or (), name)
     text = json.dumps(record(run, registry, about).to_json(), indent=4, ensure_ascii=False) + "\n"
     if about.missing:

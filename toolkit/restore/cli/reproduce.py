@@ -10,6 +10,7 @@ import typer
 
 from restore.cli import console, options
 from restore.cli.errors import in_options
+from restore.cli.grouping import grouped
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,30 +22,34 @@ if TYPE_CHECKING:
 __all__ = ["reproduce"]
 
 
+Data = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=FOLDER", help="Use these targets for a data set. Repeatable."),
+]
+Degraded = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=FOLDER",
+        help="Use these inputs for methods that restored bicubic ones.",
+        show_default="inputs are made",
+    ),
+]
+Model = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="METHOD=NAME:WEIGHTS", help="Measure this model for a method or its model. Repeatable."
+    ),
+]
+
+
+@grouped
 def reproduce(
     *,
     table: Annotated[str, typer.Argument(help="A published table, or a paper for all of its tables.")],
-    data: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=FOLDER", help="Use these targets for a data set. Repeatable."),
-    ] = None,
-    degraded: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=FOLDER",
-            help="Use these inputs for methods that restored bicubic ones.",
-            show_default="inputs are made",
-        ),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METHOD=NAME:WEIGHTS", help="Measure this model for a method or its model. Repeatable."
-        ),
-    ] = None,
-    precision: options.Precision = "auto",
-    device: options.Device = "auto",
-    engine: options.Engine = "torch",
+    data: Data = None,
+    degraded: Degraded = None,
+    model: Model = None,
+    computing: options.Computing,
     json: options.Json = False,
 ) -> None:
     """Print the tables of a paper with measured values.
@@ -55,16 +60,13 @@ def reproduce(
     from restore.checkpoint import load_model
     from restore.evaluation import Reproduction, find_tables
     from restore.inference import Restorer
-    from restore.registry import discover
     from restore.report import plain, reproduction
 
     keep_memory()
-    registry = discover()
-    console.report_problems(registry)
+    registry = console.discovered()
 
     def load_restorer(reference: str, scale: int, chosen: Mapping[str, Any]) -> Restorer:
-        loaded = load_model(reference, registry, scale, chosen)
-        return Restorer(loaded, precision=precision, device=device, engine=engine)
+        return Restorer(load_model(reference, registry, scale, chosen), **vars(computing))
 
     work = Reproduction(
         find_tables(table, registry),
@@ -91,13 +93,13 @@ def _once(load: Load) -> Load:
     """`load`, which loads each model with the same options once."""
     loaded: dict[tuple[Any, ...], Restorer] = {}
 
-    def restorer(reference: str, scale: int, chosen: Mapping[str, Any]) -> Restorer:
+    def once(reference: str, scale: int, chosen: Mapping[str, Any]) -> Restorer:
         key = (reference, scale, *sorted(chosen.items()))
         if key not in loaded:
             loaded[key] = load(reference, scale, chosen)
         return loaded[key]
 
-    return restorer
+    return once
 
 
 def _fail_if_images_failed(cells: Sequence[Cell]) -> None:

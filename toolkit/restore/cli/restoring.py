@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from restore.cli.reporting import Reporter
     from restore.cli.streams import Streams
     from restore.inference import AnyRestorer
-    from restore.inference.restorer import TileSize
+    from restore.inference.tiles import TileSize
 
 __all__ = ["BatchOptions", "loaded", "run", "tile_size"]
 
@@ -100,11 +100,9 @@ def loaded(
     """
     from restore.allocator import keep_memory
     from restore.inference import load
-    from restore.registry import discover
 
     keep_memory()
-    registry = discover()
-    console.report_problems(registry)
+    registry = console.discovered()
     chosen = options.by_name(batch.assign, options.labels_of([model]), options.sole_label([model]))
     return load(
         model,

@@ -45,8 +45,7 @@ def info(
     An entry: options, scales, weights, source. An image: JPEG quality, noise, blur, earlier enlargement.
     Weights, as FILE or MODEL:FILE: architecture, scale, parameters, training.
     """
-    registry = discover()
-    console.report_problems(registry)
+    registry = console.discovered()
     given = Path(name)
     reference = ModelReference.parse(name)
     name = reference.name  # other commands take NAME:WEIGHTS

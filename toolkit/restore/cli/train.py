@@ -37,6 +37,12 @@ _SET_HELP = (
     "Repeatable."
 )
 
+Run = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the run; new, unless --resume.", show_default="runs/MODEL_LOSS_xSCALE"),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint of --run.")]
+
 
 def _option(name: str) -> inspect.Parameter:
     """The option of a field, with the type, the meaning and the default that it has in the configuration."""
@@ -76,15 +82,10 @@ def _with_fields(command: Callable[..., None]) -> Callable[..., None]:
 @_with_fields
 def train(
     *,
-    run: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the run; new, unless --resume.", show_default="runs/MODEL_LOSS_xSCALE"),
-    ] = None,
+    run: Run = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of the fields.")] = None,
     assign: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_SET_HELP)] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue from the last checkpoint of --run.")
-    ] = False,
+    resume: Resume = False,
     json: options.Json = False,
     **fields: Any,
 ) -> None:

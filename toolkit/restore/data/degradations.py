@@ -14,6 +14,7 @@ from torch import Tensor
 from restore.errors import OptionsError, UsageError
 from restore.interfaces import DegradationSpec, Degrade, Degraded, Options, Parameters, parse
 from restore.registry import Registry, numbered
+from restore.tiling import round_up
 
 __all__ = ["CHAIN", "ChainOptions", "Degradation", "find_degradation", "generator_of", "labels", "options_of"]
 
@@ -100,7 +101,7 @@ def find_degradation(
     if len(names) == 1:
         labeled = given.pop(name) if isinstance(given.get(name), Mapping) else {}
         (element,) = _elements(names, registry, scale, {name: {**labeled, **given}})
-        margin = _round_up(element.margin, scale)
+        margin = round_up(element.margin, scale)
         return Degradation(element.build(), scale, margin, name, element.protocol)
     chain = parse(ChainOptions, given.pop(CHAIN, {}), "the chain of degradations")
     elements = _elements(names, registry, scale, given)
@@ -109,7 +110,7 @@ def find_degradation(
     return Degradation(
         _Chain(elements, shuffled=shuffled),
         scale,
-        _round_up(_margin(elements, scale, shuffled=shuffled), scale),
+        round_up(_margin(elements, scale, shuffled=shuffled), scale),
         name,
         f"{listed}{'; in random order' if shuffled else ''}",
     )
@@ -220,10 +221,6 @@ def _margin(elements: Sequence[_Element], scale: int, *, shuffled: bool) -> int:
         else:
             total += factor * element.margin
     return total
-
-
-def _round_up(margin: int, scale: int) -> int:
-    return -(-margin // scale) * scale
 
 
 def _with_parameters(result: Degraded | Tensor) -> Degraded:

@@ -14,7 +14,7 @@ from restore.evaluation.bootstrap import Difference, paired
 from restore.evaluation.comparison import Comparison, Picture, check_comparable, check_references, compare
 from restore.evaluation.cost import cost, multiply_adds, parameters, peak_memory
 from restore.evaluation.crop import Crop
-from restore.evaluation.datasets import Dataset, Sample, dataset, named_folder
+from restore.evaluation.datasets import Dataset, EvaluationSample, dataset, named_folder
 from restore.evaluation.meters import (
     AnyMeter,
     Better,
@@ -31,6 +31,7 @@ from restore.evaluation.restoring import failure_reason
 from restore.evaluation.results import Result
 from restore.evaluation.rows import Cost, Measured, Row
 from restore.evaluation.running import evaluate
+from restore.evaluation.scene import Scene
 from restore.evaluation.sweeping import Sweep, Variant, variants
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Crop",
     "Dataset",
     "Difference",
+    "EvaluationSample",
     "Measured",
     "Meter",
     "Picture",
@@ -49,7 +51,7 @@ __all__ = [
     "Reproduction",
     "Result",
     "Row",
-    "Sample",
+    "Scene",
     "SetMeter",
     "Sweep",
     "Variant",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from restore.errors import UsageError
 from restore.estimation import estimate
-from restore.evaluation.crop import Crop
 from restore.evaluation.meters import Meter
 from restore.evaluation.regions import Region, worst_regions
 from restore.evaluation.restoring import (
@@ -24,7 +23,8 @@ from restore.evaluation.restoring import (
     used_options,
     warm_up,
 )
-from restore.images import Photo, read
+from restore.evaluation.scene import Scene
+from restore.images import Photo
 from restore.inference import AnyRestorer, check_reference
 from restore.inference.restorer import Selected
 from restore.levels import to_levels, to_values
@@ -90,26 +90,18 @@ class Comparison:
 
 
 def compare(
-    source: Path | Photo,
+    scene: Scene | Path,
     restorers: Sequence[AnyRestorer],
-    *,
-    file: Path | None = None,
-    target: Path | Photo | None = None,
     meters: Sequence[Meter] = (),
-    crop: Crop | None = None,
     watch: Callable[[int, float], None] = lambda _model, _share: None,
 ) -> Comparison:
     """Restore one image with each model, measure the results and find where they differ.
 
     Args:
-        source: the image, a file or what was read from one.
+        scene: the image; a file is one without a target.
         restorers: the models, of one scale, of which some may choose one for the image. One that fails,
             whatever it raises, is listed in the comparison's failures with its reason.
-        file: where `source` was read from, if it is a photo: it names the comparison, and a JPEG file states
-            its quality.
-        target: the original of `source`, `scale` times as large.
         meters: metrics of the results; without a target, those that need one are left out.
-        crop: only this part of the image.
         watch: called with the index of a model and the share of its work that is done.
 
     Raises:
@@ -118,35 +110,28 @@ def compare(
         ImageError: a file cannot be read.
     """
     scale = check_comparable(restorers)
-    whole = read(source) if isinstance(source, Path) else source
-    photo = _part(whole, crop)
-    original = None
-    if target is not None:
-        original = _part(read(target) if isinstance(target, Path) else target, crop, scale)
-    if original:
-        _check_target(original, photo, scale)
-    _check_size(photo, scale, len(restorers) + (original is not None))
-    used = tuple(meter for meter in meters if original or not meter.needs_target)
-    origin = source if isinstance(source, Path) else file
+    scene = Scene.read(scene) if isinstance(scene, Path) else scene
+    photo, target = scene.part(), scene.part_of_target(scale)
+    _check_size(photo, scale, len(restorers) + (target is not None))
+    used = tuple(meter for meter in meters if target or not meter.needs_target)
 
     def restored(index: int) -> Picture:
         one = restorers[index]
-        how = selected(one, whole, origin)
-        return _result(one.reference, how, photo, original, used, partial(watch, index))
+        how = selected(one, scene.whole, scene.file)
+        return _result(one.reference, how, photo, target, used, partial(watch, index))
 
     results, failures = _results(restorers, restored)
-    regions = worst_regions(
-        [_levels(result.photo.color) for result in results], _levels(original.color) if original else None
-    )
+    levels = [_levels(result.photo.color) for result in results]
+    details = tuple(estimate(scene.whole, scene.file).to_text())
     return Comparison(
-        title=origin.name if origin else "image",
+        title=scene.title,
         scale=scale,
         pictures=(
-            Picture("Input", "input", photo, details=tuple(estimate(whole, origin).to_text())),
+            Picture("Input", "input", photo, details=details),
             *results,
-            *([Picture("Target", "target", original)] if original else []),
+            *([Picture("Target", "target", target)] if target else []),
         ),
-        regions=tuple(regions),
+        regions=tuple(worst_regions(levels, _levels(target.color) if target else None)),
         meters=used,
         settings=", ".join(settings(restorers[0])[name] for name in ("engine", "precision", "device")),
         failures=failures,
@@ -196,20 +181,6 @@ def _check_models(models: Sequence[tuple[str, int | None]]) -> None:
             )
 
 
-def _part(photo: Photo, crop: Crop | None, scale: int = 1) -> Photo:
-    """The picture or its part, `scale` times as large as the input, with 8 bits per channel."""
-    return replace(crop.of(photo, scale) if crop else photo, bits=8)
-
-
-def _check_target(target: Photo, photo: Photo, scale: int) -> None:
-    found, wanted = target.color.shape[-2:], [side * scale for side in photo.color.shape[-2:]]
-    if list(found) != wanted:
-        raise UsageError(
-            f"the target has {found[1]}x{found[0]} pixels and the results have {wanted[1]}x{wanted[0]}",
-            hint="give the original of this image",
-        )
-
-
 def _check_size(photo: Photo, scale: int, count: int) -> None:
     height, width = (side * scale for side in photo.color.shape[-2:])
     if max(height, width) <= _LONGEST and height * width * count <= _PIXELS:
@@ -253,8 +224,7 @@ def _result(
     color = to_values(restored.color)
     original, gray = (color, photo.gray) if target is None else (target.color, target.gray)
     values = {meter.name: meter.measure(color, original, gray=gray) for meter in meters}
-    details = used_options(how)
-    return Picture(name, "result", restored, seconds, values or None, details)
+    return Picture(name, "result", restored, seconds, values or None, used_options(how))
 
 
 def _levels(color: Tensor) -> Tensor:

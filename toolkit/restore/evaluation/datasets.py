@@ -16,11 +16,11 @@ from restore.images import read
 from restore.interfaces import Parameters
 from restore.registry import Registry
 
-__all__ = ["Dataset", "Sample", "dataset", "named_folder"]
+__all__ = ["Dataset", "EvaluationSample", "dataset", "named_folder"]
 
 
 @dataclass(frozen=True)
-class Sample:
+class EvaluationSample:
     """An image of a data set."""
 
     name: str
@@ -94,7 +94,7 @@ class Dataset:
         """The name of one of `files` below its folder."""
         return file.relative_to(self.folder).as_posix()
 
-    def sample(self, file: Path) -> Sample:
+    def sample(self, file: Path) -> EvaluationSample:
         """One of `files` with its target or input, see `restore.data.pair`.
 
         Raises:
@@ -103,10 +103,10 @@ class Dataset:
         """
         if self.targets is None:
             photo = read(file)
-            return Sample(self.name_of(file), photo.color, None, photo.gray, None, file, {})
+            return EvaluationSample(self.name_of(file), photo.color, None, photo.gray, None, file, {})
         found = pair(self.targets, file, self.degradation, self.degraded)
         parameters = {**self.swept, **_labeled(found.parameters, self.degradation.name)}
-        return Sample(
+        return EvaluationSample(
             found.name, found.degraded, found.target, found.gray, file, found.degraded_file, parameters
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from restore.evaluation.cost import cost
-from restore.evaluation.datasets import Dataset, Sample
+from restore.evaluation.datasets import Dataset, EvaluationSample
 from restore.evaluation.meters import AnyMeter, Meter, SetMeter
 from restore.evaluation.restoring import failure_reason, selected, settings, timed, warm_up
 from restore.evaluation.rows import Cost, Measured, Row
@@ -99,7 +99,7 @@ def _one_by_one(
 
 def measured(
     restorer: AnyRestorer,
-    sample: Sample,
+    sample: EvaluationSample,
     meters: Sequence[AnyMeter],
     sets: Sequence[_SetMeasurement] = (),
     *,

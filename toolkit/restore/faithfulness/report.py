@@ -113,12 +113,17 @@ def compare(restored: Tensor, degraded: Tensor, estimate: Estimate | None = None
     )
 
 
-def color_shift(restored: Tensor, degraded: Tensor) -> Tensor:
-    """Difference of the channels' means in levels of 255: ``(3,)``, positive where `restored` has more.
+def color_shift(restored: Tensor, reference: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Difference of the channels' means in levels of 255: ``(3,)``, positive where `restored` is brighter.
 
     Args:
         restored: ``(B, 3, H, W)`` of any size, in [0, 1] or uint8 levels.
-        degraded: likewise.
+        reference: what it was made from, or its target; likewise.
+        dtype: of the sums.
+
+    Example:
+        >>> color_shift(torch.full((1, 3, 2, 2), 0.2), torch.zeros(1, 3, 1, 1), torch.float32)
+        tensor([51., 51., 51.])
     """
-    first, second = (to_values(image, torch.float64).mean((0, 2, 3)) for image in (restored, degraded))
+    first, second = (to_values(image, dtype).mean((0, 2, 3)) for image in (restored, reference))
     return (first - second) * 255

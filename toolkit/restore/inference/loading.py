@@ -13,7 +13,8 @@ from restore.errors import UsageError
 from restore.inference.auto import AnyRestorer, AutoRestorer
 from restore.inference.choosing import AUTO, Row, rule
 from restore.inference.conditions import check_strength
-from restore.inference.restorer import Restorer, TileSize
+from restore.inference.restorer import Restorer
+from restore.inference.tiles import TileSize
 from restore.registry import Registry, discover
 
 __all__ = ["check_reference", "load", "load_at"]
@@ -80,8 +81,7 @@ def load(  # noqa: PLR0913 - every choice that a user has
         tile: longest side of a tile in input pixels, ``auto`` or ``off``.
         engine: ``torch``, ``openvino`` or ``onnxruntime``.
         alpha: how transparency is enlarged: ``bicubic`` or ``model``.
-        strength: how much to remove of the noise and compression that are estimated for the network: 1 is
-            all of it, 0.5 half.
+        strength: how much of the estimated noise and compression to remove: 1 is all of it, 0.5 half.
         registry: `None` discovers the installed plugins.
 
     Raises:

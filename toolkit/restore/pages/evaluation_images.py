@@ -11,32 +11,32 @@ from pathlib import Path
 from urllib.parse import quote
 
 from restore.errors import escaped
-from restore.evaluation import Comparison, Dataset, Meter, Result, compare, failure_reason
+from restore.evaluation import Comparison, Dataset, Meter, Result, Scene, compare, failure_reason
 from restore.images import Photo, to_pil
 from restore.inference import AnyRestorer
 from restore.pages.comparison_page import write_page
 from restore.pages.evaluation_page import Thumbnail, write_evaluation_page
 
-__all__ = ["Scene", "scenes", "write_comparison", "write_evaluation"]
+__all__ = ["EvaluatedImage", "evaluated_images", "write_comparison", "write_evaluation"]
 
 _SMALL = 200  # the longer side of a thumbnail in pixels
 
 
 @dataclass(frozen=True)
-class Scene:
+class EvaluatedImage:
     """An image of an evaluation, which is read when it is needed."""
 
     data: str
     """Title of the data set, see `Result.title`."""
     name: str
     """Name of the image in the data set."""
-    read: Callable[[], tuple[Photo, Photo | None, Path | None]]
-    """Returns the input, the target if there is one, and the file of the input if it is in one."""
+    read: Callable[[], Scene]
+    """Returns the input with its target and its file, if it has them."""
 
 
-def scenes(
+def evaluated_images(
     result: Result, sets: Iterable[Dataset], on_image: Callable[[int], None] = lambda _: None
-) -> Iterator[Scene]:
+) -> Iterator[EvaluatedImage]:
     """The images that every model restored.
 
     Args:
@@ -51,26 +51,23 @@ def scenes(
         for file in dataset.files():
             name = dataset.name_of(file)
             if name in restored:
-                yield Scene(result.title(rows[0]), name, partial(_photos, dataset, file))
+                yield EvaluatedImage(result.title(rows[0]), name, partial(_scene, dataset, file))
             done += 1
             on_image(done)
 
 
-def _photos(dataset: Dataset, file: Path) -> tuple[Photo, Photo | None, Path | None]:
-    """Input and target as they are measured, and the file of the input.
-
-    They have colors only, and a gray target is its own luma.
-    """
+def _scene(dataset: Dataset, file: Path) -> Scene:
+    """Input and target as they are measured: colors only, and a gray target is its own luma."""
     sample = dataset.sample(file)
     if sample.target is None:
-        return Photo(sample.degraded, gray=sample.gray), None, sample.degraded_file
-    return Photo(sample.degraded), Photo(sample.target, gray=sample.gray), sample.degraded_file
+        return Scene(Photo(sample.degraded, gray=sample.gray), file=sample.degraded_file)
+    return Scene(Photo(sample.degraded), Photo(sample.target, gray=sample.gray), sample.degraded_file)
 
 
 def write_evaluation(
     result: Result,
     path: Path,
-    scenes: Iterable[Scene],
+    images: Iterable[EvaluatedImage],
     restorers: Sequence[AnyRestorer],
     meters: Sequence[Meter] = (),
 ) -> list[str]:
@@ -79,7 +76,7 @@ def write_evaluation(
     Args:
         result: of the evaluation.
         path: of the page.
-        scenes: the images. One that cannot be compared, whatever is raised, is left out.
+        images: of the evaluation. One that cannot be compared, whatever is raised, is left out.
         restorers: the models.
         meters: metrics of the comparisons.
 
@@ -90,14 +87,12 @@ def write_evaluation(
         OSError: the page cannot be written.
     """
     thumbnails, left_out = [], []
-    for scene in scenes:
+    for image in images:
         try:
-            degraded, target, file = scene.read()
-            found = compare(degraded, restorers, file=file, target=target, meters=meters)
-            found = replace(found, title=scene.name)
-            thumbnails.append(write_comparison(found, scene.data, scene.name, path))
+            found = replace(compare(image.read(), restorers, meters), title=image.name)
+            thumbnails.append(write_comparison(found, image.data, image.name, path))
         except Exception as error:  # such as a full disk or a name too long; the other images go on
-            where = f"{escaped(scene.data)}: {escaped(scene.name)}"
+            where = f"{escaped(image.data)}: {escaped(image.name)}"
             left_out.append(f"{where}: there is no comparison: {failure_reason(error)}")
     write_evaluation_page(result, path, thumbnails)
     return left_out

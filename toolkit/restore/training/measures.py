@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from restore.faithfulness import color_shift
 from restore.training.session import Session
 
-__all__ = ["color_shift", "gradient_shares", "observe"]
+__all__ = ["gradient_shares", "observe"]
 
 
 def observe(
@@ -27,7 +28,7 @@ def observe(
     Returns:
         ``color_shift``, and every `shares_every` steps, the first included, ``share_<term>`` of each term.
     """
-    values = {"color_shift": color_shift(restored, target)}
+    values = {"color_shift": color_shift(restored.detach(), target, torch.float32)}
     every = session.setup.config.shares_every
     if every and session.step % every == 0:
         # Scaled, as for the update: float16 would lose small gradients, and shares stay the same.
@@ -63,23 +64,6 @@ def gradient_shares(
     norms = torch.stack([gradient.norm for gradient in gradients])
     shares = norms / norms.sum().clamp_min(torch.finfo(norms.dtype).tiny)  # not 0 / 0
     return dict(zip(terms, shares, strict=True))
-
-
-def color_shift(restored: Tensor, target: Tensor) -> Tensor:
-    """Mean difference of each color channel between restored images and their targets.
-
-    Args:
-        restored: ``(B, 3, H, W)``, 1 is white.
-        target: of the same shape.
-
-    Returns:
-        ``(3,)`` in 1/255, positive where the restored images are brighter.
-
-        >>> color_shift(torch.full((1, 3, 2, 2), 0.2), torch.zeros(1, 3, 2, 2))
-        tensor([51., 51., 51.])
-    """
-    colors = [image.detach().float().mean((0, 2, 3)) for image in (restored, target)]
-    return (colors[0] - colors[1]) * 255
 
 
 class _Gradient:

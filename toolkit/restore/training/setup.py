@@ -29,6 +29,7 @@ from restore.interfaces import (
     parse,
 )
 from restore.registry import Registry
+from restore.tiling import round_up
 from restore.training.initialization import Start, find_model, find_start
 from restore.training.launch import LaunchEnvironment, find_launch
 from restore.training.memory import check_cache, check_images_of_batch, check_processes
@@ -244,7 +245,7 @@ def _check_batch(config: TrainingConfig, launch: LaunchEnvironment) -> None:
 def _patch_size(config: TrainingConfig, objective: ObjectiveSpec) -> int:
     """Side of the target in pixels: as requested, or what the objective asks for, rounded up."""
     scale = config.scale
-    patch = config.patch_size or -(-objective.patch_size // scale) * scale
+    patch = config.patch_size or round_up(objective.patch_size, scale)
     if patch % scale:
         raise UsageError(
             f"`patch_size={patch}` is not a multiple of the scale {scale}",
