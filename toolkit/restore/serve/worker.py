@@ -17,7 +17,7 @@ from restore.batch.memory import needed
 from restore.batch.urls import Url
 from restore.errors import RestoreError
 from restore.inference import AnyRestorer
-from restore.inference.restorer import Progress
+from restore.inference.tiles import Progress
 from restore.serve.jobs import Jobs, ServedJob
 from restore.serve.memory import Memory
 from restore.serve.networks import Networks
