@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,6 +32,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from spandrel import ModelLoader
     from spandrel.architectures.Compact import Compact
+    from spandrel.architectures.FFTformer import FFTformer
 
 REGISTRY = discover()
 SPECS = {spec.name: spec for spec in restore_models()}
@@ -135,6 +139,37 @@ def test_a_stopped_run_of_a_file_ends_with_the_same_bytes_which_spandrel_reads(
     assert read_card(whole.weights).model == "spandrel"
     descriptor = ModelLoader(device="cpu").load_from_file(whole.weights)
     assert (descriptor.architecture.id, descriptor.scale) == ("Compact", 2)
+
+
+def test_two_processes_train_a_network_with_parameters_that_it_does_not_use_as_one_does(
+    settings: Configure, tmp_path: Path, photos: Path
+) -> None:
+    file = tmp_path / "fftformer.safetensors"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = FFTformer(dim=8, num_blocks=[1, 1, 1], num_refinement_blocks=1)
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, file)
+    same = {"degradation": "noise", "scale": 1, "steps": 3, "batch_size": 4, "precision": "fp32"}
+    one = train(settings(model=f"spandrel:{file}", warmup=0, **same), REGISTRY, tmp_path / "one")
+    given = {"model": f"spandrel:{file}", "data": photos, "run": tmp_path / "two", "devices": 2, "loss": "l1"}
+    given |= {"patch-size": 16, "lr": 1e-3, **same}
+    flags = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    flags += [part for each in ("workers=0", "device='cpu'", "warmup=0") for part in ("--set", each)]
+    done = subprocess.run(
+        [sys.executable, "-m", "restore", "train", *flags],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    before, expected, found = map(load_file, (file, one.weights, tmp_path / "two" / "generator.safetensors"))
+    assert all(torch.allclose(found[name], expected[name], rtol=0, atol=1e-5) for name in expected)
+    equal = {name for name in before if torch.equal(found[name], before[name])}
+    assert "reduce_chan_level2.weight" in equal
+    assert len(equal) < len(before) / 2
 
 
 def test_weights_of_a_file_start_a_new_network_of_its_architecture(settings: Configure, file: Path) -> None:

@@ -12,7 +12,6 @@ from restore.faithfulness.consistency import consistency_map
 from restore.faithfulness.report import (
     AMPLIFIED,
     CONSISTENT,
-    ETCHED,
     SHIFTED,
     Faithfulness,
     color_shift,
@@ -22,7 +21,6 @@ from restore.faithfulness.report import (
 __all__ = [
     "AMPLIFIED",
     "CONSISTENT",
-    "ETCHED",
     "SHIFTED",
     "Amplification",
     "Faithfulness",

@@ -39,9 +39,10 @@ def amplification(restored: Tensor, degraded: Tensor, estimate: Estimate) -> Amp
 
     Both are measured on luma, in windows that are spread over the image. Of the edges between 8x8 blocks,
     those count that are visible in the input as a step along the whole block: larger than the differences
-    beside it, but no larger than compression makes them. Their strength is the root mean square of the
-    gradients across them, averaged along the block so that texture cancels, above that inside of the blocks.
-    The strength of noise is the standard deviation in the flattest blocks of the input.
+    beside it, but no larger than compression makes them. The strength of an edge is the root of the squared
+    gradients across it, averaged along the block so that texture cancels, above those inside of the blocks.
+    Their mean is compared, because the squares of a few true edges would outweigh all others. The strength of
+    noise is the standard deviation in the flattest blocks of the input.
 
     Args:
         restored: ``(1, 3, h, w)`` in [0, 1], or uint8 levels.
@@ -106,16 +107,16 @@ def _luma(windows: list[Tensor]) -> Tensor:
 
 def _edge_ratio(before: Tensor, after: Tensor, reference: Tensor, jpeg: JpegEstimate) -> float | None:
     largest = float(standard_table(jpeg.quality)[0, 0])
-    energies = torch.zeros(2)
+    strengths = torch.zeros(2)
     count = 0
     for turned in (False, True):
         x, *results = (image.mT if turned else image for image in (before, after, reference))
         visible = _visible_edges(x, largest)
         count += int(visible.sum())
-        energies += torch.stack([_edge_energy(y, visible).sum() for y in results])
-    if count < _EDGES or energies[1] <= 0:
+        strengths += torch.stack([_edge_strengths(y, visible).sum() for y in results])
+    if count < _EDGES or strengths[1] <= 0:
         return None
-    return math.sqrt(max(0.0, float(energies[0] / energies[1])))
+    return max(0.0, float(strengths[0] / strengths[1]))
 
 
 def _visible_edges(x: Tensor, largest: float) -> Tensor:
@@ -127,15 +128,16 @@ def _visible_edges(x: Tensor, largest: float) -> Tensor:
     return (along >= 0.7) & (along >= 1.5 * inside) & (along <= largest)
 
 
-def _edge_energy(y: Tensor, visible: Tensor) -> Tensor:
-    """Squared gradients across the visible edges, above those inside of the blocks beside them."""
+def _edge_strengths(y: Tensor, visible: Tensor) -> Tensor:
+    """Of the visible edges; negative for those that are weaker than what is inside of the blocks."""
     scale = y.shape[-2] // (visible.shape[-2] * _BLOCK)
     steps = _along(F.pad(y.diff(dim=-1), (1, 0)), _BLOCK * scale)  # (N, H/8, W*scale)
     # The enlargement of a step is as wide as a pixel of the input, half of it on either side.
     around = F.pad(steps.square(), (scale // 2, 0))[..., : steps.shape[-1]]
     energy = _by_blocks(around.reshape(*around.shape[:-1], -1, scale).sum(-1))
     inside = torch.cat([energy[..., :-1, 4:6], energy[..., 1:, 3:5]], -1).mean(-1)
-    return (energy[..., 1:, 0] - inside)[visible]
+    above = (energy[..., 1:, 0] - inside)[visible]
+    return above.sign() * above.abs().sqrt()
 
 
 def _along(rows: Tensor, count: int) -> Tensor:

@@ -17,6 +17,7 @@ from restore.interfaces import AveragesWeights, Schedule
 
 __all__ = [
     "averaged",
+    "freeze_unused",
     "learning_rate",
     "parameter_groups",
     "seed_all",
@@ -85,6 +86,31 @@ def parameter_groups(
     return [
         {"params": parameters, "lr": rate * factor, "factor": factor} for factor, parameters in groups.items()
     ]
+
+
+def freeze_unused(network: nn.Module, *inputs: Tensor) -> None:
+    """Freeze the parameters that the result of `network` does not depend on.
+
+    They never get a gradient, for which processes that exchange gradients would wait forever. An optimizer
+    leaves them as they are, frozen or not.
+
+    Args:
+        network: in training mode; only ``requires_grad`` of its parameters changes.
+        inputs: as it takes them.
+
+        >>> network = nn.ModuleDict({"used": nn.Linear(2, 1), "unused": nn.Linear(2, 1)})
+        >>> network.forward = lambda image: network["used"](image)
+        >>> freeze_unused(network, torch.zeros(1, 2))
+        >>> [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+        ['used.weight', 'used.bias']
+    """
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}  # statistics of batches
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.func.functional_call(network, buffers, inputs).sum().backward()
+    for parameter in network.parameters():
+        if parameter.grad is None:
+            parameter.requires_grad = False
+        parameter.grad = None
 
 
 def seed_all(*count: int) -> None:

@@ -20,7 +20,7 @@ from restore.training.compiler import compiled
 from restore.training.learner import Learner
 from restore.training.networks import Networks
 from restore.training.objective import Objective
-from restore.training.optimization import averaged, parameter_groups
+from restore.training.optimization import averaged, freeze_unused, parameter_groups
 from restore.training.processes import ProcessGroup
 from restore.training.setup import TrainingSetup
 
@@ -94,7 +94,9 @@ def begin(setup: TrainingSetup, networks: Networks, group: ProcessGroup) -> Sess
     config, device = setup.config, group.fabric.device
     generator = channels_last(networks.generator)
     average = averaged(generator, config.ema).to(device)
-    learner = _learner(generator, setup, group, config.lr, rates=config.rates)
+    sample = setup.images.samples[0]
+    inputs = (sample.degraded[None], *sample.conditions[None].unbind(1))
+    learner = _learner(generator, setup, group, config.lr, rates=config.rates, inputs=inputs)
     objective = networks.objective.to(device)
     session = Session(setup, group, learner, average, objective, generator)
     session.best = BestWeights(
@@ -185,11 +187,16 @@ def _learner(
     setup: TrainingSetup,
     group: ProcessGroup,
     peak: float,
+    *,
     rates: Mapping[str, float] | None = None,
+    inputs: tuple[Tensor, ...] | None = None,
 ) -> Learner:
-    """`network` on its device, compiled on request, with its optimizer."""
+    """`network` on its device, compiled on request, with its optimizer; `inputs` may be a batch of one."""
     config, device = setup.config, group.fabric.device
     optimizer = setup.make_optimizer(parameter_groups(network, peak, rates))
+    if group.size > 1 and inputs is not None:
+        # After the optimizer is made, whose state is then the same for any number of processes.
+        freeze_unused(network, *inputs)
     # Fabric compiles what it wraps, and keeps the names that the network has without it.
     module, wrapped = group.fabric.setup(compiled(network) if config.compile else network, optimizer)
     scaled = choose_precision(config.precision, device) == torch.float16
