@@ -206,6 +206,23 @@ def test_one_file_name_for_two_inputs_is_refused(tmp_path: Path) -> None:
         jobs(first, second, out=tmp_path / "y.png")
 
 
+def test_a_result_is_not_written_through_a_link_out_of_the_named_folder(tmp_path: Path) -> None:
+    photos, out, elsewhere = tmp_path / "mine" / "in", tmp_path / "mine" / "out", tmp_path / "elsewhere"
+    for folder in (photos / "linked" / "deep", photos / "inside", out / "real", elsewhere):
+        folder.mkdir(parents=True)
+    picture(photos / "linked" / "deep" / "a.png")
+    kept = picture(photos / "inside" / "b.png")
+    (out / "linked").symlink_to(elsewhere)
+    (out / "inside").symlink_to(out / "real")  # a link that stays in the folder is no danger
+    found = plan([str(photos)], Naming("_x4", out), recursive=True)
+    assert [job.source for job in found.jobs] == [kept]
+    assert "would be written through the link" in str(found.settled[0].error)
+    (tmp_path / "named").symlink_to(out / "real")
+    assert len(plan([str(photos)], Naming("_x4", tmp_path / "named"), recursive=True).jobs) == 2
+    (tmp_path / "mine" / "in_x4").symlink_to(elsewhere)
+    assert plan([str(photos)], Naming("_x4"), recursive=True).jobs == []
+
+
 def test_a_name_that_would_be_too_long_fails_alone(tmp_path: Path) -> None:
     long, short = picture(tmp_path / f"{'ä' * 125}.png"), picture(tmp_path / "a.png")
     found = plan([str(long), str(short)], Naming("_x4"))

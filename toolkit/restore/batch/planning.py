@@ -12,15 +12,13 @@ from restore.batch.jobs import Job, Outcome
 from restore.batch.locking import folded
 from restore.batch.naming import Naming
 from restore.batch.records import Records
+from restore.batch.refusals import beyond_links, collisions, failed, too_long
 from restore.batch.urls import Url
-from restore.errors import ImageError, RestoreError, UsageError, escaped
+from restore.errors import ImageError, UsageError, escaped
 from restore.files import sha256
 from restore.images import Provenance, is_image_name
 
 __all__ = ["Plan", "plan"]
-
-_LONGEST = 255
-"""Bytes that a file name can have; on Windows these are units of UTF-16."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,8 @@ def plan(inputs: Iterable[str], naming: Naming, *, recursive: bool = False) -> P
     jobs, left_out = _without_results(list(found))
     _refuse_replacing(jobs)
     failures = [outcome for search in searches for outcome in search.failed]
-    failures += _too_long(jobs)
-    failures += _collisions([job for job in jobs if job.source not in _sources(failures)])
+    failures += too_long(jobs)
+    failures += collisions([job for job in jobs if job.source not in _sources(failures)])
     failing = _sources(failures)
     return Plan(
         [job for job in jobs if job.source not in failing],
@@ -94,6 +92,7 @@ class _Search:
             folder = naming.folder(path)
             files = self._images_in(path, recursive=recursive, results=folder)
             self.jobs = [Job(file, folder / naming.inside(file.relative_to(path))) for file in files]
+            self.failed += beyond_links(self.jobs, folder if naming.out is not None else folder.parent)
         elif os.path.lexists(path):
             self.jobs = [Job(path, naming.beside(path, only=only))]
         elif matches := _matches(text):
@@ -127,7 +126,7 @@ class _Search:
         self._fail(Path(error.filename), problem, hint="make it readable or leave it out")
 
     def _fail(self, path: Path, problem: str, hint: str = "") -> None:
-        self.failed.append(_failure(path, ImageError(problem, path=path, hint=hint)))
+        self.failed.append(failed(path, ImageError(problem, path=path, hint=hint)))
 
 
 def _matches(text: str) -> list[Path]:
@@ -201,54 +200,6 @@ def _refuse_replacing(jobs: list[Job]) -> None:
                 path=replaced,
                 hint="set `out` to a folder, or `suffix` to another one",
             )
-
-
-def _collisions(jobs: list[Job]) -> list[Outcome]:
-    """The failures of inputs whose results would have one name, each naming the others."""
-    claims: dict[str, list[Job]] = {}
-    for job in jobs:
-        claims.setdefault(folded(job.destination), []).append(job)
-    failures = []
-    for rivals in claims.values():
-        if len({os.path.realpath(job.source) for job in rivals}) < 2:
-            continue  # one file under two names
-        for job in rivals:
-            others = " and ".join(f"'{escaped(str(one.source))}'" for one in rivals if one is not job)
-            error = UsageError(
-                f"its result and that of {others} would both be written to '{escaped(str(job.destination))}'",
-                path=job.source,
-                hint=_way_out(rivals),
-            )
-            failures.append(_failure(job.source, error))
-    return failures
-
-
-def _way_out(rivals: list[Job]) -> str:
-    if len({job.source.name.casefold() for job in rivals}) == len(rivals):
-        return "set `keep_suffix=True` to keep both, as in a.jpg.png"
-    return "rename one, or write their results to different folders"
-
-
-def _too_long(jobs: list[Job]) -> list[Outcome]:
-    """The failures of inputs whose results would have too long a name."""
-    failures = []
-    for job in jobs:
-        name = job.destination.name
-        length = (
-            len(name.encode("utf-16-le", "surrogatepass")) // 2 if os.name == "nt" else len(os.fsencode(name))
-        )
-        if length > _LONGEST:
-            error = ImageError(
-                f"the name of its result would have {length} bytes, and file systems take {_LONGEST}",
-                path=job.source,
-                hint="rename the input, use a shorter `suffix`, or name the result with `out`",
-            )
-            failures.append(_failure(job.source, error))
-    return failures
-
-
-def _failure(source: Path, error: RestoreError) -> Outcome:
-    return Outcome(source, "failed", error=error)
 
 
 def _sources(outcomes: list[Outcome]) -> set[Path | Url]:
