@@ -260,7 +260,11 @@ def huge(record: Path) -> None:
         file.truncate(2**40)  # takes no room on the disk
 
 
-@pytest.mark.parametrize("trap", [link_elsewhere, hard_link_elsewhere, pipe, endless, huge])
+def folder_instead(record: Path) -> None:
+    record.mkdir()
+
+
+@pytest.mark.parametrize("trap", [link_elsewhere, hard_link_elsewhere, pipe, endless, huge, folder_instead])
 def test_a_record_that_is_a_trap_is_not_used_and_the_user_hears_of_it(
     folder: Path, upscale: Upscale, trap: Callable[[Path], None]
 ) -> None:

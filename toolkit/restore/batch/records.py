@@ -79,7 +79,15 @@ def _opened(path: Path, flags: int, mode: str) -> Iterator[IO[bytes]]:
     flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     if path.is_symlink():
         raise _unusable(path, "a symbolic link")
-    with open(os.open(path, flags, 0o666), mode, buffering=0) as record:  # noqa: PTH123 - a descriptor
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except IsADirectoryError:
+        raise _unusable(path, "not a regular file") from None
+    except PermissionError:
+        if not path.exists():  # the folder refuses results, too
+            raise
+        raise _unusable(path, "not readable and writable") from None
+    with open(descriptor, mode, buffering=0) as record:  # noqa: PTH123 - a descriptor
         status = os.fstat(record.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise _unusable(path, "not a regular file")
