@@ -205,6 +205,18 @@ def test_good_files_are_done_and_each_bad_one_is_named_once_with_its_reason(
     assert sum(row["status"] == "skipped" for row in again.rows) == 5
 
 
+def test_a_note_about_several_files_names_each_of_them(tmp_path: Path, upscale: Upscale) -> None:
+    whole = picture(tmp_path / "in" / "a.jpg", 200, 160).read_bytes()
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / "in" / name).write_bytes(whole[: len(whole) // 2] + b"\xff\xd9")
+    done = upscale(tmp_path / "in")
+    assert done.returncode == 0
+    first, others = [line for line in done.stderr.splitlines() if "was cut off" in line]
+    assert "a.jpg: its file" in first
+    assert "also " in others
+    assert others.count("b.jpg") == others.count("c.jpg") == 1
+
+
 def test_a_folder_without_a_sound_image_leaves_nothing_behind(tmp_path: Path, upscale: Upscale) -> None:
     cannot_be_read(tmp_path / "in")
     assert upscale(tmp_path / "in", "-o", tmp_path / "new" / "out").returncode == 1

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ReportOptions", "Reporter"]
 
+_NAMED = 20
+"""Files that a note names at the end; the lines of ``--json`` have the notes of all."""
+
 
 @dataclass(frozen=True)
 class ReportOptions:
@@ -56,7 +59,7 @@ class Reporter(Listener):
                 "standard output has no place for the image of the differences", hint="set `out` to a file"
             )
         self._plan, self._files, self._options = plan, files, options
-        self._notes: set[str] = set()
+        self._notes = _Notes()
         self._counts: Counter[Status] = Counter()
         self._planned = _Sums()
         self._choices = Choices()
@@ -76,6 +79,7 @@ class Reporter(Listener):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._shown.close()
+        self._notes.summarize()
         if isinstance(error, KeyboardInterrupt):
             count = self._plan.count
             left = "" if count is None else f" with {self._left(count)} images left"
@@ -147,9 +151,7 @@ class Reporter(Listener):
         elif not self._options.json and (self._options.dry_run or self._files.write is None):
             typer.echo(shown.sentence)
         for note in shown.notes:
-            if note not in self._notes:  # many are the same for all files of a batch
-                self._notes.add(note)
-                console.message(f"note: {shown.source}: {note}")
+            self._notes.add(str(shown.source), note)
 
     def _checked(self, outcome: Outcome) -> tuple[Outcome, dict[str, Any]]:
         """The outcome after the comparison with the input, and what that found."""
@@ -176,6 +178,30 @@ class Reporter(Listener):
 
     def _count(self, status: Status) -> int:
         return self._counts[status]
+
+
+class _Notes:
+    """Prints a note at the first file that it is about, and the names of the others at the end."""
+
+    def __init__(self) -> None:
+        self._others: dict[str, list[str]] = {}
+
+    def add(self, source: str, note: str) -> None:
+        """Print or keep a note; many are the same for all files of a batch."""
+        if note in self._others:
+            self._others[note].append(source)
+            return
+        self._others[note] = []
+        console.message(f"note: {source}: {note}")
+
+    def summarize(self) -> None:
+        """Print the notes that were about several files."""
+        for note, files in self._others.items():
+            left = len(files) - _NAMED
+            more = f" and {left} more" if left > 0 else ""
+            if files:
+                console.message(f"note: also {', '.join(files[:_NAMED])}{more}: {note}")
+        self._others.clear()
 
 
 @dataclass
