@@ -208,7 +208,8 @@ def test_channels_that_are_not_used_are_told(
     options: dict[str, Any] = {"extrasamples": extra} if extra else {}
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric=photometric, planarconfig="contig", **options)
     photo = read(tmp_path / "a.tif")
-    told = (f"only {used} of its {channels} channels were used",) if used < channels else ()
+    verb = "was" if used == 1 else "were"
+    told = (f"only {used} of its {channels} channels {verb} used",) if used < channels else ()
     assert photo.notes == told
     assert photo.gray == (photometric == "minisblack")
     full = 255 if dtype == np.uint8 else 65535

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -307,3 +308,25 @@ def test_a_tile_that_is_ignored_is_noted(registry: Registry) -> None:
     model = replace(fresh(registry, "bicubic", 2), halo=None)
     assert "`tile` is ignored" in Restorer(model, device="cpu", tile=8).notes[0]
     assert Restorer(model, device="cpu").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"scale": "2"}, "cannot work at scale 2; set `scale` to a finite number"),
+        ({"engine": "tensorflow"}, "no `engine` 'tensorflow'; use one of torch, openvino, onnxruntime"),
+        ({"alpha": "nearest"}, "no `alpha` 'nearest'"),
+        ({"tile": "large"}, "no tile size 'large'"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_in_one_sentence(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(problem)):
+        restore.load("bicubic", device="cpu", **options)
+
+
+def test_bytes_that_are_no_image_are_refused_without_the_name_of_a_file() -> None:
+    for content in (b"", b"abc", b"no image at all"):
+        with pytest.raises(ImageError) as caught:
+            restore.load("bicubic", device="cpu").upscale(content)
+        assert caught.value.path is None
+        assert "unpack" not in str(caught.value)

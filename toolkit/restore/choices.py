@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-__all__ = ["Alpha", "Engine", "GraphFormat", "Precision"]
+from restore.errors import UsageError
+
+__all__ = ["Alpha", "Engine", "GraphFormat", "Precision", "check_choice"]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 """Number format in which a trained network multiplies; int8 needs OpenVINO."""
@@ -17,3 +20,13 @@ Alpha = Literal["bicubic", "model"]
 
 GraphFormat = Literal["onnx", "openvino"]
 """Format of an exported graph."""
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Check the value of a parameter that takes one of a few texts.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if value not in choices:
+        raise UsageError(f"there is no `{name}` {value!r}", hint=f"use one of {', '.join(choices)}")

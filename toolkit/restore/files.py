@@ -135,8 +135,16 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def to_line(content: Mapping[str, Any]) -> str:
-    """`content` as one line that ends with a line break; what is not `finite` becomes null."""
-    return json.dumps(finite(dict(content)), ensure_ascii=False, allow_nan=False) + "\n"
+    r"""`content` as one line that ends with a line break.
+
+    What is not `finite` becomes null. Characters that could move the cursor of a terminal are written as JSON
+    escapes.
+
+        >>> to_line({"name": "東京\u202e\x9b", "psnr": math.inf})
+        '{"name": "東京\\u202e\\u009b", "psnr": null}\n'
+    """
+    line = json.dumps(finite(dict(content)), ensure_ascii=False, allow_nan=False)
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in line) + "\n"
 
 
 def finite(value: Any) -> Any:

@@ -80,11 +80,12 @@ def needed(job: Job, restorer: Sized, output: Output, max_pixels: int | None = N
     result = output.size(source, restorer.output_scale)
     longest = longest_side(job.destination)
     if max(result) > longest:
+        wider = "" if job.destination.suffix.lower() == ".png" else "set `format` to 'png' or "
         raise ImageError(
             f"the result of {result[0]}x{result[1]} is too large for {job.destination.suffix}, which "
             f"stores at most {longest} pixels per side",
             path=job.source,
-            hint="set `format` to 'png' or reduce `scale`, `width` or `height`",
+            hint=f"{wider}reduce `scale`, `width` or `height`",
         )
     need = Need(source, result, _memory(header, job.destination.suffix, restorer, output))
     _check_memory(job, need)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
+from typing import Any
 
 from restore.checkpoint.weights import read_card
 from restore.errors import UsageError
@@ -36,8 +38,8 @@ def working_scale(reference: str, registry: Registry, wanted: float | None) -> i
     specs = [registry.models[part.name] for part in parsed.parts]
     if wanted is None or (not parsed.chain and (parsed.file(specs[0]) is not None or specs[0].open)):
         return None
-    if not math.isfinite(wanted) or wanted < 1:
-        raise UsageError(f"cannot work at scale {wanted:g}", hint="set `scale` to 1 or more")
+    if not _is_scale(wanted):
+        raise UsageError(f"cannot work at scale {wanted}", hint="set `scale` to a finite number from 1")
     choosing = choosing_part(parsed, registry)
     scales = [
         1 if index == choosing else _scale_of(part, spec)
@@ -49,6 +51,10 @@ def working_scale(reference: str, registry: Registry, wanted: float | None) -> i
     if choosing is None:
         return rest
     return rest * _smallest_scale(parsed.parts[choosing], specs[choosing], max(wanted / rest, 1))
+
+
+def _is_scale(wanted: Any) -> bool:
+    return isinstance(wanted, Real) and 1 <= float(wanted) < math.inf
 
 
 def default_scale(spec: ModelSpec, weights: str) -> int:

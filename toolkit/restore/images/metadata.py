@@ -192,7 +192,8 @@ def channel_notes(photometric: int | None, samples: int, *, alpha: bool) -> tupl
     ('only 3 of its 4 channels were used',)
     """
     used = _TIFF_CHANNELS.get(photometric or 0, samples) + alpha
-    return (f"only {used} of its {samples} channels were used",) if used < samples else ()
+    verb = "was" if used == 1 else "were"
+    return (f"only {used} of its {samples} channels {verb} used",) if used < samples else ()
 
 
 def profile_of(info: dict[Any, Any], *, mode: str, png: bool, gray: bool) -> bytes | None:

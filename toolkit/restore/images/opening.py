@@ -94,7 +94,7 @@ def _refusal(file: IO[bytes]) -> Exception | None:
     The format is that of the signature, or else that of the suffix: TGA, for example, has no signature.
     """
     file.seek(0)
-    head = file.read(16)
+    head = file.read(16).ljust(16, b"\0")  # some plugins take its length for granted
     by_suffix = Image.registered_extensions().get(Path(getattr(file, "name", "")).suffix.lower(), "")
     # Where a library is missing, the answer is a text.
     signed = [name for name, (_, accepts) in Image.OPEN.items() if accepts and accepts(head) is True]

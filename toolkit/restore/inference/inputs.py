@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from restore.errors import UsageError
+from restore.errors import ImageError, UsageError
 from restore.images import Photo, from_pil, read, suffix_of, to_pil, write
 from restore.levels import FULL, to_levels, to_values
 
@@ -108,7 +108,10 @@ def _from_bytes(content: bytes) -> tuple[Photo, Callable[[Photo], bytes]]:
     with TemporaryDirectory(prefix="restore-") as folder:
         source = Path(folder) / "image"
         source.write_bytes(content)
-        photo, suffix = read(source), suffix_of(source)
+        try:
+            photo, suffix = read(source), suffix_of(source)
+        except ImageError as error:
+            raise ImageError(error.problem, hint=error.hint) from error  # the file is not the caller's
 
     def encoded(restored: Photo) -> bytes:
         with TemporaryDirectory(prefix="restore-") as folder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, get_args, overload
 
 import torch
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from restore.checkpoint import LoadedModel
-from restore.choices import Alpha, Engine, Precision
+from restore.choices import Alpha, Engine, Precision, check_choice
 from restore.errors import UsageError
 from restore.estimation import Estimate
 from restore.images import Photo, conversion_of
@@ -89,6 +89,8 @@ class Restorer:
         alpha: Alpha = "bicubic",
         strength: float = 1.0,
     ) -> None:
+        check_choice("engine", engine, get_args(Engine))
+        check_choice("alpha", alpha, get_args(Alpha))
         check_conditions(model)
         check_strength(strength, model)
         self.model = model

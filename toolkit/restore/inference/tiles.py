@@ -38,7 +38,7 @@ class Tiling:
         whole_graph: whether the results of all layers are kept, as engines other than torch do.
 
     Raises:
-        UsageError: the tile is empty.
+        UsageError: the tile is empty, or the size is of another kind.
     """
 
     def __init__(
@@ -50,10 +50,13 @@ class Tiling:
         *,
         whole_graph: bool,
     ) -> None:
-        if isinstance(size, int) and size < 1:
-            raise UsageError(
-                f"a tile of {size} pixels is too small", hint="set `tile` to 'auto', 'off' or 1 or more"
+        if size not in ("auto", "off") and not (isinstance(size, int) and size >= 1):
+            problem = (
+                f"a tile of {size} pixels is too small"
+                if isinstance(size, int)
+                else f"there is no tile size {size!r}"
             )
+            raise UsageError(problem, hint="set `tile` to 'auto', 'off' or 1 or more")
         self.model = model
         self.size = size
         self.device = device

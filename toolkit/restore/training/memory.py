@@ -84,8 +84,9 @@ def check_images_of_batch(config: TrainingConfig, patch: int, launch: LaunchEnvi
     batches = 1 + _PREFETCHED * config.workers
     _check(
         pair * config.batch_size // launch.nodes * batches,
-        f"the images of `batch_size={config.batch_size}`, of which {batches} batches are loaded at a time,",
-        "use a smaller `batch_size`",
+        f"the images of `batch_size={config.batch_size}` with targets of {patch}x{patch} pixels, of which "
+        f"{batches} batches are loaded at a time,",
+        "use a smaller `batch_size` or `patch_size`",
     )
 
 
