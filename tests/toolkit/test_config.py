@@ -93,6 +93,10 @@ def test_a_wrong_assignment_is_refused_in_one_sentence(assigned: str, sentence: 
     assert "\n" not in message
 
 
+def test_a_value_of_any_size_is_shortened_in_the_message() -> None:
+    assert len(refusal(f"steps={[1] * 100_000}")) < 300
+
+
 def test_a_run_needs_a_loss_and_data() -> None:
     with pytest.raises(OptionsError, match="a run needs `loss`: name of an objective"):
         resolve(None, [], {})

@@ -58,6 +58,7 @@ __all__ = [
     "first_line",
     "in_one_line",
     "nearest",
+    "shortened",
 ]
 
 
@@ -170,9 +171,18 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The first two lines with content: libraries put their advice in the lines below."""
+    """The first two lines with content, shortened: libraries put their advice in the lines below."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines else type(error).__name__
+    return shortened(" ".join(lines[:2])) if lines else type(error).__name__
+
+
+def shortened(text: str, length: int = 300) -> str:
+    """`text`, of which the end is left out beyond `length` characters: files can hold values of any size.
+
+    >>> shortened("1, 1, 1, 1, 1", 6)
+    '1, 1, ...'
+    """
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def in_one_line(error: BaseException) -> str:

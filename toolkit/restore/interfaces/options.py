@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from restore.errors import OptionsError, nearest
+from restore.errors import OptionsError, nearest, shortened
 
 __all__ = ["Options", "lazy", "parse"]
 
@@ -81,4 +81,4 @@ def _describe(problem: Mapping[str, Any], schema: type[BaseModel], owner: str) -
         return f"{owner} needs a value for '{key}'"
     where = f"option '{key}' of {owner}" if key else owner
     reason = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {reason}, but got {problem['input']!r}"
+    return f"{where}: {reason}, but got {shortened(repr(problem['input']), 100)}"
