@@ -95,7 +95,6 @@ class Restorer:
         check_strength(strength, model)
         self.model = model
         self.output_scale = _checked(scale, model.scale)
-        self.tile = tile
         self.engine = engine
         self.alpha = alpha
         self.strength = strength
@@ -118,6 +117,15 @@ class Restorer:
     def scale(self) -> int:
         """Output pixels per input pixel of the model itself, as `restore` works."""
         return self.model.scale
+
+    @property
+    def tile(self) -> TileSize:
+        """Longest side of a tile, which may be changed."""
+        return self._tiling.size
+
+    @tile.setter
+    def tile(self, tile: TileSize) -> None:
+        self._tiling.size = tile
 
     @property
     def precision(self) -> str:

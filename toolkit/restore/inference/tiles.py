@@ -50,6 +50,20 @@ class Tiling:
         *,
         whole_graph: bool,
     ) -> None:
+        self.model = model
+        self.size = size
+        self.device = device
+        values = _values_per_pixel(model, whole_graph=whole_graph)
+        self._bytes_per_pixel = values * (2 if dtype == torch.int8 else dtype.itemsize)  # sums are wider
+        self._whole_graph = whole_graph
+
+    @property
+    def size(self) -> TileSize:
+        """Longest side of a tile."""
+        return self._size
+
+    @size.setter
+    def size(self, size: TileSize) -> None:
         if size not in ("auto", "off") and not (isinstance(size, int) and size >= 1):
             problem = (
                 f"a tile of {size} pixels is too small"
@@ -57,12 +71,7 @@ class Tiling:
                 else f"there is no tile size {size!r}"
             )
             raise UsageError(problem, hint="set `tile` to 'auto', 'off' or 1 or more")
-        self.model = model
-        self.size = size
-        self.device = device
-        values = _values_per_pixel(model, whole_graph=whole_graph)
-        self._bytes_per_pixel = values * (2 if dtype == torch.int8 else dtype.itemsize)  # sums are wider
-        self._whole_graph = whole_graph
+        self._size = size
 
     @property
     def margin(self) -> int | None:
