@@ -105,7 +105,7 @@ def test_an_image_is_looked_at_planned_and_previewed_before_it_is_restored(clien
     plan = client.get(f"{address}/plan", params=BICUBIC).json()
     assert (plan["size"], plan["model"]) == ([256, 192], "bicubic")
     chosen = client.get(f"{address}/plan").json()
-    assert chosen["model"] == "enhancenet:photo"
+    assert "enhancenet:" in chosen["model"]
     assert chosen["reason"].startswith("JPEG of quality 30")
     preview = client.get(f"{address}/preview", params={**BICUBIC, "crop": "8,8,20,10"})
     assert pixels(preview.content).shape[:2] == (20, 40)
@@ -367,7 +367,8 @@ def test_fifty_clients_at_once_all_get_their_own_image(client: httpx.Client, ser
 def test_a_full_queue_answers_429_and_retrying_gets_everything_done(tmp_path: Path) -> None:
     with started(tmp_path, "--queue", 4) as server, server.client() as client:
         image = client.post("/api/images", files={"image": ("a.png", encoded(200, 200))}).json()["id"]
-        refused, jobs = 0, []
+        refused = 0
+        jobs: list[str] = []
         while len(jobs) < 40:
             answer = client.post("/api/jobs", json={"image": image, "model": "bicubic"})
             if answer.status_code == 429:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -86,7 +87,7 @@ def serve(
     def ready(page: str) -> None:
         console.message(f"restore is ready at {page}; stop it with Ctrl-C")
         if browser:
-            typer.launch(page)
+            typer.launch(f"{page}#token={quote(token)}" if token else page)
 
     with connected(cluster) as found, PrivateFolder(folder) as files:
         executor = None

@@ -9,10 +9,12 @@ from restore.pages.evaluation_images import (
 )
 from restore.pages.evaluation_page import Thumbnail, evaluation_page, write_evaluation_page
 from restore.pages.sheet import write_sheet
+from restore.pages.templating import asset
 
 __all__ = [
     "EvaluatedImage",
     "Thumbnail",
+    "asset",
     "evaluated_images",
     "evaluation_page",
     "page",

@@ -49,7 +49,7 @@ def page(comparison: Comparison, addresses: Sequence[str] = ()) -> str:
         return render(
             "compare.html",
             title=escaped(comparison.title),
-            data=Markup(_safe_json(_described(comparison))),  # noqa: S704 - as below
+            data=Markup(_safe_json(_described(comparison) | {"embedded": False})),  # noqa: S704 - as below
             previews=[],
             pictures=[],
             addresses=addresses,
@@ -121,6 +121,7 @@ def _described(comparison: Comparison) -> dict[str, Any]:
     return {
         "version": version("restorekit"),
         "scale": comparison.scale,
+        "embedded": True,
         "size": comparison.size,
         "settings": comparison.settings,
         "stage": _stage(comparison),

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 
+from restore.pages import asset
 from restore.serve.api import router
 from restore.serve.guard import Access, Guard
 from restore.serve.problems import handle_problems
@@ -46,6 +47,11 @@ def application(service: Service, access: Access) -> FastAPI:
     handle_problems(app)
     app.include_router(router)
     static = Path(str(files("restore.serve") / "static"))
+
+    @app.get("/static/common.css", include_in_schema=False)
+    async def common() -> Response:
+        return Response(asset("common.css"), media_type="text/css")
+
     app.mount("/static", StaticFiles(directory=static), "static")
 
     @app.get("/", include_in_schema=False)

@@ -114,7 +114,7 @@ class Worker:
                 bytes=size,
                 seconds=round(outcome.seconds, 3),
                 model=outcome.choice.model if outcome.choice else job.options.model,
-                notes=(*([outcome.choice.sentence] if outcome.choice else []), *shown.notes),
+                notes=(*_found(outcome), *shown.notes),
             )
         else:
             self._jobs.end(job, "failed", reason=shown.reason)
@@ -168,6 +168,16 @@ class _Batch(Listener):
 
         progress(0.0)
         yield progress
+
+
+def _found(outcome: Outcome) -> list[str]:
+    """What was found in an image, in the words of the command line."""
+    if outcome.choice is None:
+        return []
+    found = outcome.choice.sentence
+    return [
+        f"{found} was trained on better images; set `model` to 'auto'" if outcome.choice.beyond else found
+    ]
 
 
 def _need(job: ServedJob, restorer: AnyRestorer) -> int:

@@ -274,7 +274,7 @@
     const [input] = data.pictures;
     const count = data.pictures.filter(({ role }) => role === "result").length;
     $("facts").textContent = `${input.size.join(" × ")} pixels to ${data.size.join(" × ")}, ${data.scale}× · ${count} ${count === 1 ? "model" : "models"}`;
-    const embedded = $("picture-0").dataset.address ? "" : " The pictures are embedded without loss; the page loads nothing.";
+    const embedded = data.embedded ? " The pictures are embedded without loss; the page loads nothing." : "";
     $("made").textContent = `Made with restore ${data.version}.${embedded}`;
   }
 
