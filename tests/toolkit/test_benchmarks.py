@@ -48,6 +48,13 @@ def test_the_benchmark_of_choosing_prints_a_line_for_each_size() -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["32", "64"]
 
 
+def test_the_benchmark_of_the_server_prints_both_sides(photos: Path) -> None:
+    done = call(photos, "--model", "bicubic", "--runs", 1, "--side", 64, "--device", "cpu", program="serve")
+    assert done.returncode == 0, done.stderr
+    assert "latency of 64x64 (ms)" in done.stdout
+    assert "ratio " in done.stdout
+
+
 def test_an_unknown_objective_is_one_sentence() -> None:
     refused = call("--loss", "pta", "--patch-size", 16)
     assert refused.returncode == 2

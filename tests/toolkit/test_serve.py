@@ -348,6 +348,24 @@ def test_a_token_is_needed_and_exchanged_for_a_cookie(tmp_path: Path) -> None:
         assert not any(token in message for message in server.messages)
 
 
+# The guide
+
+
+def test_the_client_of_the_guide_restores_photos(server: Server, tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(guide.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102 - of this repository
+    client = names["Restoring"](server.address)
+    photos = [tmp_path / f"{seed}.png" for seed in range(3)]
+    for seed, photo in enumerate(photos):
+        photo.write_bytes(encoded(seed=seed))
+    results = client.restore(photos, tmp_path, model="bicubic", scale=2)
+    assert [file.name for file in results] == ["0_x2.png", "1_x2.png", "2_x2.png"]
+    assert all(pixels(file.read_bytes()).shape[:2] == (32, 48) for file in results)
+    with pytest.raises(RuntimeError, match="there is no model 'nothing'"):
+        client.submit(photos[0], model="nothing")
+
+
 # Load
 
 

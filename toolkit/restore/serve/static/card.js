@@ -163,7 +163,7 @@ export class Card {
     const texts = {
       uploading: "", ready: "",
       queued: job?.position > 1 ? `Waiting, ${job.position - 1} before it` : "Waiting",
-      running: `Restoring, ${Math.floor(100 * (job?.progress ?? 0))}%`,
+      running: job?.progress ? `Restoring, ${Math.floor(100 * job.progress)}%` : "Restoring",
       done: job?.size ? `Done in ${job.seconds?.toFixed(1)} s: ${job.size.join(" × ")} pixels, ${(job.bytes / 1e6).toFixed(1)} MB. ${job.notes.join(". ")}` : "",
       failed: this.failed || job?.reason || "", canceled: job?.reason || "Canceled",
     };
@@ -171,7 +171,7 @@ export class Card {
     this.message.textContent = texts[state];
     this.message.className = `message ${state === "failed" ? "bad" : state === "done" ? "good" : ""}`;
     this.bar.hidden = !["queued", "running"].includes(state);
-    if (state === "running") this.bar.value = job.progress;
+    if (state === "running" && job.progress) this.bar.value = job.progress;
     else this.bar.removeAttribute("value");
     const focused = this.element.contains(document.activeElement) ? document.activeElement : null;
     this.start.hidden = !this.image || !["ready", "failed", "canceled"].includes(state);
