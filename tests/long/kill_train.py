@@ -84,7 +84,7 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
             duration *= 0.75  # the machine is faster than it was in the undisturbed run
             shutil.rmtree(run)
         _count(counts, code, run)
-        if counts.resuming * 5 < (number + 1) * 2 and (run / "config.toml").exists():
+        if counts.resuming * 5 <= (number + 1) * 2 and (run / "config.toml").exists():
             # Mostly within the first third, in which a resumed run loads its checkpoint and rewinds its logs.
             code = _run(folder, "run", resume=True, kill_after=duration * chance.random() / 3)
             _count(counts, code, run)
