@@ -328,6 +328,8 @@ def test_every_answer_has_the_headers_that_keep_pages_apart(client: httpx.Client
 def test_an_address_that_others_reach_needs_a_token(token: str) -> None:
     with pytest.raises(UsageError, match="others can reach"):
         Address("0.0.0.0", token=token)  # noqa: S104 - it is refused
+    with pytest.raises(UsageError, match="others can reach photos"):
+        Address(allowed_hosts=("localhost", "photos.example"), token=token)
 
 
 def test_a_token_is_needed_and_exchanged_for_a_cookie(tmp_path: Path) -> None:
@@ -380,6 +382,28 @@ def test_fifty_clients_at_once_all_get_their_own_image(client: httpx.Client, ser
     with ThreadPoolExecutor(50) as pool:
         assert all(pool.map(one, range(50)))
     assert set(server.kept()) <= before, "nothing is left behind"
+
+
+def test_a_thousand_small_jobs_need_no_more_memory_than_a_few(server: Server) -> None:
+    status = Path(f"/proc/{server.process.pid}/status")
+    if not status.exists():
+        pytest.skip("needs the figures of Linux")
+    content, local = encoded(16, 16), threading.local()
+
+    def memory() -> int:
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if "VmRSS" in line)
+
+    def one(_: int) -> int:
+        if not hasattr(local, "client"):
+            local.client = server.client()
+        answer: httpx.Response = local.client.post("/api/restore", params=BICUBIC, content=content)
+        return answer.status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(one, range(50))) == {200}
+        before = memory()
+        assert set(pool.map(one, range(1000))) == {200}
+    assert memory() - before < 64 * 1024, "KiB"
 
 
 def test_a_full_queue_answers_429_and_retrying_gets_everything_done(tmp_path: Path) -> None:

@@ -39,9 +39,10 @@ class Address:
 
     def __post_init__(self) -> None:
         """Refuse what would be open to everybody."""
-        if not is_loopback(self.host) and len(self.token) < _SHORTEST:
+        others = [name for name in (self.host, *self.allowed_hosts) if not is_loopback(name)]
+        if others and len(self.token) < _SHORTEST:
             raise UsageError(
-                f"others can reach {self.host}, so that a token of at least {_SHORTEST} characters is needed",
+                f"others can reach {others[0]}, so that a token of at least {_SHORTEST} characters is needed",
                 hint="set `token`, such as to the output of: openssl rand -hex 16",
             )
 
