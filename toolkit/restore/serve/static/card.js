@@ -122,7 +122,7 @@ export class Card {
     if (!this.image || this.busy) return;
     this.asked = null;
     try {
-      if (this.job) await api.remove(`/api/jobs/${this.job.id}`);
+      await this.removeJob();
       this.job = null;
       this.failed = "";
       const job = await api.submit(this.image.id, this.settings);
@@ -136,7 +136,7 @@ export class Card {
   async stop() {
     if (this.state === "uploading") return this.discard();
     const { id } = this.job;
-    this.job = { ...this.job, state: "canceled" };
+    this.job = { ...this.job, state: "canceled", removed: true };
     this.show();
     await api.remove(`/api/jobs/${id}`).catch((error) => { this.failed = error.message; this.show(); });
   }
@@ -145,8 +145,13 @@ export class Card {
     this.aborter.abort();
     this.element.remove();
     this.page.removed(this);
-    if (this.job) await api.remove(`/api/jobs/${this.job.id}`);
+    await this.removeJob();
     if (this.image) await api.remove(`/api/images/${this.image.id}`);
+  }
+
+  /* Remove the job from the server, unless that was done when it was canceled. */
+  async removeJob() {
+    if (this.job && !this.job.removed) await api.remove(`/api/jobs/${this.job.id}`);
   }
 
   /* The server says that the job changed. */
@@ -199,7 +204,7 @@ export class Card {
   use(settings) {
     this.own = settings;
     if (this.job) {
-      api.remove(`/api/jobs/${this.job.id}`).catch(() => {});
+      this.removeJob().catch(() => {});
       this.job = null;
     }
     this.failed = "";
