@@ -25,9 +25,21 @@ PAT = {
     "terms": {"perceptual": {"layers": "pool1:0.2,pool2:0.02"}, "texture": {"layers": "conv1_1:1e-6"}},
     "adversary": {"width": 4, "hidden": 8},
 }
+ESRGAN = {
+    "loss": "esrgan",
+    "terms": {"perceptual": {"layers": "conv1_2:1.0"}},
+    "adversary": {"discriminator": {"width": 4, "hidden": 8}},
+}
+REAL_ESRGAN = {
+    "loss": "realesrgan",
+    "terms": {"perceptual": {"layers": "conv1_2:0.1"}},
+    "adversary": {"discriminator": {"width": 4}},
+}
 METHODS = [
     pytest.param(PAT, id="perceptual, adversary and texture"),
     pytest.param(PAT | {"model": "srcnn", "model_options": {}}, id="the same with a model of another plugin"),
+    pytest.param(ESRGAN, id="the objective of ESRGAN"),
+    pytest.param(REAL_ESRGAN, id="the objective of Real-ESRGAN"),
     pytest.param({"loss": "l1"}, id="terms"),
     pytest.param({"loss": "l1-toy"}, id="an adversary behind a gate"),
     pytest.param({"model": "noisy", "model_options": {}}, id="a model that draws random numbers"),
