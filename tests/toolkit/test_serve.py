@@ -409,8 +409,9 @@ def test_a_thousand_small_jobs_need_no_more_memory_than_a_few(server: Server) ->
 def test_a_full_queue_answers_429_and_retrying_gets_everything_done(tmp_path: Path) -> None:
     with started(tmp_path, "--queue", 4) as server, server.client() as client:
         image = client.post("/api/images", files={"image": ("a.png", encoded(200, 200))}).json()["id"]
+        long = client.post("/api/jobs", json={"image": image, "model": "enhancenet:pat"})
         refused = 0
-        jobs: list[str] = []
+        jobs = [long.json()["id"]]  # while it runs, others wait
         while len(jobs) < 40:
             answer = client.post("/api/jobs", json={"image": image, "model": "bicubic"})
             if answer.status_code == 429:

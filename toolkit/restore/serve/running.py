@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -96,8 +97,7 @@ def serve(service: Service, address: Address, ready: Callable[[str], None] = lam
             limit_concurrency=_CONNECTIONS,
             timeout_graceful_shutdown=max(1, round(service.limits.grace_seconds)),
         )
-        ready(f"http://{shown}:{port}/")
-        _Server(config, service).run(sockets=[listening])
+        _Server(config, service, partial(ready, f"http://{shown}:{port}/")).run(sockets=[listening])
 
 
 @contextmanager
@@ -118,11 +118,17 @@ def _termination() -> Iterator[None]:
 
 
 class _Server(uvicorn.Server):
-    """Ends event streams and refuses jobs as soon as it is told to stop."""
+    """Says when it answers, and ends event streams and refuses jobs as soon as it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._ready = service, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to answer; whoever is told so may stop the server at once, since signals are handled now."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; a signal handler must not wait for locks itself."""
