@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from restore import hookspecs, registry
-from restore.cli import main, show
+from restore.cli import main
 from restore.hookspecs import hookimpl
 from restore.interfaces import ModelSpec, Weights, lazy
 
@@ -64,7 +64,7 @@ def test_list_shows_each_entry_under_its_kind_with_its_plugin(restore: Restore) 
     assert models["enhancenet"] == "enhancenet"
     assert models["bicubic"] == "baselines"
     (line,) = [line for line in blocks["models"] if line.startswith("enhancenet")]
-    assert line.split()[-5:] == ["pat", "(4x),", "e", "(4x)", "enhancenet"]
+    assert line.split()[-7:] == ["pat", "(4x),", "e", "(4x),", "photo", "(4x)", "enhancenet"]
     assert "mse" in {line.split()[0] for line in blocks["losses"]}
     assert "psnr" in {line.split()[0] for line in blocks["metrics"]}
 
@@ -165,7 +165,7 @@ def test_info_shows_the_source_and_the_metrics_of_weights(
 
     module = SimpleNamespace(CONTRACT=hookspecs.CONTRACT, restore_models=restore_models)
     made = registry.build([registry.Plugin("p", module, "p-dist", "2.1")])
-    monkeypatch.setattr(show, "discover", lambda: made)
+    monkeypatch.setattr(registry, "discover", lambda: made)
     (row,) = restore("info", "sharp", "--json").rows
     assert row["weights"] == [
         {
