@@ -234,7 +234,8 @@ def measure_phases(case: Case) -> dict[str, Phase]:
         if session.step == case.warmup:
             phases.seconds.clear()
         phases.lap("between steps")
-        with FlopCounterMode(display=False) if session.step == 0 else nullcontext() as phases.counter:
+        # Not in the first step, which also computes the share of each term.
+        with FlopCounterMode(display=False) if session.step == 1 else nullcontext() as phases.counter:
             values = train_step(session, batch, fresh)
             phases.lap("rest")
         phases.counter = None
