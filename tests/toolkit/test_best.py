@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli_w
 from torch import Tensor
+from training_runs import Configure, Draw, Line, after_step, interrupt, log
 
 from restore.checkpoint import latest_checkpoint, load_model, read_card, sha256
 from restore.config import TrainingConfig, read_toml, resolve
@@ -22,14 +20,6 @@ from restore.registry import Registry
 from restore.training import Monitor, shortcuts, train
 from restore.training.best import BestWeights
 
-Configure = Callable[..., TrainingConfig]
-Draw = Callable[..., Path]
-Line = dict[str, Any]
-
-
-def log(run: Path) -> list[Line]:
-    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-
 
 def validations(run: Path) -> dict[int, dict[str, float]]:
     return {line["step"]: line["validation"] for line in log(run) if "validation" in line}
@@ -37,20 +27,6 @@ def validations(run: Path) -> dict[int, dict[str, float]]:
 
 def contents(run: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in run.glob("*.safetensors")}
-
-
-def at_step(step: int, action: Callable[[], object]) -> Monitor:
-    """Does something as soon as the line of a step is logged."""
-
-    def see(line: Line) -> None:
-        if line["step"] == step and "steps" in line:
-            action()
-
-    return Monitor(log=see)
-
-
-def interrupt() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.fixture
@@ -144,8 +120,8 @@ def test_best_weights_of_a_resumed_run_are_those_of_one_that_never_stopped(
     toys: Registry, worsening: Configure, tmp_path: Path
 ) -> None:
     config, run, killed = worsening(patience=5), tmp_path / "run", tmp_path / "killed"
-    train(config, toys, run, monitor=at_step(4, lambda: shutil.copytree(run, killed)))
-    train(config, toys, tmp_path / "halted", monitor=at_step(3, interrupt))
+    train(config, toys, run, monitor=after_step(4, lambda: shutil.copytree(run, killed)))
+    train(config, toys, tmp_path / "halted", monitor=after_step(3, interrupt))
     for other in (killed, tmp_path / "halted"):
         train(config, toys, other, resume=True)
         assert contents(other) == contents(run)
@@ -240,7 +216,7 @@ def test_a_run_of_a_version_without_best_weights_resumes(
     run, new = tmp_path / "run", ("metric", "keep", "metric_options")
     config = worsening(keep=[])
     train(config, toys, tmp_path / "whole")
-    train(config, toys, run, monitor=at_step(2, interrupt))
+    train(config, toys, run, monitor=after_step(2, interrupt))
     file = run / "config.toml"
     known = read_toml(file)
     assert set(new) < known.keys()
