@@ -32,15 +32,20 @@ def to_values(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def to_levels(values: Tensor, dtype: torch.dtype = torch.uint8) -> Tensor:
-    """Values as levels, clamped to [0, 1] and rounded half up.
+    """Levels or values as levels; values are clamped to [0, 1] and rounded half up.
 
     Args:
-        values: of any shape, floating point.
+        values: of any shape, floating point, or levels of the type `dtype`.
         dtype: uint8 or uint16.
+
+    Returns:
+        The same shape; `values` itself if it has the type already.
 
     Example:
         >>> to_levels(torch.tensor([0.0, 0.5, 1.0, 1.5]))
         tensor([  0, 128, 255, 255], dtype=torch.uint8)
     """
+    if values.dtype == dtype:
+        return values
     exact = values if values.dtype == torch.float64 else values.float()
     return exact.clamp(0, 1).mul_(FULL[dtype]).add_(0.5).to(dtype)

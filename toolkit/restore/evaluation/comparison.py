@@ -8,9 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import torch
-from torch import Tensor
-
 from restore.errors import UsageError
 from restore.estimation import estimate
 from restore.evaluation.meters import Meter
@@ -121,7 +118,7 @@ def compare(
         return _result(one.reference, how, photo, target, used, partial(watch, index))
 
     results, failures = _results(restorers, restored)
-    levels = [_levels(result.photo.color) for result in results]
+    levels = [to_levels(result.photo.color) for result in results]
     details = tuple(estimate(scene.whole, scene.file).to_text())
     return Comparison(
         title=scene.title,
@@ -131,7 +128,7 @@ def compare(
             *results,
             *([Picture("Target", "target", target)] if target else []),
         ),
-        regions=tuple(worst_regions(levels, _levels(target.color) if target else None)),
+        regions=tuple(worst_regions(levels, to_levels(target.color) if target else None)),
         meters=used,
         settings=", ".join(settings(restorers[0])[name] for name in ("engine", "precision", "device")),
         failures=failures,
@@ -225,8 +222,3 @@ def _result(
     original, gray = (color, photo.gray) if target is None else (target.color, target.gray)
     values = {meter.name: meter.measure(color, original, gray=gray) for meter in meters}
     return Picture(name, "result", restored, seconds, values or None, used_options(how))
-
-
-def _levels(color: Tensor) -> Tensor:
-    """uint8; the results of models are that already."""
-    return color if color.dtype == torch.uint8 else to_levels(color)

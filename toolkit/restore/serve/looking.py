@@ -6,8 +6,6 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
-import torch
-
 from restore.batch import Job, preview
 from restore.batch.memory import UNCHANGED, needed
 from restore.batch.output import Output
@@ -128,7 +126,7 @@ class Looking:
         with self._memory.holding(_need(job.upload.path) + 2 * _need(result)):
             before, after = (replace(self._read(file), bits=8) for file in (job.upload.path, result))
             size = (after.color.shape[-1], after.color.shape[-2])
-            regions = worst_regions([_levels(resized(before, size)), _levels(after)])
+            regions = worst_regions([to_levels(resized(before, size).color), to_levels(after.color)])
         return page(
             Comparison(
                 title=job.upload.name,
@@ -167,10 +165,6 @@ def _restored(restorer: AnyRestorer, whole: Photo, crop: Crop, output: Output, f
     wide, high = output.size((width, height), selected.restorer.output_scale)
     size = (max(1, round(crop.width * wide / width)), max(1, round(crop.height * high / height)))
     return resized(found, size)
-
-
-def _levels(photo: Photo) -> torch.Tensor:
-    return photo.color if photo.color.dtype == torch.uint8 else to_levels(photo.color)
 
 
 def _png(photo: Photo) -> bytes:
