@@ -16,10 +16,13 @@ from restore.estimation.results import VISIBLE_NOISE, VISIBLE_QUALITY
 from restore.interfaces import Task, Weights
 from restore.registry import ModelReference, Registry
 
-__all__ = ["AUTO", "Choice", "Row", "choose", "fingerprint", "in_words", "removing", "rule"]
+__all__ = ["AUTO", "BEYOND", "Choice", "Row", "choose", "fingerprint", "in_words", "removing", "rule"]
 
 AUTO = "auto"
 """What a user writes in place of a model."""
+
+BEYOND = "was trained on better images; set `model` to 'auto'"
+"""What users are told of a model that they named, after its name, where `Choice.beyond` is set."""
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 from restore.errors import escaped
-from restore.inference.choosing import Choice, in_words
+from restore.inference.choosing import BEYOND, Choice, in_words
 
 __all__ = ["Choices"]
 
@@ -76,5 +76,5 @@ def _line(group: _Group) -> str:
     name = f"{escaped(group.folder)}/: {group.count} " if group.count > 1 else f"{escaped(group.first)}: "
     found = in_words(group.extremes, several=group.count > 1)
     if group.extremes[0].beyond:
-        return f"warning: {name}{found} was trained on better images; set `model` to 'auto'"
+        return f"warning: {name}{found} {BEYOND}"
     return f"note: {name}{found}"

@@ -164,9 +164,8 @@ async def preview(
     image: TheImage, options: Annotated[PreviewOptions, Query()], service: TheService
 ) -> Response:
     """A part of the result as PNG; `crop` is LEFT,TOP,WIDTH,HEIGHT in pixels of the image."""
-    wanted = JobOptions(**options.model_dump(exclude={"crop"}))
-    service.networks.check(wanted)
-    make = partial(service.looking.preview, image, wanted, Crop.parse(options.crop))
+    service.networks.check(options)
+    make = partial(service.looking.preview, image, options.options, Crop.parse(options.crop))
     return Response(await service.look(make), media_type="image/png")
 
 
@@ -181,13 +180,11 @@ async def add_job(request: Request, service: TheService, answer: Response) -> Jo
     """Restore an image: a form, the image itself, or JSON that names an image that was uploaded before."""
     if request.headers.get("content-type", "").startswith("application/json"):
         wanted = Submission.model_validate_json(await request.body())
-        options = JobOptions(**wanted.model_dump(exclude={"image", "group"}))
-        job = service.submit(service.uploads.get(wanted.image), options, wanted.group)
+        job = service.submit(service.uploads.get(wanted.image), wanted.options, wanted.group)
     else:
         async with received(request, service.uploads, service.limits) as (upload, fields):
             wanted = Submission.model_validate({**fields, "image": upload.id})
-            options = JobOptions(**wanted.model_dump(exclude={"image", "group"}))
-            job = service.submit(upload, options, wanted.group)
+            job = service.submit(upload, wanted.options, wanted.group)
     answer.headers["Location"] = f"/api/jobs/{job.id}"
     return service.jobs.view(job)
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from restore.serve.jobs import ENDED, Jobs, ServedJob
+
 if TYPE_CHECKING:
-    from restore.serve.jobs import Jobs, ServedJob
     from restore.serve.networks import Networks
     from restore.serve.uploads import Uploads
 
@@ -34,7 +35,7 @@ class Metrics:
 
     def hear(self, job: ServedJob | None) -> None:
         """Count a job when it has ended; for `Jobs.hearing`."""
-        if job is None or job.state not in ("done", "failed", "canceled"):
+        if job is None or job.state not in ENDED:
             return
         self._jobs.labels(job.state).inc()
         if job.state == "done" and job.size is not None:

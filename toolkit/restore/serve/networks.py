@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from restore.checkpoint import check_reference, load_model, working_scale
-from restore.errors import UnknownNameError, UsageError, nearest
-from restore.inference import AnyRestorer, load
-from restore.inference.choosing import AUTO
+from restore.checkpoint import load_model, working_scale
+from restore.errors import UnknownNameError, nearest
+from restore.inference import AnyRestorer, check_reference, load
+from restore.inference.choosing import AUTO, rule
 from restore.registry import Registry
 from restore.serve.schema import JobOptions, ModelView
 
@@ -74,13 +74,11 @@ class Networks:
                 raise UnknownNameError(
                     f"there is no model '{name}'.{nearest(name, self._names)} See /api/models"
                 )
-        if options.model != AUTO:
+        if options.model == AUTO:
+            rule(self._registry, options.scale)
+        else:
             scale = working_scale(options.model, self._registry, options.scale)
             check_reference(options.model, self._registry, scale)
-        elif options.scale is not None and options.scale > 4:
-            raise UsageError(
-                f"'auto' enlarges up to 4x, not {options.scale:g}x", hint="set `scale` to 4 or less"
-            )
 
     def restorer(self, options: JobOptions) -> AnyRestorer:
         """The restorer of a job, loaded if it is not yet.
@@ -105,7 +103,7 @@ class Networks:
 
     def scale(self, model: str) -> float:
         """The scale of the results of a model that is offered, where a job has none."""
-        return 4 if model == AUTO else check_reference(model, self._registry) or 4
+        return check_reference(model, self._registry) or 4
 
     def drop(self) -> bool:
         """Drop the restorer that was not used for the longest time, unless it is the only one."""

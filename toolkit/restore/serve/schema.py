@@ -59,6 +59,11 @@ class JobOptions(BaseModel):
         return self
 
     @property
+    def options(self) -> JobOptions:
+        """These alone, without what a request has beside them."""
+        return JobOptions(**self.model_dump(include=set(JobOptions.model_fields)))
+
+    @property
     def output(self) -> Output:
         """The size and encoding of the result."""
         return Output(self.width, self.height, self.quality, strip=self.strip)

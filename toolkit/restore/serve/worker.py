@@ -17,6 +17,7 @@ from restore.batch.memory import needed
 from restore.batch.urls import Url
 from restore.errors import RestoreError
 from restore.inference import AnyRestorer
+from restore.inference.choosing import BEYOND
 from restore.inference.tiles import Progress
 from restore.serve.jobs import Jobs, ServedJob
 from restore.serve.memory import Memory
@@ -175,9 +176,7 @@ def _found(outcome: Outcome) -> list[str]:
     if outcome.choice is None:
         return []
     found = outcome.choice.sentence
-    return [
-        f"{found} was trained on better images; set `model` to 'auto'" if outcome.choice.beyond else found
-    ]
+    return [f"{found} {BEYOND}" if outcome.choice.beyond else found]
 
 
 def _need(job: ServedJob, restorer: AnyRestorer) -> int:
