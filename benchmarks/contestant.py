@@ -1,4 +1,4 @@
-"""One way to run a network, in a process of its own that `upscale.py` starts.
+"""One way to run a network, in a process of its own that `inference.py` starts.
 
 ::
 
@@ -20,9 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restore.allocator import keep_memory
-from restore.checkpoint import load_model
+from restore.checkpoint import LoadedModel, load_model
 from restore.choices import Precision
 from restore.inference import load
+from restore.inference.conditions import samples
 from restore.registry import discover
 
 Run = Callable[[], object]
@@ -36,8 +37,15 @@ def noise_image(size: int) -> Tensor:
     return F.avg_pool2d(noise, 5, 1, 2, count_include_pad=False)
 
 
+def loaded(model: str) -> LoadedModel:
+    """Return the plain network, in evaluation mode."""
+    found = load_model(model, discover())
+    found.module.eval()
+    return found
+
+
 class AsExported(nn.Module):
-    """The network with PyTorch's bicubic interpolation, which exporters support."""
+    """EnhanceNet with PyTorch's bicubic interpolation, which exporters support."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -53,7 +61,8 @@ class AsExported(nn.Module):
 
 def eager(model: str, image: Tensor, *, dtype: torch.dtype = torch.float32, compiled: bool = False) -> Run:
     """Run PyTorch; other precisions than float32 with channels last."""
-    network = load_model(model, discover()).module.eval()
+    plain = loaded(model)
+    network, numbers = plain.module, samples(plain, batch=1)
     if dtype != torch.float32:
         network = network.to(memory_format=torch.channels_last)
         image = image.contiguous(memory_format=torch.channels_last)
@@ -61,28 +70,32 @@ def eager(model: str, image: Tensor, *, dtype: torch.dtype = torch.float32, comp
 
     def run() -> Tensor:
         with torch.inference_mode(), torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
-            restored: Tensor = call(image)
+            restored: Tensor = call(image, *numbers)
         return restored
 
     return run
 
 
-def exported(model: str, image: Tensor) -> bytes:
-    """Return an ONNX file for a fixed size, as `torch.onnx.export` writes it."""
-    network = AsExported(load_model(model, discover()).module.eval())
-    program = torch.onnx.export(network, (image,), dynamo=True, verbose=False)
+def exported(model: str, image: Tensor) -> tuple[bytes, list[Tensor]]:
+    """Return an ONNX file for a fixed size, as `torch.onnx.export` writes it, and its inputs."""
+    plain = loaded(model)
+    network = AsExported(plain.module) if plain.spec.name == "enhancenet" else plain.module
+    inputs = [image, *samples(plain, batch=1)]
+    program = torch.onnx.export(network, tuple(inputs), dynamo=True, verbose=False)
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
     content: bytes = program.model_proto.SerializeToString()
-    return content
+    return content, inputs
 
 
 def onnxruntime(model: str, image: Tensor) -> Run:
     """Run ONNX Runtime in float32."""
     import onnxruntime as ort
 
-    session = ort.InferenceSession(exported(model, image), providers=["CPUExecutionProvider"])
-    given = {session.get_inputs()[0].name: image.numpy()}
+    content, inputs = exported(model, image)
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+    given = {name: each.numpy() for name, each in zip(names, inputs, strict=True)}
     return lambda: session.run(None, given)
 
 
@@ -92,15 +105,20 @@ def openvino(model: str, image: Tensor, *, precision: str) -> Run:
 
     core = ov.Core()
     hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
-    compiled = core.compile_model(core.read_model(exported(model, image)), "CPU", hints)
-    pixels = image.numpy()
-    return lambda: compiled(pixels)[0]
+    content, inputs = exported(model, image)
+    compiled = core.compile_model(core.read_model(content), "CPU", hints)
+    given = [each.numpy() for each in inputs]
+    return lambda: compiled(given)[0]
 
 
 def restore_engine(model: str, image: Tensor, *, precision: Precision = "auto", **options: Any) -> Run:
-    """Run what `restore upscale` runs, from pixels to pixels."""
+    """Run what `restore upscale` and `restore clean` run, from pixels to pixels, with given strengths."""
     keep_memory()
-    restorer = load(model, device="cpu", precision=precision, **options)
+    plain = loaded(model)
+    strengths = {
+        name: float(value) for name, value in zip(plain.conditions, samples(plain, batch=1), strict=True)
+    }
+    restorer = load(model, device="cpu", precision=precision, options=strengths, **options)
     return lambda: restorer.restore(image)
 
 
@@ -136,7 +154,8 @@ def operations(model: str) -> int:
     side = 32
     convolutions = torch.ops.aten.convolution
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        load_model(model, discover()).module(noise_image(side))
+        plain = loaded(model)
+        plain.module(noise_image(side), *samples(plain, batch=1))
     return int(counter.get_flop_counts()["Global"][convolutions]) // side**2
 
 
@@ -145,7 +164,7 @@ def main(name: str, model: str, size: int) -> None:
     run = CONTESTANTS[name](model, noise_image(size))
     for _ in range(WARMUP):
         run()
-    ready = {"operations": operations(model), "scale": load_model(model, discover()).scale}
+    ready = {"operations": operations(model), "scale": loaded(model).scale}
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     for _ in sys.stdin:

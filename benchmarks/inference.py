@@ -1,10 +1,11 @@
-"""Compare the speed of `restore upscale` with other ways to run the same network.
+"""Compare the speed of `restore upscale` and `restore clean` with other ways to run the same network.
 
 ::
 
-    python benchmarks/upscale.py                      # EnhanceNet 4x, input of 256x256 pixels
-    python benchmarks/upscale.py --size 512 --json
-    python benchmarks/upscale.py --plot docs/pictures/speed.svg
+    python benchmarks/inference.py                      # EnhanceNet 4x, input of 256x256 pixels
+    python benchmarks/inference.py --model ffdnet:noise --size 1024
+    python benchmarks/inference.py --size 512 --json
+    python benchmarks/inference.py --plot docs/pictures/speed.svg
 
 Each contestant has a process of its own (see `contestant.py`). They run interleaved, one image at a time, so
 that other load on the machine affects all of them. OpenVINO and onnxruntime are measured if
@@ -178,7 +179,7 @@ def plot(rows: list[Row], title: str, file: Path) -> None:
 
 def main(
     *,
-    model: Annotated[str, typer.Option(help="EnhanceNet weights, NAME[:WEIGHTS].")] = "enhancenet",
+    model: Annotated[str, typer.Option(help="Model, NAME[:WEIGHTS].")] = "enhancenet",
     size: Annotated[int, typer.Option(min=1, help="Side of the input in pixels.")] = 256,
     repeats: Annotated[int, typer.Option(min=1, help="Images per contestant.")] = 15,
     only: Annotated[
