@@ -58,6 +58,8 @@ class View:
     exif: dict[str, Any]
     deep: bool
     """Whether the file has more than 8 bits per channel."""
+    bits: int | None = None
+    """Bits per channel as a TIFF file states them."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,13 @@ REASONS: list[tuple[str, str, Applies, str]] = [
         lambda p, _, __: (p.format, p.mode) == ("PNG", "L"),
         "Pillow does not scale the color key",
     ),
+    (
+        "read",
+        "alpha",
+        lambda p, _, __: (p.format, p.deep) == ("PNG", True),
+        "Pillow compares the key at 8 bits",
+    ),
+    ("read", "colors", lambda p, _, __: p.bits == 12, "Pillow does not scale 12 bits"),
     ("read", "colors", lambda p, _, __: p.mode == "CMYK" and bool(p.icc), "CMYK is converted by its profile"),
     ("read", "colors", lambda p, r, _: _apart_where_visible(p, r) == 0, "transparent pixels have no color"),
     ("read", "profile", lambda p, _, __: p.mode in {"CMYK", "LAB"}, "the pixels are sRGB now"),
@@ -104,7 +113,7 @@ REASONS: list[tuple[str, str, Applies, str]] = [
     ("written", "gray", lambda p, r, _: p.deep and p.gray, "Pillow reads 16-bit gray with alpha as color"),
     ("written", "colors", lambda p, r, _: p.deep and _apart(p, r) <= 1, "Pillow truncates to 8 bits"),
     ("written", "alpha", lambda p, r, _: p.deep and _apart(p, r, ALPHA) <= 1, "Pillow truncates to 8 bits"),
-    ("written", "colors", lambda p, r, _: bool(p.icc) and not r.icc, "converted to sRGB"),
+    ("written", "colors", lambda p, r, _: bool(p.icc) and p.icc != r.icc, "converted to sRGB"),
     (
         "written",
         "colors",
@@ -305,11 +314,12 @@ def _of_pillow(image: Image.Image) -> View:
     count = getattr(image, "n_frames", 1)
     mode, form, info = image.mode, image.format or "", dict(image.info)
     deep = mode.startswith("I") or mode == "F" or ";16" in str(getattr(image, "tile", ""))
+    tiff_bits = getattr(image, "tag_v2", {}).get(TiffImagePlugin.BITSPERSAMPLE)
     tags = _tags(image.getexif(), image)  # after which a PNG is decoded and has no tiles
     begin = 1 if image.info.get("default_image") else 0
     frames, durations = [], []
-    for index in range(begin, count) if form in MOVING and count > 1 else [0]:
-        image.seek(index)
+    for index in range(begin, count) if form in MOVING and count > 1 else [image.tell()]:
+        image.seek(index)  # of a HEIF file, the first one is not always the primary one
         image.load()
         frames.append(_pillow_levels(ImageOps.exif_transpose(image)))
         durations.append(float(image.info.get("duration", 0)))
@@ -325,6 +335,7 @@ def _of_pillow(image: Image.Image) -> View:
         icc=info.get("icc_profile") or None,
         exif=tags,
         deep=deep,
+        bits=tiff_bits[0] if tiff_bits else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,17 @@ def alpha_levels(photo: Photo) -> Levels:
 
 def saved(image: Image.Image, path: Path, **options: Any) -> Path:
     image.save(path, **options)
+    return path
+
+
+def with_chunk(path: Path, name: bytes, content: bytes, *, late: bool = False) -> Path:
+    """A PNG file of 4 x 6 pixels with one more chunk, before or after its pixels."""
+    buffer = BytesIO()
+    Image.new("RGB", (4, 6), (200, 100, 50)).save(buffer, "PNG")
+    data = buffer.getvalue()
+    place = data.index(b"IEND" if late else b"IDAT") - 4
+    chunk = struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    path.write_bytes(data[:place] + chunk + data[place:])
     return path
 
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from image_files import with_chunk
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
@@ -306,8 +307,12 @@ def test_colors_of_a_profile_of_tables_become_srgb_where_a_format_has_no_profile
 ) -> None:
     x = np.linspace(0, 255, 16).astype(np.uint8)
     picture = np.dstack([np.tile(x, (16, 1)), np.tile(x, (16, 1)).T, 255 - np.tile(x, (16, 1))])
-    wanted = by_littlecms(picture, table_profile())
+    source, srgb = ImageCms.ImageCmsProfile(BytesIO(table_profile())), ImageCms.createProfile("sRGB")
+    changed = ImageCms.profileToProfile(Image.fromarray(picture), source, srgb)
+    assert changed is not None
+    wanted = np.array(changed).astype(int)
     assert np.abs(wanted - picture).max() > 50
+    assert np.abs(wanted - by_littlecms(picture, table_profile())).max() > 5  # at 8 bits it is less exact
     levels = torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous()
     photo = Photo(levels, icc_profile=table_profile(), lossless=True)
     assert losses(photo, Path(f"a{suffix}"))[0].endswith("holds no color profile: its colors became sRGB")
@@ -458,3 +463,39 @@ def test_nothing_is_filled_where_nothing_or_everything_is_visible(alpha: float |
     color = torch.rand(1, 3, 5, 7)
     plane = None if alpha is None else torch.full((1, 1, 5, 7), alpha)
     assert without_bleeding(color, plane) is color
+
+
+# Code points -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("points", "wanted"), [((12, 13), (1.0930, -0.2267, -0.1501)), ((9, 13), (1.2482, -0.3879, -0.1435))]
+)
+def test_code_points_mean_what_a_profile_would(
+    tmp_path: Path, points: tuple[int, int], wanted: tuple[float, float, float]
+) -> None:
+    data = read(with_chunk(tmp_path / "a.png", b"cICP", bytes([*points, 0, 1]))).icc_profile
+    assert data is not None
+    red = conversion(data).to_srgb(colors((1, 0, 0)))[0, :, 0, 0]
+    assert red.tolist() == pytest.approx(wanted, abs=2e-3)  # CSS Color 4
+
+
+def test_code_points_of_srgb_make_no_profile_and_those_of_hdr_a_note(tmp_path: Path) -> None:
+    for points in ((1, 13), (1, 1), (2, 2), (0, 77)):
+        photo = read(with_chunk(tmp_path / "a.png", b"cICP", bytes([*points, 0, 1])))
+        assert (photo.icc_profile, photo.notes) == (None, ())
+    for transfer, name in ((16, "PQ"), (18, "HLG")):
+        photo = read(with_chunk(tmp_path / "a.png", b"cICP", bytes([9, transfer, 0, 1])))
+        assert photo.notes == (f"its high dynamic range ({name}) is not converted: colors look pale",)
+
+
+def test_code_points_of_avif_count_where_it_has_no_profile(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16), (200, 100, 50)).save(tmp_path / "a.avif")
+    data = (tmp_path / "a.avif").read_bytes()
+    place = data.index(b"colrnclx") + 8
+    assert read(tmp_path / "a.avif").icc_profile is None
+    (tmp_path / "b.avif").write_bytes(data[:place] + struct.pack(">2H", 12, 13) + data[place + 4 :])
+    assert (
+        read(tmp_path / "b.avif").icc_profile
+        == read(with_chunk(tmp_path / "a.png", b"cICP", bytes([12, 13, 0, 1]))).icc_profile
+    )

@@ -8,13 +8,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 import torch
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
-from restore.images import Photo, Provenance, read, read_provenance, write, xmp
+from restore.images import Photo, Provenance, losses, read, read_provenance, write, xmp
 
 MADE = Provenance("ab" * 32, "enhancenet:e", "cd" * 32, (("scale", "4"),), "0.1.0")
 Entry = tuple[int, int, int, bytes]
@@ -240,3 +242,104 @@ def test_the_shape_that_tifffile_describes_does_not_go_into_results(tmp_path: Pa
     assert b"shape" not in found
     tifffile.imwrite(path, np.zeros((4, 6, 3), dtype), photometric="rgb", description="a square in shape")
     assert b"a square in shape" in (read(path).exif or b"")
+
+
+# What a format has no space for, and what no result keeps -----------------------------------------------
+
+
+def long_packet(size: int) -> bytes:
+    empty = xmp.with_provenance(None, "{}", "someone")
+    return empty.replace(b"</rdf:RDF>", b'<rdf:Description dc="' + b"a" * size + b'"/></rdf:RDF>')
+
+
+@pytest.mark.parametrize("size", [64_000, 70_000, 3_000_000])
+def test_metadata_too_long_for_a_jpeg_are_shortened_with_a_note(tmp_path: Path, size: int) -> None:
+    tags = Image.Exif()
+    tags[ExifTags.Base.Make] = "Acme"
+    tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] = bytes(size + 1400)
+    photo = Photo(torch.rand(1, 3, 8, 8), exif=tags.tobytes(), xmp=long_packet(size))
+    assert losses(photo, Path("a.png")) == ()
+    assert losses(photo, Path("a.jpg")) == (
+        "the EXIF data is too long for JPEG: its largest tags were dropped",
+        "the XMP is too long for JPEG: it was dropped",
+    )
+    write(photo, tmp_path / "a.jpg", provenance=MADE)
+    assert read_provenance(tmp_path / "a.jpg") == MADE
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.getexif()[ExifTags.Base.Make] == "Acme"
+        assert not image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.MakerNote)
+
+
+def test_the_maker_s_notes_of_a_jpeg_reach_a_jpeg(tmp_path: Path) -> None:
+    tags = Image.Exif()
+    tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] = bytes(range(250)) * 260
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=tags.tobytes())
+    photo = read(tmp_path / "a.jpg")
+    assert losses(photo, Path("b.jpg")) == ()
+    write(photo, tmp_path / "b.jpg", provenance=MADE)
+    with Image.open(tmp_path / "b.jpg") as image:
+        kept = image.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote]
+    assert kept == bytes(range(250)) * 260
+
+
+def jpeg_with(*segments: tuple[int, bytes]) -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "JPEG")
+    added = b"".join(bytes([0xFF, kind]) + struct.pack(">H", len(data) + 2) + data for kind, data in segments)
+    return buffer.getvalue()[:2] + added + buffer.getvalue()[2:]
+
+
+def test_what_no_result_keeps_is_noted(tmp_path: Path) -> None:
+    extended = b"http://ns.adobe.com/xmp/extension/\0" + b"a" * 32 + struct.pack(">2I", 4, 0) + b"<x/>"
+    resource = b"8BIM" + struct.pack(">HHI", 0x0404, 0, 5) + b"\x1c\x02\x05\0\0\0"
+    (tmp_path / "a.jpg").write_bytes(
+        jpeg_with((0xE1, extended), (0xED, b"Photoshop 3.0\0" + resource), (0xFE, b"a walk"))
+    )
+    assert read(tmp_path / "a.jpg").notes == (
+        "the extended part of its XMP was dropped",
+        "its IPTC data was dropped",
+        "its text was dropped: comment",
+    )
+    texts = PngInfo()
+    for name in ("Software", "date:create", "Author", "parameters"):
+        texts.add_text(name, "x")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=texts)
+    assert read(tmp_path / "a.png").notes == ("its text was dropped: Author, parameters",)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".jpg"])
+def test_a_result_has_nothing_to_note(tmp_path: Path, suffix: str) -> None:
+    write(Photo(torch.rand(1, 3, 8, 8)), tmp_path / f"a{suffix}", provenance=MADE)
+    assert read(tmp_path / f"a{suffix}").notes == ()
+
+
+def test_the_pointer_to_an_extended_packet_is_removed_with_it() -> None:
+    packet = long_packet(10).replace(
+        b"<rdf:Description dc",
+        b"<rdf:Description xmlns:n='http://ns.adobe.com/xmp/note/' n:HasExtendedXMP='AB' dc",
+    )
+    kept = xmp.cleared(packet)
+    assert kept is not None
+    assert b"HasExtendedXMP" in packet
+    assert b"HasExtendedXMP" not in kept
+
+
+@pytest.mark.parametrize(("bits", "shift"), [(10, 2), (12, 4)])
+def test_bits_that_pillow_does_not_decode_are_noted(tmp_path: Path, bits: int, shift: int) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint16) << shift
+    (tmp_path / "a.avif").write_bytes(imagecodecs.avif_encode(levels, bitspersample=bits))
+    (tmp_path / "a.jp2").write_bytes(
+        imagecodecs.jpeg2k_encode(levels, bitspersample=bits, codecformat="jp2", level=0)
+    )
+    (tmp_path / "a.jxl").write_bytes(imagecodecs.jpegxl_encode(levels << (8 - shift), lossless=True))
+    for name, stored in (("a.avif", bits), ("a.jp2", bits), ("a.jxl", 16)):
+        assert read(tmp_path / name).notes == (f"its {stored} bits per channel became 8",)
+    (tmp_path / "b.avif").write_bytes(imagecodecs.avif_encode((levels >> shift).astype(np.uint8)))
+    assert read(tmp_path / "b.avif").notes == ()
+
+
+def test_a_heif_file_of_10_bits_gets_a_note(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    levels = np.random.default_rng(0).integers(0, 2**16, (64, 64, 3)).astype(np.uint16)
+    pillow_heif.encode("RGB;16", (64, 64), levels.tobytes(), tmp_path / "a.heic", save_to_12bit=False)
+    assert read(tmp_path / "a.heic").notes == ("its 10 bits per channel became 8",)

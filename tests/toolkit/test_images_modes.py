@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from image_files import (
     DEEP,
@@ -254,6 +255,16 @@ def test_unusual_gray_tiff_has_the_full_range(tmp_path: Path, data: bytes, level
     (tmp_path / "a.tif").write_bytes(data)
     photo = read(tmp_path / "a.tif")
     assert color_levels(photo, 65535)[0, :, 0].tolist() == levels
+
+
+def test_unsigned_32_bits_have_the_full_range_and_signed_8_bits_are_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.array([[0, 2**31, 2**32 - 1]], np.uint32), photometric="minisblack"
+    )
+    assert color_levels(read(tmp_path / "a.tif"), 65535)[0, :, 0].tolist() == [0, 32768, 65535]
+    tifffile.imwrite(tmp_path / "b.tif", np.array([[-1, 7]], np.int8), photometric="minisblack")
+    with pytest.raises(ImageError, match="signed integers, whose range is not known"):
+        read(tmp_path / "b.tif")
 
 
 def test_float_image_keeps_values_between_0_and_1(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from image_files import (
     rgb_profile,
     saved,
     smooth,
+    with_chunk,
 )
 from PIL import ExifTags, Image
 
@@ -264,3 +265,13 @@ def test_placeholder_resolution_is_none(dpi: object) -> None:
     image = Image.new("RGB", (2, 2))
     image.info["dpi"] = dpi
     assert from_pil(image).dpi is None
+
+
+def test_orientation_after_the_pixels_of_a_png_counts_for_the_size(tmp_path: Path) -> None:
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = 6
+    content = tags.tobytes().removeprefix(b"Exif\0\0")
+    for late in (False, True):
+        path = with_chunk(tmp_path / "a.png", b"eXIf", content, late=late)
+        assert read(path).color.shape[-2:] == (4, 6)
+        assert size_of(path) == (6, 4)

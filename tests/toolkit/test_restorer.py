@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -273,6 +273,7 @@ def test_a_path_gives_a_pil_image_and_bytes_give_bytes_of_the_same_format(tmp_pa
         Image.new("RGB", (9, 6), (200, 100, 50)).save(tmp_path / name)
         assert restorer.upscale(tmp_path / name).size == (18, 12)
         assert restorer.upscale(str(tmp_path / name)).size == (18, 12)
+        assert restorer.upscale(PurePosixPath(tmp_path, name)).size == (18, 12)
         with Image.open(BytesIO(restorer.upscale((tmp_path / name).read_bytes()))) as image:
             assert (image.format, image.size) == (form, (18, 12))
 
@@ -288,6 +289,14 @@ def test_a_path_gives_a_pil_image_and_bytes_give_bytes_of_the_same_format(tmp_pa
         (np.full((2, 3), 255.0), "one is 255; divide by 255"),
         (torch.full((3, 2, 2), 255.0), "one is 255; divide by 255"),
         (torch.zeros(3, 2, 2, dtype=torch.int64), "have no known range"),
+        (torch.zeros(3, 2, 2, dtype=torch.float8_e4m3fn), "have no known range"),
+        (np.full((2, 3), np.nan), "one is not a number"),
+        (torch.full((3, 2, 2), torch.nan), "one is not a number"),
+        (np.linspace(-1, 1, 6).reshape(2, 3), r"one is -1; if they run from -1 to 1, pass \(x \+ 1\) / 2"),
+        (torch.zeros(3, 2, 2).to_sparse(), "a sparse tensor has no pixels"),
+        (torch.zeros(3, 2, 2, device="meta"), "a meta tensor has no pixels"),
+        (torch.zeros(2, 2, 3), r"a tensor of shape \(2, 2, 3\) is not an image; pass \(3, H, W\)"),
+        (torch.zeros(2, 2), r"a tensor of shape \(2, 2\) is not an image"),
         (b"not an image", "not an image"),
     ],
 )
@@ -317,11 +326,14 @@ def test_a_tile_that_is_ignored_is_noted(registry: Registry) -> None:
         ({"engine": "tensorflow"}, "no `engine` 'tensorflow'; use one of torch, openvino, onnxruntime"),
         ({"alpha": "nearest"}, "no `alpha` 'nearest'"),
         ({"tile": "large"}, "no tile size 'large'"),
+        ({"tile": True}, "no tile size True"),
+        ({"device": None}, "no device 'None'"),
+        ({"reference": 3}, "3 is not the name of a model"),
     ],
 )
 def test_a_value_of_another_kind_is_refused_in_one_sentence(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(UsageError, match=re.escape(problem)):
-        restore.load("bicubic", device="cpu", **options)
+        restore.load(**{"reference": "bicubic", "device": "cpu", **options})
 
 
 def test_bytes_that_are_no_image_are_refused_without_the_name_of_a_file() -> None:

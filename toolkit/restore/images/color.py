@@ -18,11 +18,13 @@ import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from restore.levels import to_levels, to_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +41,7 @@ _INVISIBLE = 4e-3
 
 _TABLES = (b"A2B0", b"A2B1", b"A2B2", b"D2B0")
 _PERCEPTUAL = 0
+_PROFILE_NODES = 257  # of the curve of sRGB in a profile that is made
 _STEP = 1 / 64
 """Of the differences that approximate the slope of a table: about half of the usual distance of its nodes."""
 
@@ -59,6 +62,10 @@ class Conversion(ABC):
     @abstractmethod
     def to_srgb(self, color: Tensor) -> Tensor:
         """Convert ``(B, 3, H, W)`` in [0, 1] to sRGB, beyond [0, 1] where sRGB has no such color."""
+
+    def levels_to_srgb(self, levels: Tensor) -> Tensor:
+        """Convert ``(B, 3, H, W)`` uint8 levels to those of sRGB."""
+        return to_levels(self.to_srgb(to_values(levels)).clamp(0, 1))
 
     @abstractmethod
     def with_detail(self, color: Tensor, detail: Tensor) -> Tensor:
@@ -117,26 +124,39 @@ class _TableConversion(Conversion):
     is_gray: bool
 
     def to_srgb(self, color: Tensor) -> Tensor:
-        import imagecodecs
-
         batch, channels, height, width = color.shape
         values = color.detach().cpu().float().permute(0, 2, 3, 1)
         # Each channel of gray is converted for itself, and takes the green of what is gray again.
         shape = (-1, channels * width) if self.is_gray else (-1, width, 3)
-        found = imagecodecs.cms_transform(
-            np.ascontiguousarray(values.reshape(shape).numpy()),
-            self.profile,
-            _srgb_profile(),
-            colorspace="gray" if self.is_gray else "rgb",
-            outcolorspace="rgb",
-            outdtype="float32",
-            intent=_PERCEPTUAL,
-        )
+        found = self._transformed(values.reshape(shape))
         srgb = torch.from_numpy(np.ascontiguousarray(found[..., 1] if self.is_gray else found))
         srgb = srgb.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
         # Below zero, LittleCMS goes on along the line; the matrix profiles mirror the curve.
         srgb = torch.where(srgb < 0, _srgb_encoded(srgb / 12.92), srgb)
         return srgb.to(color)
+
+    def levels_to_srgb(self, levels: Tensor) -> Tensor:
+        if self.is_gray:
+            return super().levels_to_srgb(levels)
+        # In 8 bits LittleCMS interpolates in a coarser table of its own. So do all programs that use it as it
+        # comes, Pillow among them, and a file that has lost its profile should look as it does there.
+        found = [self._transformed(image.permute(1, 2, 0)) for image in levels.cpu()]
+        return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2)
+
+    def _transformed(self, values: Tensor) -> NDArray[Any]:
+        """``(H, W, 3)``, or ``(H, W)`` if it is gray, in sRGB: ``(H, W, 3)`` of the same type."""
+        import imagecodecs
+
+        found: NDArray[Any] = imagecodecs.cms_transform(
+            np.ascontiguousarray(values.numpy()),
+            self.profile,
+            _srgb_profile(),
+            colorspace="gray" if self.is_gray else "rgb",
+            outcolorspace="rgb",
+            outdtype="uint8" if values.dtype == torch.uint8 else "float32",
+            intent=_PERCEPTUAL,
+        )
+        return found
 
     def with_detail(self, color: Tensor, detail: Tensor) -> Tensor:
         # One damped Gauss-Newton step. Not all tables have an inverse in their profile (scanners have none),
@@ -200,8 +220,12 @@ def _matrix_conversion(profile: bytes, tags: dict[bytes, bytes]) -> Conversion |
     return _MatrixConversion(torch.from_numpy(joined), torch.from_numpy(matrix))
 
 
-def matrix_profile(gamma: float, chromaticities: tuple[float, ...]) -> bytes:
-    """An RGB profile of a gamma curve and chromaticities: white x, y, then red, green and blue, as in cHRM.
+def matrix_profile(gamma: float | None, chromaticities: tuple[float, ...]) -> bytes:
+    """An RGB profile of a tone curve and chromaticities: white x, y, then red, green and blue, as in cHRM.
+
+    Args:
+        gamma: exponent of the curve; `None` is the curve of sRGB.
+        chromaticities: eight numbers.
 
     Raises:
         ValueError: there are no such colors.
@@ -211,8 +235,11 @@ def matrix_profile(gamma: float, chromaticities: tuple[float, ...]) -> bytes:
     if len(chromaticities) != 8:
         raise ValueError(f"{chromaticities} are not eight chromaticities")
     white, primaries = chromaticities[:2], chromaticities[2:]
+    curve: dict[str, Any] = {"gamma": gamma}
+    if gamma is None:
+        curve = {"transferfunction": _srgb_decoded(torch.linspace(0, 1, _PROFILE_NODES)).numpy()}
     try:
-        return _undated(imagecodecs.cms_profile("rgb", whitepoint=white, primaries=primaries, gamma=gamma))
+        return _undated(imagecodecs.cms_profile("rgb", whitepoint=white, primaries=primaries, **curve))
     except imagecodecs.CmsError as error:
         raise ValueError(f"{chromaticities} are not the chromaticities of a color space") from error
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from restore.errors import ImageError
 from restore.images import deep
-from restore.images.metadata import orientation_of
+from restore.images.exif import orientation_of
 
 __all__ = ["decoded", "split", "swaps_sides", "upright"]
 

@@ -106,6 +106,11 @@ def planes_of(values: NDArray[Any], bits: int = 16) -> Tensor:
     Raises:
         ImageError: a value is not finite or beyond that range.
     """
+    if values.dtype.kind == "i":
+        raise ImageError(
+            "its values are signed integers, whose range is not known",
+            hint="convert it to unsigned integers of 8 or 16 bits",
+        )
     full = 1 if values.dtype.kind == "f" else 2**bits - 1
     low, high = values.min(), values.max()
     if values.dtype.kind not in "uf" or not (low >= 0 and high <= full):  # so that NaN is refused as well

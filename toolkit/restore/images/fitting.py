@@ -10,9 +10,8 @@ import torch
 from restore.errors import ImageError
 from restore.images.color import conversion_of
 from restore.images.formats import AVIF, BMP, GIF, HEIC, Format, format_of
-from restore.images.metadata import carried
+from restore.images.metadata import carried, stored_blocks
 from restore.images.pixels import bits_of, check_shapes, is_partial, levels, mode_of
-from restore.levels import to_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +42,12 @@ def losses(photo: Photo, path: Path) -> tuple[str, ...]:
     lost = [name.upper() for name in ("exif", "xmp") if getattr(photo, name) and name not in form.carries]
     if lost:
         found.append(f"{form.name} holds no {' and no '.join(lost)}")
+    exif, packet = stored_blocks(photo, form)
+    if exif != photo.exif:
+        dropped = "its largest tags were dropped" if exif else "it was dropped"
+        found.append(f"the EXIF data is too long for {form.name}: {dropped}")
+    if packet != photo.xmp:
+        found.append(f"the XMP is too long for {form.name}: it was dropped")
     return tuple(found)
 
 
@@ -74,7 +79,10 @@ def _in_srgb(photo: Photo, profile: bytes) -> Photo:
     conversion = conversion_of(profile)
     if conversion is None or conversion.is_identity:
         return photo
-    srgb = conversion.to_srgb(to_values(photo.color).cpu()).clamp(0, 1)
+    if photo.color.dtype == torch.uint8:
+        srgb = conversion.levels_to_srgb(photo.color)
+    else:
+        srgb = conversion.to_srgb(photo.color.cpu()).clamp(0, 1)
     return replace(photo, color=srgb, icc_profile=None)
 
 

@@ -51,6 +51,8 @@ class Format:
     animated: bool = False
     lossless: bool = False
     """Whether a lossy format can store pixels exactly as well, and its encoder does."""
+    longest_block: int | None = None
+    """The most bytes that EXIF and XMP can have, each."""
     cutout: bool = False
     """A pixel is either opaque or transparent."""
 
@@ -69,7 +71,7 @@ _GOOD = 95
 # The limits are those of the codecs in use: libjpeg stops at 65500, not at the format's 65535, and
 # libavif writes more than the 32768 that it is willing to read.
 PNG = Format("PNG", _ALL, bits=16, carries=_EVERYTHING, animated=True)
-JPEG = Format("JPEG", _OPAQUE, longest=65500, quality=_GOOD, carries=_EVERYTHING)
+JPEG = Format("JPEG", _OPAQUE, longest=65500, quality=_GOOD, carries=_EVERYTHING, longest_block=65504)
 TIFF = Format("TIFF", _ALL, bits=32, carries=_EVERYTHING)
 WEBP = Format("WEBP", _COLOR, longest=16383, quality=_GOOD, animated=True, lossless=True)
 AVIF = Format("AVIF", frozenset({"L", "RGB", "RGBA"}), longest=32768, quality=_GOOD, animated=True)

@@ -19,6 +19,7 @@ __all__ = [
     "jpeg_scans",
     "jpeg_segments",
     "largest_icon",
+    "png_chunks",
     "tiff_pages",
     "webp_canvas",
 ]
@@ -27,6 +28,8 @@ MAX_PAGES = 100_000
 """Pages of a TIFF file after which counting ends."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_READ_CHUNKS = frozenset({b"cICP", b"eXIf"})
+_CHUNK_HEAD = 2**20  # bytes of such a chunk that are read
 _JPEG2000 = b"\0\0\0\x0cjP  "
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # besides stuffed bytes, restarts and padding
@@ -140,6 +143,22 @@ def _size_of_picture(head: bytes) -> tuple[int, int] | None:
         height, width = struct.unpack_from(">2I", head, place + 4)
         return width, height
     return None
+
+
+def png_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the names of the chunks of a PNG file, with the content of those about colors and EXIF.
+
+    The position in `file` is lost; a file that is cut off ends earlier.
+    """
+    place = len(_PNG)
+    while True:
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8 or head[4:8] == b"IEND":
+            return
+        length = int.from_bytes(head[:4], "big")
+        yield head[4:8], file.read(min(length, _CHUNK_HEAD)) if head[4:8] in _READ_CHUNKS else b""
+        place += 12 + length
 
 
 def tiff_pages(file: IO[bytes]) -> int:

@@ -5,7 +5,7 @@ Source: ISO/IEC 18181-1, annexes A (bundle fields), D (image header); 18181-2, c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 __all__ = ["JxlHeader", "read_header"]
@@ -29,7 +29,9 @@ class JxlHeader:
     extra: int = 0
     """Channels besides color, alpha among them; 0 where the header holds a preview or an animation."""
     lossless: bool = False
-    """Whether pixels are stored exactly, as far as this can be told."""
+    """Whether pixels are stored exactly, as far as this is known."""
+    bits: int = 8
+    """Bits per channel of color; 8 where the header is not looked into that far."""
 
 
 def read_header(file: IO[bytes]) -> JxlHeader | None:
@@ -37,7 +39,7 @@ def read_header(file: IO[bytes]) -> JxlHeader | None:
 
     >>> from io import BytesIO
     >>> read_header(BytesIO(bytes.fromhex("ff0a410200000000000000000000")))
-    JxlHeader(width=8, height=8, extra=0, lossless=False)
+    JxlHeader(width=8, height=8, extra=0, lossless=False, bits=8)
     """
     file.seek(0)
     head = file.read(_HEAD)
@@ -47,7 +49,7 @@ def read_header(file: IO[bytes]) -> JxlHeader | None:
     if not head.startswith(_CODESTREAM) or len(head) < _SMALLEST:
         return None
     found = _parsed(_Bits(head[2:]))
-    return JxlHeader(found.width, found.height, found.extra) if transcoded else found
+    return replace(found, lossless=False) if transcoded else found
 
 
 def _codestream(file: IO[bytes]) -> tuple[bytes, bool]:
@@ -78,15 +80,15 @@ def _parsed(bits: _Bits) -> JxlHeader:
         if bits.take(3):  # an intrinsic size, a preview, an animation: not looked into
             return JxlHeader(width, height)
     if bits.take(1):  # floating point
-        bits.choose(((32, 0), (16, 0), (24, 0), (1, 6)))
+        depth = bits.choose(((32, 0), (16, 0), (24, 0), (1, 6)))
         bits.take(4)
     else:
-        bits.choose(((8, 0), (10, 0), (12, 0), (1, 6)))
+        depth = bits.choose(((8, 0), (10, 0), (12, 0), (1, 6)))
     bits.take(1)
     extra = bits.choose(((0, 0), (1, 0), (2, 4), (1, 12)))
     if any(not bits.take(1) for _ in range(min(extra, 16))):  # other than plain alpha: not looked into
-        return JxlHeader(width, height, extra)
-    return JxlHeader(width, height, extra, lossless=not bits.take(1))  # XYB if it is lossy
+        return JxlHeader(width, height, extra, bits=depth)
+    return JxlHeader(width, height, extra, lossless=not bits.take(1), bits=depth)  # XYB if it is lossy
 
 
 def _size(bits: _Bits) -> tuple[int, int]:

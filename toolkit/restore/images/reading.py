@@ -12,13 +12,16 @@ from torch import Tensor
 from restore.errors import ImageError
 from restore.images import unusual_bmp, unusual_jpeg, unusual_tiff
 from restore.images.decoding import decoded, split, swaps_sides
+from restore.images.depth import stored_bits
+from restore.images.exif import exif_of, orientation_of
 from restore.images.failures import explained_reading, is_out_of_memory
-from restore.images.headers import jpeg_scans, tiff_pages
+from restore.images.headers import jpeg_scans, png_chunks, tiff_pages
 from restore.images.limits import MAX_PIXELS, Claim, check_claim, check_scans, claim_of
 from restore.images.lossless import is_lossless
-from restore.images.metadata import channel_notes, dpi_of, exif_of, orientation_of, profile_of, xmp_of
+from restore.images.metadata import channel_notes, dpi_of, omitted_notes, xmp_of
 from restore.images.opening import opened_file, pillow_image
 from restore.images.photo import Photo
+from restore.images.profiles import color_notes, note_code_points, profile_of
 from restore.images.truncation import cut_off_notes
 from restore.levels import to_levels
 
@@ -79,9 +82,12 @@ def read(path: Path, *, max_pixels: int | None = MAX_PIXELS) -> Photo:
         scans = jpeg_scans(content) if content else None
         with image:
             check_scans(image, scans)
+            note_code_points(image, file)
             photo = photo_of(image)
             cut = cut_off_notes(content, scans, image) if scans else ()
-        return replace(photo, lossless=is_lossless(file), notes=(*photo.notes, *cut))
+        stored = stored_bits(file, image.format)
+        shallow = (f"its {stored} bits per channel became {photo.bits}",) if stored > photo.bits else ()
+        return replace(photo, lossless=is_lossless(file), notes=(*photo.notes, *shallow, *cut))
 
 
 def read_levels(path: Path) -> Tensor:
@@ -137,6 +143,8 @@ def header_of(path: Path, *, max_pixels: int | None = None, all_frames: bool = F
             width, height = image.size
             claim = claim_of(image, file if all_frames else None)
             check_claim(claim, max_pixels)
+            if image.format == "PNG" and "exif" not in image.info:  # it may come after the pixels
+                image.info["exif"] = next((data for name, data in png_chunks(file) if name == b"eXIf"), b"")
             # The size that Pillow reports for TIFF, and only for TIFF, is that of the upright image.
             turned = image.format != "TIFF" and swaps_sides(orientation_of(image))
             return Header((height, width) if turned else (width, height), claim)
@@ -215,7 +223,7 @@ def photo_of(image: Image.Image) -> Photo:
         xmp=xmp,
         dpi=dpi_of(image.info, exif),
         frames=frames,
-        notes=(*notes, *exif_notes, *xmp_notes),
+        notes=(*notes, *color_notes(image.info), *exif_notes, *xmp_notes, *omitted_notes(image)),
     )
 
 

@@ -15,10 +15,12 @@ from PIL.JpegImagePlugin import JpegImageFile
 from restore.errors import ImageError
 from restore.images.decoding import swaps_sides, upright
 from restore.images.deep import planes_of
+from restore.images.exif import exif_of, orientation_of
 from restore.images.headers import jpeg_frame, jpeg_scans, jpeg_segments
 from restore.images.limits import Claim, check_claim
-from restore.images.metadata import dpi_of, exif_of, orientation_of, profile_of, xmp_of
+from restore.images.metadata import dpi_of, omitted_notes, xmp_of
 from restore.images.photo import Photo
+from restore.images.profiles import profile_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +73,7 @@ def read(file: IO[bytes], max_pixels: int | None) -> Photo:
         exif=exif,
         xmp=xmp,
         dpi=dpi_of(carrier.info, exif),
-        notes=(*exif_notes, *xmp_notes),
+        notes=(*exif_notes, *xmp_notes, *omitted_notes(carrier)),
     )
 
 

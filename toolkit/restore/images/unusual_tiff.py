@@ -8,14 +8,17 @@ from PIL import Image, TiffImagePlugin
 
 from restore.images import deep
 from restore.images.decoding import split, swaps_sides, upright
+from restore.images.exif import exif_of_tags, orientation_in
 from restore.images.limits import Claim, check_claim, claim_of_page
-from restore.images.metadata import channel_notes, dpi_of, exif_of_tags, orientation_in, profile_of, xmp_of
+from restore.images.metadata import channel_notes, dpi_of, xmp_of
 from restore.images.photo import Photo
+from restore.images.profiles import profile_of
 
 __all__ = ["is_known", "is_preferred", "read", "size_and_claim"]
 
 _RATIONAL = 5
 _WEBP = 50001
+_UNSIGNED, _SIGNED = 1, 2
 
 
 def is_known(file: IO[bytes]) -> bool:
@@ -25,10 +28,13 @@ def is_known(file: IO[bytes]) -> bool:
 
 
 def is_preferred(image: Image.Image) -> bool:
-    """Whether Pillow has opened a TIFF file, but its builds differ in whether they decode it."""
+    """Whether Pillow has opened a TIFF file that it decodes wrongly, or not in all its builds."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
-    return image.tag_v2.get(TiffImagePlugin.COMPRESSION) == _WEBP
+    tags = image.tag_v2
+    kind, bits = tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,)), tags.get(TiffImagePlugin.BITSPERSAMPLE)
+    changes_sign = (kind[0] == _SIGNED and bits == (8,)) or (kind[0] == _UNSIGNED and bits == (32,))
+    return tags.get(TiffImagePlugin.COMPRESSION) == _WEBP or changes_sign
 
 
 def size_and_claim(file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, int], Claim]:

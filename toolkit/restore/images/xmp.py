@@ -43,6 +43,7 @@ _REMOVED = frozenset(
         f"{{{_TIFF}}}ImageLength",
         f"{{{_EXIF}}}PixelXDimension",
         f"{{{_EXIF}}}PixelYDimension",
+        "{http://ns.adobe.com/xmp/note/}HasExtendedXMP",  # JPEG keeps it elsewhere in the file
     }
 )
 _PREFIXES = {"adobe:ns:meta/": "x", _RDF: "rdf", _XMP: "xmp", _OURS: "restore"}

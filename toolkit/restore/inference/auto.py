@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from threading import Lock
 from typing import Any, overload
@@ -16,7 +17,7 @@ from restore.errors import UsageError
 from restore.images import Photo
 from restore.inference.choosing import AUTO, Row, choose, fingerprint
 from restore.inference.conditions import examined
-from restore.inference.inputs import as_photo, file_of, in_unit_range
+from restore.inference.inputs import as_batch, as_photo, file_of, in_unit_range
 from restore.inference.restorer import Kind, Restorer, Selected
 from restore.inference.tiles import Progress
 
@@ -115,7 +116,7 @@ class AutoRestorer:
         return Selected(restorer, restorer.conditions_from(found), choice)
 
     @overload
-    def upscale(self, image: str | Path, progress: Progress | None = None) -> Image.Image: ...
+    def upscale(self, image: str | PathLike[str], progress: Progress | None = None) -> Image.Image: ...
 
     @overload
     def upscale(self, image: Kind, progress: Progress | None = None) -> Kind: ...
@@ -141,7 +142,7 @@ class AutoRestorer:
         return back(selected.restorer.upscale(photo, progress, selected.conditions))
 
     @overload
-    def clean(self, image: str | Path, progress: Progress | None = None) -> Image.Image: ...
+    def clean(self, image: str | PathLike[str], progress: Progress | None = None) -> Image.Image: ...
 
     @overload
     def clean(self, image: Kind, progress: Progress | None = None) -> Kind: ...
@@ -165,8 +166,8 @@ class AutoRestorer:
         if image.ndim == 3:
             return self._upscale_tensor(image[None], progress)[0]
         results = []
-        for index in range(len(image)):
-            each = image[index : index + 1]
+        for one in as_batch(image):
+            each = one[None]
             selected = self.select(in_unit_range(each))
             restorer = selected.restorer
             results.append(restorer.upscale(each, progress, selected.conditions) if restorer else each)

@@ -42,7 +42,7 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         raise UsageError(
             f"there is no device '{name}'", hint="set `device` to auto, cpu, cuda, cuda:N or mps"
         ) from None

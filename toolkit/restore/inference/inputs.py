@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,9 +19,10 @@ from restore.errors import ImageError, UsageError
 from restore.images import Photo, from_pil, read, suffix_of, to_pil, write
 from restore.levels import FULL, to_levels, to_values
 
-__all__ = ["as_photo", "file_of", "from_values", "in_unit_range"]
+__all__ = ["as_batch", "as_photo", "file_of", "from_values", "in_unit_range"]
 
-_ABOVE = 2.0  # a restored image may overshoot 1 a little; values up to 255 are another range
+# A restored image may overshoot a little; values up to 255, and those from -1 to 1, are other ranges.
+_LOWEST, _HIGHEST = -0.5, 2.0
 
 
 def as_photo(image: Any) -> tuple[Photo, Callable[[Photo], Any]]:
@@ -48,7 +51,7 @@ def as_photo(image: Any) -> tuple[Photo, Callable[[Photo], Any]]:
             return image, lambda photo: photo
         case Image.Image():
             return from_pil(image), to_pil
-        case str() | Path():
+        case str() | PathLike():
             return read(Path(image)), to_pil
         case bytes() | bytearray() | memoryview():
             return _from_bytes(bytes(image))
@@ -63,33 +66,58 @@ def as_photo(image: Any) -> tuple[Photo, Callable[[Photo], Any]]:
 def file_of(image: Any) -> Path | bytes | None:
     """The file of an image, or its content, from whose header more may be known than from its pixels."""
     match image:
-        case str() | Path():
+        case str() | PathLike():
             return Path(image)
         case bytes() | bytearray() | memoryview():
             return bytes(image)
     return None
 
 
+def as_batch(image: Tensor) -> Tensor:
+    """``(3, H, W)`` or ``(B, 3, H, W)`` as ``(B, 3, H, W)``.
+
+    Raises:
+        UsageError: it has another shape, or no pixels.
+    """
+    if image.ndim not in (3, 4) or image.shape[-3] != 3 or not image.numel():
+        raise UsageError(
+            f"a tensor of shape {tuple(image.shape)} is not an image", hint="pass (3, H, W) or (B, 3, H, W)"
+        )
+    return image[None] if image.ndim == 3 else image
+
+
 def in_unit_range(image: Tensor) -> Tensor:
     """Pixels of any numeric kind as floats in [0, 1]: integers are levels, floats are values already.
 
     Raises:
-        UsageError: the type has no known range, or floats are beyond it.
+        UsageError: the type has no known range, floats are beyond it or not a number, or it is not dense.
 
     Example:
         >>> in_unit_range(torch.tensor([0, 255], dtype=torch.uint8))
         tensor([0., 1.])
     """
+    if image.layout != torch.strided or image.is_meta or image.is_quantized:
+        kind = "meta" if image.is_meta else "quantized" if image.is_quantized else "sparse"
+        raise UsageError(f"a {kind} tensor has no pixels to restore", hint="pass a dense tensor")
     if image.dtype in FULL:
         return to_values(image)
-    if not image.dtype.is_floating_point:
+    if not image.dtype.is_floating_point or image.dtype.itemsize < 2:  # an 8-bit float is for weights
         raise UsageError(
             f"pixels of type {image.dtype} have no known range", hint="pass uint8, uint16 or floats in [0, 1]"
         )
-    if image.numel() and image.max() > _ABOVE:
+    low, high = (float(value) for value in image.detach().aminmax()) if image.numel() else (0.0, 1.0)
+    if math.isnan(low):
         raise UsageError(
-            f"floats are expected in [0, 1], but one is {image.max():g}",
-            hint="divide by 255, or pass uint8",
+            "floats are expected in [0, 1], but one is not a number", hint="replace NaN by a value"
+        )
+    if high > _HIGHEST:
+        raise UsageError(
+            f"floats are expected in [0, 1], but one is {high:g}", hint="divide by 255, or pass uint8"
+        )
+    if low < _LOWEST:
+        raise UsageError(
+            f"floats are expected in [0, 1], but one is {low:g}",
+            hint="if they run from -1 to 1, pass (x + 1) / 2",
         )
     return image
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar, get_args, overload
 
@@ -30,7 +31,7 @@ from restore.inference.conditions import (
 )
 from restore.inference.devices import DTYPES, choose_device, choose_precision
 from restore.inference.engines import engine_network, engine_precision
-from restore.inference.inputs import as_photo, file_of, from_values, in_unit_range
+from restore.inference.inputs import as_batch, as_photo, file_of, from_values, in_unit_range
 from restore.inference.sizing import resized, scaled
 from restore.inference.tiles import Progress, TileSize, Tiling, clamped
 from restore.inference.torch_network import Network, torch_network
@@ -162,7 +163,7 @@ class Restorer:
 
     @overload
     def upscale(
-        self, image: str | Path, progress: Progress | None = None, conditions: Numbers | None = None
+        self, image: str | PathLike[str], progress: Progress | None = None, conditions: Numbers | None = None
     ) -> Image.Image: ...
 
     @overload
@@ -203,7 +204,7 @@ class Restorer:
         return back(resized(restored, scaled((width, height), self.output_scale)))
 
     @overload
-    def clean(self, image: str | Path, progress: Progress | None = None) -> Image.Image: ...
+    def clean(self, image: str | PathLike[str], progress: Progress | None = None) -> Image.Image: ...
 
     @overload
     def clean(self, image: Kind, progress: Progress | None = None) -> Kind: ...
@@ -320,7 +321,7 @@ class Restorer:
 
     def _upscale_tensor(self, image: Tensor, progress: Progress | None, conditions: Numbers | None) -> Tensor:
         single = image.ndim == 3
-        values = in_unit_range(image[None] if single else image)
+        values = in_unit_range(as_batch(image))
         restored = self.restore(values, progress, conditions)
         width, height = scaled((values.shape[-1], values.shape[-2]), self.output_scale)
         if restored.shape[-2:] != (height, width):

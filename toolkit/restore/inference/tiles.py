@@ -64,11 +64,10 @@ class Tiling:
 
     @size.setter
     def size(self, size: TileSize) -> None:
-        if size not in ("auto", "off") and not (isinstance(size, int) and size >= 1):
+        is_number = isinstance(size, int) and not isinstance(size, bool)
+        if size not in ("auto", "off") and not (is_number and int(size) >= 1):
             problem = (
-                f"a tile of {size} pixels is too small"
-                if isinstance(size, int)
-                else f"there is no tile size {size!r}"
+                f"a tile of {size} pixels is too small" if is_number else f"there is no tile size {size!r}"
             )
             raise UsageError(problem, hint="set `tile` to 'auto', 'off' or 1 or more")
         self._size = size

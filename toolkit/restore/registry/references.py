@@ -48,6 +48,8 @@ class ModelReference:
         Raises:
             UsageError: a name is missing, or a colon is not followed by weights.
         """
+        if not isinstance(text, str):
+            raise UsageError(f"{text!r} is not the name of a model", hint="write NAME or NAME:WEIGHTS")
         parts = []
         for part in _split(text):
             name, colon, weights = part.partition(":")
