@@ -54,16 +54,32 @@ class Server:
         return self.process.wait(60)
 
 
+LIMITED = """
+import sys
+from pathlib import Path
+from restore.registry import discover
+from restore.serve import Address, Limits, Networks, PrivateFolder, Service, serve
+
+limits = Limits(**{name: float(value) for name, value in (given.split("=") for given in sys.argv[2:])})
+with PrivateFolder(Path(sys.argv[1])) as folder:
+    service = Service(Networks(discover(), {"device": "cpu"}), folder, limits)
+    serve(service, Address(port=0), lambda page: print(f"ready at {page};", file=sys.stderr, flush=True))
+"""
+"""A server with limits that the command has no options for."""
+
+
 @contextmanager
-def started(folder: Path, *options: object) -> Iterator[Server]:
-    """Start `restore serve` with files below `folder`; fail if it prints a traceback."""
-    command = [sys.executable, "-m", "restore", "serve", "--port", "0", "--device", "cpu"]
+def started(folder: Path, *options: object, **limits: float) -> Iterator[Server]:
+    """Start `restore serve` with files below `folder`; fail if it prints a traceback.
+
+    With `limits`, the server is started from Python instead.
+    """
+    command = ["-m", "restore", "serve", "--port", "0", "--device", "cpu", "--folder", str(folder)]
+    if limits:
+        command = ["-c", LIMITED, str(folder), *(f"{name}={value}" for name, value in limits.items())]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "RESTORE_DISABLE_PLUGINS": "spandrel"}
     process = subprocess.Popen(
-        [*command, "--folder", str(folder), *map(str, options)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
+        [sys.executable, *command, *map(str, options)], stderr=subprocess.PIPE, text=True, env=environment
     )
     messages: list[str] = []
     try:

@@ -17,6 +17,7 @@ from typing import Any
 
 import dask
 import pytest
+import served
 from distributed import Client
 from PIL import Image
 
@@ -42,6 +43,9 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 """
 """For workers: opening one file kills the process, and opening others takes a while."""
+
+LIMITS = ("--host", "127.0.0.1", "--no-dashboard", "--nthreads", 1, "--memory-limit", 0)
+"""Of each worker."""
 
 
 @dataclass(frozen=True)
@@ -88,16 +92,8 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "sitecustomize.py").write_text(HOOK)
     first, address = scheduler(folder / "scheduler.json")
-    limits = ("--nworkers", 2, "--nthreads", 1, "--memory-limit", 0, "--local-directory", folder)
-    workers = started(
-        folder / "scheduler.json",
-        "worker",
-        "--host",
-        "127.0.0.1",
-        "--no-dashboard",
-        *limits,
-        PYTHONPATH=str(folder),
-    )
+    of_two = ("--nworkers", 2, "--local-directory", folder)
+    workers = started(folder / "scheduler.json", "worker", *LIMITS, *of_two, PYTHONPATH=str(folder))
     try:
         with Client(address, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=120)
@@ -192,6 +188,40 @@ def test_a_batch_that_is_closed_leaves_nothing_in_the_scheduler(tmp_path: Path, 
     wait_for(lambda: not list((tmp_path / "out").glob(".restore-*")))
 
 
+def test_a_few_items_per_worker_are_in_the_scheduler_at_a_time(nodes: Nodes) -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for number in range(60):
+            taken.append(number)
+            yield number
+
+    with connect(nodes.address) as cluster:
+        most = 0
+        for done, _ in enumerate(cluster.map(lambda number, _: 2 * number, items())):
+            most = max(most, len(taken) - done)
+    assert len(taken) == 60
+    assert most <= 2 * 3 + 1, "three for each of two workers, and the next"
+
+
+def test_an_interrupted_command_ends_with_130_and_leaves_nothing_in_the_scheduler(
+    tmp_path: Path, nodes: Nodes
+) -> None:
+    pictures(tmp_path / "in", *(f"slow{index}" for index in range(60)))
+    command = [sys.executable, "-m", "restore", "upscale", "--model", "bicubic", "in", "-o", "out"]
+    process = subprocess.Popen(
+        [*command, "--cluster", nodes.address], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: bool(list(tmp_path.glob("out/slow*"))) or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=120)
+    assert process.returncode == 130, messages
+    assert "Traceback" not in messages
+    wait_for(lambda: nodes.tasks() == 0)
+    wait_for(lambda: not list((tmp_path / "out").glob(".restore-*")))
+    assert 0 < len(list((tmp_path / "out").glob("slow*"))) < 60
+
+
 def test_a_worker_with_other_versions_is_refused(
     tmp_path: Path, nodes: Nodes, upscale: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +263,12 @@ def test_an_address_of_another_form_is_refused(
     done = upscale(pictures(tmp_path / "in", "a"), "--cluster", address)
     assert done.returncode == 2
     assert problem in done.stderr
+
+
+def test_a_scheduler_with_tls_needs_certificates_here(tmp_path: Path, upscale: Callable[..., Any]) -> None:
+    done = upscale(pictures(tmp_path / "in", "a"), "--cluster", "tls://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "error: there are no certificates for tls://127.0.0.1:1; set " in done.stderr
 
 
 def test_a_worker_here_that_takes_long_to_start_again_is_not_given_up() -> None:
@@ -287,6 +323,44 @@ def test_an_evaluation_on_a_cluster_gives_the_same_values(
     assert reason.startswith(f"{expected['failures'].pop('broken.png')} (on worker tcp://127.0.0.1:")
     assert found == expected
     assert len(found["images"]) == 3
+
+
+# A server
+
+
+def test_a_server_restores_on_the_workers_of_a_cluster_and_survives_their_scheduler(tmp_path: Path) -> None:
+    image = served.encoded()
+    (tmp_path / "a.png").write_bytes(image)
+    here = tmp_path / "here.png"
+    list(run_all([Job(tmp_path / "a.png", here)], restore.load("bicubic", scale=2, device="cpu")))
+    process, address = scheduler(tmp_path / "scheduler.json")
+    worker = started(tmp_path / "scheduler.json", "worker", *LIMITS, "--local-directory", tmp_path / "worker")
+    try:
+        with served.started(tmp_path / "files", "--cluster", address) as server, server.client() as client:
+
+            def submitted(content: bytes, name: str, **fields: str) -> dict[str, Any]:
+                answer = client.post("/api/jobs", files={"image": (name, content)}, data=fields)
+                return server.wait(client, answer.json()["id"])
+
+            done = submitted(image, "a.png", model="bicubic", scale="2")
+            assert (done["state"], done["model"], done["size"]) == ("done", "bicubic", [48, 32])
+            assert client.get(f"/api/jobs/{done['id']}/result").content == here.read_bytes()
+            damaged = bytearray(image)
+            damaged[len(damaged) // 2 :] = bytes(len(damaged) - len(damaged) // 2)
+            failed = submitted(bytes(damaged), "b.png", model="bicubic", scale="2")
+            assert (failed["state"], "on worker tcp://127.0.0.1:" in failed["reason"]) == ("failed", True)
+            assert str(tmp_path) not in failed["reason"]
+            process.kill()
+            lost = submitted(image, "c.png", model="bicubic", scale="2")
+            assert (lost["state"], "the connection to the scheduler is lost" in lost["reason"]) == (
+                "failed",
+                True,
+            )
+            assert client.get("/api/health").json()["status"] == "ok"
+    finally:
+        for each in (process, worker):
+            each.kill()
+            each.wait(60)
 
 
 # What workers load

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import signal
@@ -9,7 +10,7 @@ import socket
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -24,7 +25,11 @@ from served import Server, encoded, started
 
 import restore
 from restore.errors import UsageError
-from restore.serve import Address
+from restore.registry import discover
+from restore.serve import Address, Networks, PrivateFolder, Service
+from restore.serve.jobs import ENDED
+from restore.serve.memory import Memory
+from restore.serve.schema import JobOptions
 
 BICUBIC = {"model": "bicubic", "scale": "2"}
 
@@ -52,6 +57,13 @@ def problem(answer: httpx.Response, status: int) -> str:
     assert document["status"] == status
     assert document["title"]
     return str(document["detail"])
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def pixels(content: bytes) -> Any:
@@ -332,6 +344,14 @@ def test_an_address_that_others_reach_needs_a_token(token: str) -> None:
         Address(allowed_hosts=("localhost", "photos.example"), token=token)
 
 
+def test_a_server_on_all_addresses_needs_a_name_which_is_shown() -> None:
+    token = "0123456789abcdef"  # noqa: S105 - of no server
+    with pytest.raises(UsageError, match="needs a name by which it is called; set `allowed_host`"):
+        Address("0.0.0.0", token=token)  # noqa: S104 - it is refused
+    address = Address("0.0.0.0", allowed_hosts=("photos.example", "127.0.0.1"), token=token)  # noqa: S104 - not listened on
+    assert (address.shown, Address("::1").shown) == ("photos.example", "[::1]")
+
+
 def test_a_token_is_needed_and_exchanged_for_a_cookie(tmp_path: Path) -> None:
     token = "0123456789abcdef"  # noqa: S105 - of the test's own server
     with started(tmp_path, "--token", token) as server, server.client() as client:
@@ -439,6 +459,60 @@ def test_a_canceled_job_stops_and_leaves_nothing(client: httpx.Client, server: S
     assert set(server.kept()) <= before
 
 
+def test_slow_uploads_time_out_and_leave_nothing(tmp_path: Path) -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    with started(tmp_path, idle_seconds=1.0, upload_seconds=3.0) as server:
+        for kind in ("image/png", "multipart/form-data; boundary=x"):
+            for drips in (False, True):  # bytes that keep coming do not help
+                begin = time.monotonic()
+                answer = stalled(server, kind, form, drips=drips)
+                assert answer.status == 408
+                assert "took too long" in json.load(answer)["detail"]
+                assert time.monotonic() - begin >= (3 if drips else 1)
+        assert server.kept() == []
+
+
+def stalled(server: Server, kind: str, begin: bytes, *, drips: bool) -> http.client.HTTPResponse:
+    """The answer to an upload that begins and then sends nothing, or a byte now and then."""
+    address = urlsplit(server.address)
+    head = f"POST /api/jobs HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: {kind}\r\n"
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
+        connection.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode() + begin)
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):  # until the connection is closed
+                while True:
+                    time.sleep(0.2)
+                    connection.sendall(b"x")
+
+        if drips:
+            threading.Thread(target=drip, daemon=True).start()
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer
+
+
+def test_a_job_waits_for_memory_and_goes_on(tmp_path: Path) -> None:
+    memory = Memory(lambda: 2**30)
+    networks = Networks(discover(), {"device": "cpu"})
+    with PrivateFolder(tmp_path) as folder, Service(networks, folder, memory=memory) as service:
+        with service.uploads.receiving(2**20) as place:
+            place.path.write_bytes(encoded())
+            upload = service.uploads.add(place, "a.png")
+        options = JobOptions.model_validate(BICUBIC)
+        with memory.holding(2**30):
+            jobs = [service.submit(upload, options) for _ in range(3)]
+            time.sleep(1)
+            assert [job.state for job in jobs] == ["running", "queued", "queued"]
+            assert jobs[0].progress == 0
+            service.remove(jobs[0])
+            time.sleep(1)
+            assert [job.state for job in jobs] == ["canceled", "running", "queued"]
+        wait_for(lambda: all(job.state in ENDED for job in jobs))
+        assert [job.state for job in jobs] == ["canceled", "done", "done"]
+        assert memory.take(2**30), "all that was promised was given back"
+
+
 def test_a_client_that_goes_away_ends_its_upload_and_its_job(client: httpx.Client, server: Server) -> None:
     before = set(server.kept())
     address = urlsplit(server.address)
@@ -448,13 +522,7 @@ def test_a_client_that_goes_away_ends_its_upload_and_its_job(client: httpx.Clien
         with socket.create_connection((address.hostname, address.port)) as connection:
             connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + sent)
             time.sleep(0.3)
-    end = time.monotonic() + 60
-    while time.monotonic() < end and (
-        set(server.kept()) - before or client.get("/api/health").json()["running"]
-    ):
-        time.sleep(0.1)
-    assert set(server.kept()) <= before
-    assert client.get("/api/health").json()["running"] == 0
+    wait_for(lambda: set(server.kept()) <= before and client.get("/api/health").json()["running"] == 0)
 
 
 # The end
@@ -514,10 +582,7 @@ def test_uploads_and_results_are_removed_after_a_time(tmp_path: Path) -> None:
     with started(tmp_path, "--keep", 0.1) as server, server.client() as client:
         job = posted(client, encoded()).json()["id"]
         server.wait(client, job)
-        end = time.monotonic() + 30
-        while server.kept() and time.monotonic() < end:
-            time.sleep(0.5)
-        assert server.kept() == []
+        wait_for(lambda: server.kept() == [])
         problem(client.get(f"/api/jobs/{job}"), 404)
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 from restore.batch.stores.access import Entry, Store, put
 from restore.batch.stores.records import Done
 from restore.batch.urls import Url, without_secrets
+from restore.errors import ImageError
 
 BUCKET = "pictures"
 SECRET = "very-secret-key"  # noqa: S105 - of a server in this process
@@ -277,6 +278,29 @@ def test_an_error_in_the_middle_of_an_upload_leaves_no_part(
         put(file, url)
     assert parts
     assert not bucket.exists(str(url))
+
+
+def test_a_result_is_moved_into_its_place_where_a_store_shows_unfinished_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder as a store stands for SFTP, HDFS and the like."""
+    source, target = tmp_path / "a.png", tmp_path / "out" / "a.png"
+    source.write_bytes(png(0))
+    target.parent.mkdir()
+    put(source, Url(f"local://{target}"))
+    assert target.read_bytes() == png(0)
+    source.write_bytes(png(1))
+    local = fsspec.get_filesystem_class("local")
+
+    def broken(self: Any, file: str, place: str, *_: Any, **__: Any) -> None:
+        Path(place).write_bytes(Path(file).read_bytes()[:20])
+        raise OSError(5, "the connection broke")
+
+    monkeypatch.setattr(local, "put_file", broken)
+    with pytest.raises(ImageError, match=r"cannot write it: .*the connection broke"):
+        put(source, Url(f"local://{target}"))
+    assert target.read_bytes() == png(0), "the former result"
+    assert list(target.parent.iterdir()) == [target]
 
 
 def test_a_bucket_that_does_not_exist_is_named(bucket: Any, upscale: Callable[..., Any]) -> None:

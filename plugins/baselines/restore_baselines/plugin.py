@@ -37,6 +37,8 @@ _SRCNN_X4 = Weights(
     license="Apache-2.0; trained on research data sets, see the model card",
     trained="1,265 photos, 6,000 steps of MSE on luma, batches of 6 patches of 160x160 pixels",
     metrics={"Set5 PSNR (dB)": 30.66, "Set14 PSNR (dB)": 27.61},
+    title="Enlarge with SRCNN",
+    summary="Enlarges clean images with a small network of 2015. For comparison.",
 )
 
 

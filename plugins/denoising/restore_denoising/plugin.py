@@ -28,6 +28,8 @@ _NOISE = Weights(
     lowest_quality=100,
     highest_noise=75,
     task="denoise",
+    title="Remove noise",
+    summary="Removes noise without enlarging. For photos taken in low light.",
 )
 
 _JPEG = Weights(
@@ -45,6 +47,8 @@ _JPEG = Weights(
     lowest_quality=5,
     highest_noise=0,
     task="deblock",
+    title="Remove JPEG artifacts",
+    summary="Removes the blocks and halos of JPEG compression without enlarging.",
 )
 
 

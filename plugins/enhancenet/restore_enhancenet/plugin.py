@@ -46,6 +46,8 @@ _E_X4 = Weights(
     },
     lowest_quality=100,
     highest_noise=0,
+    title="Enlarge faithfully",
+    summary="Enlarges clean images and invents no texture. For documents, drawings and measurements.",
 )
 
 _PAT_X4 = Weights(
@@ -66,6 +68,8 @@ _PAT_X4 = Weights(
     lowest_quality=100,
     highest_noise=0,
     task="enlarge",
+    title="Enlarge with fine texture",
+    summary="Enlarges clean photos and adds plausible fine texture, such as that of hair and grass.",
 )
 
 _PHOTO_X4 = Weights(
@@ -89,6 +93,8 @@ _PHOTO_X4 = Weights(
     lowest_quality=30,
     highest_noise=15,
     task="enlarge",
+    title="Enlarge photos from the web",
+    summary="Enlarges compressed or noisy photos, such as those from messages and websites, and cleans them.",
 )
 
 

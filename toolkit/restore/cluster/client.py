@@ -129,6 +129,11 @@ def connect(address: str) -> Iterator[Cluster]:
                 f"no scheduler answers at {address}: {in_one_line(error)}",
                 hint="start one with 'dask scheduler'",
             ) from error
+        except TypeError as error:  # what Dask raises where its configuration has none
+            raise RestoreError(
+                f"there are no certificates for {address}",
+                hint="set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and CERT and KEY of the client",
+            ) from error
         with client:
             yield Cluster(client)
 

@@ -50,6 +50,10 @@ class Weights:
     chosen for images within `lowest_quality` and `highest_noise`. Those that ``denoise`` or ``deblock`` have
     scale 1, and are made for any strength: their network takes ``sigma`` or ``quality``, see
     `ModelSpec.conditions`."""
+    title: str = ""
+    """What the page of ``restore serve`` calls these weights, such as ``Remove noise``; empty for `name`."""
+    summary: str = ""
+    """When to choose these weights, in a sentence or two for people who know none of the methods."""
 
     def __post_init__(self) -> None:
         """Check the task.

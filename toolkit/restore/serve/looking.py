@@ -133,7 +133,13 @@ class Looking:
                 scale=round(size[0] / before.color.shape[-1], 2),
                 pictures=(
                     Picture("Before", "input", before),
-                    Picture("After", "result", after, job.seconds, details=(job.model or "unchanged",)),
+                    Picture(
+                        "After",
+                        "result",
+                        after,
+                        job.seconds,
+                        details=(self._networks.title(job.model) if job.model else "unchanged",),
+                    ),
                 ),
                 regions=tuple(regions),
             ),

@@ -52,14 +52,16 @@ class Networks:
         self.offered = [
             ModelView(
                 name=AUTO,
-                summary="Looks at each picture and chooses the model that it needs",
+                title="Automatic",
+                summary="Looks at each photo and chooses the model that it needs. Right for most photos.",
                 purpose="auto",
+                strength=True,
                 scales=None,
                 license="",
             ),
             *_offered(registry),
         ]
-        self._names = {model.name for model in self.offered}
+        self._titles = {model.name: model.title for model in self.offered}
 
     def check(self, options: JobOptions) -> None:
         """Check options before a job is accepted.
@@ -70,9 +72,9 @@ class Networks:
         """
         names = options.model.split("+") if _REFERENCE.fullmatch(options.model) else [options.model]
         for name in names:
-            if name not in self._names or (name == AUTO and len(names) > 1):
+            if name not in self._titles or (name == AUTO and len(names) > 1):
                 raise UnknownNameError(
-                    f"there is no model '{name}'.{nearest(name, self._names)} See /api/models"
+                    f"there is no model '{name}'.{nearest(name, self._titles)} See /api/models"
                 )
         if options.model == AUTO:
             rule(self._registry, options.scale)
@@ -105,6 +107,10 @@ class Networks:
         """The scale of the results of a model that is offered, where a job has none."""
         return check_reference(model, self._registry) or 4
 
+    def title(self, model: str) -> str:
+        """What the page calls a model; of a chain, the titles of its parts."""
+        return " + ".join(self._titles.get(part, part) for part in model.split("+"))
+
     def drop(self) -> bool:
         """Drop the restorer that was not used for the longest time, unless it is the only one."""
         with self._lock:
@@ -135,12 +141,15 @@ def _offered(registry: Registry) -> list[ModelView]:
                         load_model(reference, registry)
             except Exception:  # noqa: S112 - what cannot be built is not offered
                 continue
-            summary = spec.summary if weights is None else f"{spec.summary}; {weights.trained}"
+            title = (weights and weights.title) or f"{reference[0].upper()}{reference[1:]}"
+            summary = f"{spec.summary}; {weights.trained}" if weights is not None else spec.summary
             found.append(
                 ModelView(
                     name=reference,
-                    summary=summary,
+                    title=title,
+                    summary=(weights and weights.summary) or summary,
                     purpose="clean" if scale == 1 else "enlarge",
+                    strength=bool(spec.conditions),
                     scales=None if weights is None else [weights.scale],
                     license="" if weights is None else weights.license,
                 )

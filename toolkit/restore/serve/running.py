@@ -22,6 +22,8 @@ __all__ = ["Address", "serve"]
 
 _SHORTEST = 16  # characters of a token that others can try
 _CONNECTIONS = 512
+_ALL = {"0.0.0.0", "::"}  # noqa: S104 - compared with
+"""Hosts that mean all addresses of a machine; nobody calls a server by them."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Address:
     """Where a server listens, and how it may be called.
 
     Raises:
-        UsageError: others can reach it and there is no token, or one that can be guessed.
+        UsageError: others can reach it and there is no token, or one that can be guessed; or there is no name
+            by which it may be called.
     """
 
     host: str = "127.0.0.1"
@@ -46,13 +49,24 @@ class Address:
                 f"others can reach {others[0]}, so that a token of at least {_SHORTEST} characters is needed",
                 hint="set `token`, such as to the output of: openssl rand -hex 16",
             )
+        if not self.access.hosts:
+            raise UsageError(
+                f"a server on all addresses ({self.host}) needs a name by which it is called",
+                hint="set `allowed_host` to the name or address that clients use",
+            )
 
     @property
     def access(self) -> Access:
         """Who may use it."""
         own = {"localhost", "127.0.0.1", "::1"} if is_loopback(self.host) else set[str]()
-        names = {*own, self.host, *self.allowed_hosts} - {"0.0.0.0", "::"}  # noqa: S104 - not listened on
+        names = {*own, self.host, *self.allowed_hosts} - _ALL
         return Access({name.lower() for name in names}, self.token)
+
+    @property
+    def shown(self) -> str:
+        """The host in the address of the page."""
+        host = next(name for name in (self.host, *self.allowed_hosts) if name not in _ALL)
+        return f"[{host}]" if ":" in host else host
 
     def listen(self) -> socket.socket:
         """Begin to listen.
@@ -85,8 +99,7 @@ def serve(service: Service, address: Address, ready: Callable[[str], None] = lam
         RestoreError: the address is in use.
     """
     with address.listen() as listening, _termination(), service:
-        host, port = listening.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
+        port = listening.getsockname()[1]
         config = uvicorn.Config(
             application(service, address.access),
             log_level="warning",
@@ -97,7 +110,7 @@ def serve(service: Service, address: Address, ready: Callable[[str], None] = lam
             limit_concurrency=_CONNECTIONS,
             timeout_graceful_shutdown=max(1, round(service.limits.grace_seconds)),
         )
-        _Server(config, service, partial(ready, f"http://{shown}:{port}/")).run(sockets=[listening])
+        _Server(config, service, partial(ready, f"http://{address.shown}:{port}/")).run(sockets=[listening])
 
 
 @contextmanager

@@ -90,9 +90,12 @@ class ModelView(BaseModel):
     """A model that can be used."""
 
     name: str
-    summary: str
-    purpose: Literal["auto", "enlarge", "clean"]
-    """What to use it for; `auto` decides for each image."""
+    title: str = Field(description="What the page calls it.")
+    summary: str = Field(description="When to use it.")
+    purpose: Literal["auto", "enlarge", "clean"] = Field(
+        description="What it does; `auto` decides for each image."
+    )
+    strength: bool = Field(description="Whether the option `strength` changes its results.")
     scales: list[int] | None = Field(description="Factors of the model itself; null is any.")
     license: str
 

@@ -38,6 +38,7 @@ class Service:
         limits: what is accepted.
         executor: what runs jobs; `None` is this process.
         workers: jobs that are run at the same time, as far as there is memory.
+        memory: how much there is; `None` asks the system.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class Service:
         limits: Limits | None = None,
         executor: Executor | None = None,
         workers: int = 1,
+        memory: Memory | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.networks = networks
         self.folder = folder
-        self.memory = Memory(drop=networks.drop)
+        self.memory = memory or Memory(drop=networks.drop)
         self.uploads = Uploads(folder.path, self.limits)
         self.jobs = Jobs(self.limits)
         self.metrics = Metrics()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -153,7 +152,8 @@ class _Batch(Listener):
                 if job is not first:  # what is being restored must end before
                     self.queue.put_back(job)
                     return
-                time.sleep(0.1)
+                if job.cancel.wait(0.1):
+                    return
             self._taken[job.job.destination] = (job, need)
             yield job.job
             job = self.queue.next(like=first)

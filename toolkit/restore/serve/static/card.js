@@ -2,12 +2,14 @@
 
 import * as api from "./api.js";
 import { $, duration, el, say } from "./dom.js";
-import { settingsForm } from "./settings.js";
+import { settingsForm, title } from "./settings.js";
 import { openTrial } from "./trial.js";
 
 const FOUND = { jpeg: "compression marks", noise: "noise", blur: "blur", enlarged: "an earlier enlargement" };
+const NOTHING = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="; // a transparent pixel
 const uploads = api.pool(3);
 const looks = api.pool(2);
+const sentences = (notes) => notes.map((note) => `${note[0].toUpperCase()}${note.slice(1).replace(/\.$/, "")}.`).join(" ");
 const list = (words) => (words.length > 1 ? `${words.slice(0, -1).join(", ")} and ${words.at(-1)}` : words[0]);
 
 export class Card {
@@ -18,6 +20,7 @@ export class Card {
     this.job = null;
     this.own = null; // settings, if they differ from the common ones
     this.failed = "";
+    this.seconds = 0; // that restoring it takes, as the plan says
     this.aborter = new AbortController();
     this.build(name);
   }
@@ -61,7 +64,7 @@ export class Card {
       URL.revokeObjectURL(local);
       this.thumb.onerror = null;
       if (this.image) this.thumb.src = `/api/images/${this.image.id}/view`;
-      else this.thumb.removeAttribute("src");
+      else this.thumb.src = NOTHING;
     };
     this.thumb.src = local;
     try {
@@ -70,7 +73,7 @@ export class Card {
     } catch (error) {
       if (error.name === "AbortError") return;
       this.failed = error.message;
-      this.found.textContent = "";
+      this.found.hidden = true;
       say(`${file.name} failed`);
       this.show();
     }
@@ -108,19 +111,20 @@ export class Card {
     let text, bad = false;
     try {
       const { size, seconds, model, notes } = await looks(() => (asked === this.asked ? api.plan(this.image.id, this.settings) : Promise.reject(new Error("outdated"))));
-      const how = model ? `with ${model}` : "unchanged, as there is nothing to remove";
-      text = `Becomes ${size.join(" × ")} pixels in ${duration(seconds)}, ${how}. ${notes.join(". ")}`;
+      const how = model ? `Model: ${title(this.page.models, model)}.` : "It stays as it is: there is nothing to remove.";
+      text = `Becomes ${size.join(" × ")} pixels in ${duration(seconds)}. ${how} ${sentences(notes)}`;
+      this.seconds = seconds;
     } catch (error) {
       [text, bad] = [error.message, true];
     }
     if (asked !== this.asked) return;
     this.plan.textContent = text;
     this.plan.classList.toggle("bad", bad);
+    if (this.job) this.show(); // it was started before its time was known
   }
 
   async submit() {
     if (!this.image || this.busy) return;
-    this.asked = null;
     try {
       await this.removeJob();
       this.job = null;
@@ -168,16 +172,16 @@ export class Card {
     const texts = {
       uploading: "", ready: "",
       queued: job?.position > 1 ? `Waiting, ${job.position - 1} before it` : "Waiting",
-      running: job?.progress ? `Restoring, ${Math.floor(100 * job.progress)}%` : "Restoring",
-      done: job?.size ? `Done in ${job.seconds?.toFixed(1)} s: ${job.size.join(" × ")} pixels, ${(job.bytes / 1e6).toFixed(1)} MB. ${job.notes.join(". ")}` : "",
-      failed: this.failed || job?.reason || "", canceled: job?.reason || "Canceled",
+      running: job?.progress ? `Restoring, ${Math.floor(100 * job.progress)}%` : this.seconds > 1.5 ? `Restoring, which takes ${duration(this.seconds)}` : "Restoring",
+      done: job?.size ? `Done in ${job.seconds?.toFixed(1)} s: ${job.size.join(" × ")} pixels, ${(job.bytes / 1e6).toFixed(1)} MB. ${sentences(job.notes.map((note) => note.replace(job.model, title(this.page.models, job.model))))}` : "",
+      failed: this.reason(this.failed || job?.reason || ""), canceled: job?.reason || "Canceled",
     };
     this.element.dataset.state = state;
     this.message.textContent = texts[state];
     this.message.className = `message ${state === "failed" ? "bad" : state === "done" ? "good" : ""}`;
     this.bar.hidden = !["queued", "running"].includes(state);
-    if (state === "running" && job.progress) this.bar.value = job.progress;
-    else this.bar.removeAttribute("value");
+    if (state === "queued" || job?.progress) this.bar.value = job.progress;
+    else this.bar.removeAttribute("value"); // a photo that is restored as a whole: the bar moves to and fro
     const focused = this.element.contains(document.activeElement) ? document.activeElement : null;
     this.start.hidden = !this.image || !["ready", "failed", "canceled"].includes(state);
     this.start.textContent = state === "ready" ? "Restore" : "Try again";
@@ -191,6 +195,12 @@ export class Card {
     if (state === "done") this.download.href = `/api/jobs/${job.id}/result`;
     if (focused?.hidden) [this.cancel, this.compare, this.start, this.remove].find((control) => !control.hidden)?.focus();
     this.page.shown();
+  }
+
+  /* Why it failed, without the name of the photo, which is the title of the card. */
+  reason(problem) {
+    const text = problem.startsWith(`${this.title.textContent}: `) ? problem.slice(this.title.textContent.length + 2) : problem;
+    return text && `${text[0].toUpperCase()}${text.slice(1)}`;
   }
 
   toggle() {
@@ -213,7 +223,6 @@ export class Card {
   }
 
   showComparison() {
-    $("compare-title").textContent = this.title.textContent;
     $("compare-frame").replaceChildren(el("iframe", {
       title: `${this.title.textContent} before and after`, src: `/api/jobs/${this.job.id}/comparison`,
     }));

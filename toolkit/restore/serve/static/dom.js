@@ -12,9 +12,10 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
-/* Tell those who do not see the page what happened. */
-export function say(text) {
+/* Tell those who do not see the page what happened; `shown` is for what the page does not show elsewhere. */
+export function say(text, shown = false) {
   $("status").textContent = text;
+  $("status").classList.toggle("unseen", !shown);
 }
 
 export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;

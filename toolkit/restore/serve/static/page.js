@@ -19,8 +19,8 @@ const page = {
     const ready = cards.filter(({ image, state }) => image && ["ready", "failed", "canceled"].includes(state)).length;
     $("pictures").hidden = !cards.length;
     $("pictures-title").textContent = plural(cards.length, "photo");
-    $("start-all").disabled = !ready;
-    $("start-all").textContent = ready > 1 || !cards.length ? `Restore all ${ready || ""}`.trim() : "Restore";
+    $("start-all").hidden = !ready;
+    $("start-all").textContent = ready === cards.length && ready > 1 ? `Restore all ${ready}` : `Restore ${plural(ready, "photo")}`;
     $("download-all").hidden = done < 2;
     $("clear").hidden = !done;
   },
@@ -35,7 +35,8 @@ function add(files) {
     card.open(file);
   }
   const left = files.length - images.length;
-  say(images.length ? `${plural(images.length, "photo")} added` : left ? "There is no photo among these files" : "");
+  const others = left ? `${plural(left, "file")} left out, because ${left > 1 ? "they are" : "it is"} no photo` : "";
+  if (files.length) say([images.length ? `${plural(images.length, "photo")} added` : "", others].filter(Boolean).join("; "), left > 0);
   page.shown();
 }
 

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { $, el } from "./dom.js";
-import { purpose } from "./settings.js";
+import { adjustable } from "./settings.js";
 
 const SIDE = 96; // input pixels of the part
 const between = (value, low, high) => Math.min(Math.max(value, low), Math.max(low, high));
@@ -22,19 +22,18 @@ export function openTrial(card) {
 
   const before = el("canvas", { className: "shown input", width: wide, height: high, role: "img", "aria-label": "This part of the photo" });
   const tiles = models.map((model) => {
-    const shown = el("img", { className: "shown", alt: `This part with ${model.name}` });
+    const shown = el("img", { className: "shown", alt: `This part with ${model.title}` });
     const note = el("span");
     const use = el("button", { type: "button", onclick: () => choose(model.name) }, "Use this");
-    use.setAttribute("aria-label", `Use ${model.name}`);
-    const figure = el("figure", {}, shown, el("figcaption", {}, el("strong", { textContent: model.name === "auto" ? "automatic" : model.name }), " ", note), use);
-    figure.title = purpose(page.models, model.name);
+    use.setAttribute("aria-label", `Use ${model.title}`);
+    const figure = el("figure", {}, shown, el("figcaption", {}, el("strong", { textContent: model.title }), " ", note, el("p", { textContent: model.summary })), use);
     return { model, shown, note };
   });
 
   function choose(model) {
     const enlarges = page.models.find(({ name }) => name === model).purpose === "enlarge";
     const scale = enlarges && card.settings.scale === 1 ? null : card.settings.scale;
-    card.use({ ...card.settings, model, scale, strength: model === "auto" || model.startsWith("ffdnet") ? card.settings.strength : 1 });
+    card.use({ ...card.settings, model, scale, strength: adjustable(page.models, model) ? card.settings.strength : 1 });
     $("trial").close();
   }
 
@@ -79,6 +78,7 @@ export function openTrial(card) {
     event.preventDefault();
     move(place.x + (step[0] * wide) / 2, place.y + (step[1] * high) / 2);
   };
+  $("trial-title").textContent = `Try models on a part of ${image.name}`;
   $("trial-body").replaceChildren(el("div", { className: "trial" }, picker, el("div", { className: "tiles" },
     el("figure", {}, before, el("figcaption", {}, el("strong", { textContent: "The photo" }))),
     ...tiles.map(({ shown }) => shown.parentElement))));
