@@ -245,6 +245,23 @@ def test_uploads_are_bounded_in_bytes_and_pixels(client: httpx.Client, server: S
     assert len(server.kept()) == before
 
 
+def test_uploads_are_bounded_in_number_and_in_bytes_together(tmp_path: Path) -> None:
+    with started(tmp_path, images=2, stored_bytes=2**20) as server, server.client() as client:
+
+        def upload(content: bytes) -> httpx.Response:
+            return client.post("/api/images", files={"image": ("a.png", content)})
+
+        kept = [upload(encoded(seed=seed)) for seed in range(2)]
+        assert [answer.status_code for answer in kept] == [201, 201]
+        refused = upload(encoded())
+        assert "no room for more images" in problem(refused, 429)
+        assert int(refused.headers["retry-after"]) > 0
+        for answer in kept:
+            client.delete(f"/api/images/{answer.json()['id']}")
+        assert "no room for more images" in problem(upload(encoded(700, 600)), 429)
+        assert upload(encoded()).status_code == 201
+
+
 def test_a_chunked_body_without_a_length_is_bounded(client: httpx.Client, server: Server) -> None:
     def endless() -> Iterator[bytes]:
         for _ in range(64):
@@ -511,6 +528,17 @@ def test_a_job_waits_for_memory_and_goes_on(tmp_path: Path) -> None:
         wait_for(lambda: all(job.state in ENDED for job in jobs))
         assert [job.state for job in jobs] == ["canceled", "done", "done"]
         assert memory.take(2**30), "all that was promised was given back"
+
+
+def test_models_are_dropped_when_memory_is_short_but_never_the_last() -> None:
+    networks = Networks(discover(), {"device": "cpu"})
+    memory = Memory(lambda: 100, drop=networks.drop)
+    kept = [networks.restorer(JobOptions(model="bicubic", scale=scale)) for scale in (2, 3, 4)]
+    assert memory.take(60)
+    assert networks.count == 3
+    assert not memory.take(60), "while others have memory, it waits"
+    assert networks.count == 1
+    assert networks.restorer(JobOptions(model="bicubic", scale=4)) is kept[2], "used last"
 
 
 def test_a_client_that_goes_away_ends_its_upload_and_its_job(client: httpx.Client, server: Server) -> None:

@@ -117,6 +117,27 @@ def test_a_photo_is_dropped_looked_at_restored_and_downloaded(visit: Visit, tmp_
         assert made.tobytes() == wanted.tobytes()
 
 
+def test_photos_of_a_folder_and_of_the_clipboard_are_taken(visit: Visit, tmp_path: Path) -> None:
+    page = visit()
+    use(page)
+    (tmp_path / "holiday" / "day").mkdir(parents=True)
+    (tmp_path / "holiday" / "a.png").write_bytes(encoded())
+    (tmp_path / "holiday" / "day" / "b.png").write_bytes(encoded(seed=1))
+    page.locator("#folder").set_input_files(tmp_path / "holiday")
+    expect(page.locator(".card h3")).to_have_text(["a.png", "b.png"])
+    page.evaluate(
+        """(bytes) => {
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add(new File([new Uint8Array(bytes)], "image.png", { type: "image/png" }));
+          document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }""",
+        list(encoded(seed=2)),
+    )
+    expect(page.locator(".card h3")).to_have_text(["a.png", "b.png", "image.png"])
+    for index in range(3):
+        card(page, "ready", index)
+
+
 def test_automatic_says_what_it_found_and_chose(visit: Visit, photo: Path) -> None:
     page = visit()
     choose(page, photo)
@@ -213,12 +234,14 @@ def test_models_have_titles_and_sentences_in_place_of_names(visit: Visit) -> Non
     assert model.locator("option").count() > 5
 
 
-def test_files_that_are_no_photos_are_left_out_and_said_so(visit: Visit, photo: Path, tmp_path: Path) -> None:
+def test_files_that_are_not_photos_are_skipped_with_a_message(
+    visit: Visit, photo: Path, tmp_path: Path
+) -> None:
     page = visit()
     (tmp_path / "notes.txt").write_bytes(b"hello")
     choose(page, photo, tmp_path / "notes.txt")
     said = page.locator("#status")
-    expect(said).to_have_text("1 photo added; 1 file left out, because it is no photo")
+    expect(said).to_have_text("1 photo added; 1 file skipped: it is not a photo")
     expect(said).not_to_have_class("unseen")
     expect(page.locator(".card")).to_have_count(1)
 

@@ -35,7 +35,7 @@ function add(files) {
     card.open(file);
   }
   const left = files.length - images.length;
-  const others = left ? `${plural(left, "file")} left out, because ${left > 1 ? "they are" : "it is"} no photo` : "";
+  const others = left ? `${plural(left, "file")} skipped: ${left > 1 ? "they are not photos" : "it is not a photo"}` : "";
   if (files.length) say([images.length ? `${plural(images.length, "photo")} added` : "", others].filter(Boolean).join("; "), left > 0);
   page.shown();
 }
