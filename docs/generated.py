@@ -26,7 +26,7 @@ from restore.cli import app
 from restore.cli.commands import Deferred
 from restore.config import TrainingConfig
 from restore.inference.choosing import Row
-from restore.inference.choosing import rule as rule_of
+from restore.inference.rules import rule as rule_of
 from restore.registry import KINDS, discover
 
 __all__ = ["PAGES", "PARTS", "commands", "configuration", "entries", "fill", "hooks", "rule", "walk"]

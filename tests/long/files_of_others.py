@@ -94,6 +94,8 @@ REASONS: list[tuple[str, str, Applies, str]] = [
         "Pillow compares the key at 8 bits",
     ),
     ("read", "colors", lambda p, _, __: p.bits == 12, "Pillow does not scale 12 bits"),
+    ("read", "colors", lambda p, _, __: p.bits == 32 and p.gray, "Pillow takes 32 bits to have a sign"),
+    ("read", "refused", lambda _, __, why: "signed integers" in why, "values without a known range"),
     ("read", "colors", lambda p, _, __: p.mode == "CMYK" and bool(p.icc), "CMYK is converted by its profile"),
     ("read", "colors", lambda p, r, _: _apart_where_visible(p, r) == 0, "transparent pixels have no color"),
     ("read", "profile", lambda p, _, __: p.mode in {"CMYK", "LAB"}, "the pixels are sRGB now"),

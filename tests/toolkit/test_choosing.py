@@ -20,7 +20,8 @@ from restore.errors import EntryError, UsageError
 from restore.estimation import Estimate, JpegEstimate, NoiseEstimate
 from restore.hookspecs import hookimpl
 from restore.images import read, read_provenance
-from restore.inference.choosing import Row, choose, fingerprint, removing, rule
+from restore.inference.choosing import Row, choose
+from restore.inference.rules import fingerprint, removing, rule
 from restore.interfaces import ModelSpec, Task, Weights
 from restore.registry import Plugin, Registry, build, discover
 

@@ -23,7 +23,8 @@ from restore.batch.records import Records
 from restore.errors import UsageError
 from restore.images import Animation, read, read_all, read_provenance
 from restore.inference import AutoRestorer
-from restore.inference.choosing import Row, rule
+from restore.inference.choosing import Row
+from restore.inference.rules import rule
 from restore.registry import discover
 
 Run = Callable[..., Any]

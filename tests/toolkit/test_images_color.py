@@ -18,7 +18,8 @@ from PIL import Image, ImageCms
 import restore
 from restore.choices import Alpha
 from restore.images import Photo, conversion_of, from_pil, losses, read, write
-from restore.images.color import Conversion, gray_profile, matrix_profile
+from restore.images.color import Conversion
+from restore.images.profiles import gray_profile, matrix_profile
 from restore.inference import Restorer
 from restore.inference.color import without_bleeding
 from restore.levels import to_values

@@ -1,4 +1,4 @@
-"""The values that several functions and the command line accept, as types."""
+"""The values that several functions and the command line accept, as types, and a limit that they share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Literal
 
 from restore.errors import UsageError
 
-__all__ = ["Alpha", "Engine", "GraphFormat", "Precision", "check_choice"]
+__all__ = ["MAX_PIXELS", "Alpha", "Engine", "GraphFormat", "Precision", "check_choice"]
+
+MAX_PIXELS = 89_478_485
+"""Pixels of an image, or of all frames of an animation, that are read by default: as many as in Pillow."""
 
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 """Number format in which a trained network multiplies; int8 needs OpenVINO."""

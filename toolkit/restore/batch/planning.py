@@ -12,7 +12,7 @@ from restore.batch.jobs import Job, Outcome
 from restore.batch.locking import folded
 from restore.batch.naming import Naming
 from restore.batch.records import Records
-from restore.batch.refusals import beyond_links, collisions, failed, too_long
+from restore.batch.refusals import beyond_links, collisions, refused, too_long
 from restore.batch.urls import Url
 from restore.errors import ImageError, UsageError, escaped
 from restore.files import sha256
@@ -126,7 +126,7 @@ class _Search:
         self._fail(Path(error.filename), problem, hint="make it readable or leave it out")
 
     def _fail(self, path: Path, problem: str, hint: str = "") -> None:
-        self.failed.append(failed(path, ImageError(problem, path=path, hint=hint)))
+        self.failed.append(refused(path, ImageError(problem, path=path, hint=hint)))
 
 
 def _matches(text: str) -> list[Path]:

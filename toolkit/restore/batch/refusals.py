@@ -10,13 +10,13 @@ from restore.batch.jobs import Job, Outcome
 from restore.batch.locking import folded
 from restore.errors import ImageError, RestoreError, UsageError, escaped
 
-__all__ = ["beyond_links", "collisions", "failed", "too_long"]
+__all__ = ["beyond_links", "collisions", "refused", "too_long"]
 
 _LONGEST = 255
 """Bytes that a file name can have; on Windows these are units of UTF-16."""
 
 
-def failed(source: Path, error: RestoreError) -> Outcome:
+def refused(source: Path, error: RestoreError) -> Outcome:
     """The outcome of an input that is refused."""
     return Outcome(source, "failed", error=error)
 
@@ -44,7 +44,7 @@ def beyond_links(jobs: list[Job], folder: Path) -> list[Outcome]:
                 path=job.source,
                 hint="remove the link, or set `out` to the folder that it leads to",
             )
-            failures.append(failed(job.source, error))
+            failures.append(refused(job.source, error))
     return failures
 
 
@@ -70,7 +70,7 @@ def collisions(jobs: list[Job]) -> list[Outcome]:
                 path=job.source,
                 hint=_way_out(rivals),
             )
-            failures.append(failed(job.source, error))
+            failures.append(refused(job.source, error))
     return failures
 
 
@@ -94,5 +94,5 @@ def too_long(jobs: list[Job]) -> list[Outcome]:
                 path=job.source,
                 hint="rename the input, use a shorter `suffix`, or name the result with `out`",
             )
-            failures.append(failed(job.source, error))
+            failures.append(refused(job.source, error))
     return failures

@@ -47,7 +47,8 @@ def clean(
     again does what is missing or has changed.
     """
     from restore.batch import Output
-    from restore.inference.choosing import AUTO, removing
+    from restore.inference.choosing import AUTO
+    from restore.inference.rules import removing
     from restore.registry import discover
 
     forced = {name: value for name, value in (("sigma", noise), ("quality", jpeg)) if value is not None}

@@ -25,6 +25,7 @@ __all__ = [
     "Engine",
     "Files",
     "Json",
+    "MaxPixels",
     "Metrics",
     "Model",
     "ModelArgument",
@@ -124,6 +125,10 @@ Metrics = Annotated[
     ),
 ]
 """Metrics, and losses as metrics; `None` means PSNR and SSIM."""
+
+MaxPixels = Annotated[
+    int, typer.Option("--max-pixels", min=1, help="Accept images of up to this many pixels.")
+]
 
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")]
 

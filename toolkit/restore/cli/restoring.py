@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from restore.choices import MAX_PIXELS
 from restore.cli import console, options
 from restore.cli.clusters import connected
 from restore.errors import UsageError
@@ -58,10 +59,7 @@ class BatchOptions:
     small: Annotated[bool, typer.Option("--small", help="Compress PNG files as much as possible (slow).")] = (
         False
     )
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(min=1, help="Accept inputs of up to this many pixels.", show_default="89478485"),
-    ] = None
+    max_pixels: options.MaxPixels = MAX_PIXELS
     tile: options.Tile = "auto"
     precision: options.Precision = "auto"
     device: options.Device = "auto"

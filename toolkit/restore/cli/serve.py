@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
 
+from restore.choices import MAX_PIXELS
 from restore.cli import console, options
 from restore.cli.clusters import connected
 from restore.cli.grouping import grouped
@@ -61,10 +62,7 @@ class LimitOptions:
     max_upload: Annotated[
         int, typer.Option(min=1, metavar="MIB", help="Accept images of up to this many MiB.")
     ] = 256
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(min=1, help="Accept images of up to this many pixels.", show_default="89478485"),
-    ] = None
+    max_pixels: options.MaxPixels = MAX_PIXELS
     queue: Annotated[int, typer.Option(min=1, help="Let this many jobs wait; refuse more with 429.")] = 1024
 
     @property
@@ -72,8 +70,12 @@ class LimitOptions:
         """What these options mean."""
         from restore.serve import Limits
 
-        limits = Limits(upload_bytes=self.max_upload * 2**20, waiting=self.queue, keep_seconds=self.keep * 60)
-        return limits if self.max_pixels is None else replace(limits, pixels=self.max_pixels)
+        return Limits(
+            upload_bytes=self.max_upload * 2**20,
+            pixels=self.max_pixels,
+            waiting=self.queue,
+            keep_seconds=self.keep * 60,
+        )
 
 
 @grouped

@@ -13,6 +13,8 @@ __all__ = ["check_images", "find_images", "usable"]
 
 _NAMED = 3  # files that an error about many files names
 
+_HINT = "check the path, or name the folder where the images are now"
+
 
 def find_images(folders: Sequence[Path]) -> list[Path]:
     """All image files below `folders`, in the order of the folders and sorted within each; not hidden ones.
@@ -23,7 +25,7 @@ def find_images(folders: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
-            raise DataError("there is no such folder", path=folder)
+            raise DataError("there is no such folder", path=folder, hint=_HINT)
         files = sorted(
             path
             for path in folder.rglob("*")

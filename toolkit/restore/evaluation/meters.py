@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,26 +9,18 @@ from math import isnan
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import torch
-from torch import Tensor, nn
-
-from restore.data import Degradation, Patches, Targets, find_images
-from restore.errors import DataError, ImageError, UnknownNameError, UsageError, escaped, nearest
-from restore.images import read_levels
+from restore.errors import UnknownNameError, UsageError, nearest
+from restore.evaluation.losses import loss_as_metric
 from restore.interfaces import (
     LossSpec,
     Metric,
     MetricSpec,
     Options,
-    Preparable,
     SetMetric,
     SetMetricSpec,
-    notes_of,
     parse,
-    prepare,
 )
 from restore.registry import Registry
-from restore.resizing import quantize
 
 __all__ = [
     "AnyMeter",
@@ -44,8 +35,6 @@ __all__ = [
 
 Better: TypeAlias = Literal["higher", "lower"]
 """Which of two values is the better one."""
-
-_PATCH = 128  # pixels of the targets that a loss is prepared on
 
 
 class AnyMeter:
@@ -134,7 +123,8 @@ def meters(
     found: list[Meter] = []
     for name, spec, parsed in _checked(names, registry, options or {}):
         if isinstance(spec, LossSpec):
-            found.append(_of_loss(spec, parsed, targets))
+            measure, protocol = loss_as_metric(spec, parsed, targets)
+            found.append(Meter(name, measure, protocol, digits=None, better="lower"))
         elif isinstance(spec, MetricSpec):
             found.append(Meter(name, spec.build(scale, parsed), *_described(spec, scale, parsed)))
     return found
@@ -236,54 +226,3 @@ def _checked(
         if isinstance(spec, LossSpec) and spec.inputs != ("restored", "target"):
             raise UsageError(f"the loss '{name}' needs more than result and target, so it is no metric")
         yield name, spec, parse(spec.options, options.get(name, {}), f"{kind} '{name}'")
-
-
-def _of_loss(spec: LossSpec, options: Options, targets: Sequence[Path]) -> Meter:
-    loss = spec.build(options).eval()
-    prepared = ""
-    if any(isinstance(part, Preparable) for part in loss.modules()):
-        samples = _samples(targets)
-        prepare(loss, samples)
-        prepared = _measured(loss, len(samples.patches.files) if isinstance(samples, Targets) else 0)
-
-    def measure(restored: Tensor, target: Tensor, *, gray: bool) -> float:  # noqa: ARG001 - `Metric` has it
-        with torch.inference_mode():
-            return float(loss(quantize(restored), target))
-
-    shown = ", ".join(
-        f"{key} {value}" for key, value in options if value is not None and not isinstance(value, Path)
-    )
-    parts = ("loss on the 8-bit result, RGB, whole image", shown, prepared, *notes_of(loss))
-    return Meter(spec.name, measure, "; ".join(filter(None, parts)), digits=None, better="lower")
-
-
-def _measured(loss: nn.Module, images: int) -> str:
-    """The state that a loss was prepared with, as part of its protocol."""
-    state = loss.state_dict()
-    if not state:
-        return ""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return f"prepared on {images} targets [{digest.hexdigest()[:8]}]"
-
-
-def _samples(folders: Sequence[Path]) -> Sequence[Tensor]:
-    """Patches of the images that can be read; the others are reported when they are measured."""
-    sides: dict[Path, int] = {}
-    files = [path for path in folders if path.is_file()]
-    files += find_images([path for path in folders if not path.is_file()])
-    for file in files:
-        try:
-            sides[file] = min(read_levels(file).shape[-2:])
-        except ImageError:
-            continue
-    if not sides:
-        names = ", ".join(escaped(str(folder)) for folder in folders) or "no folder"
-        raise DataError(
-            f"a loss cannot be prepared: none of the images in {names} can be read",
-            hint="give images of targets",
-        )
-    patch = min(_PATCH, max(sides.values()))
-    large = [file for file, side in sides.items() if side >= patch]
-    return Targets(Patches(large, patch, Degradation(lambda target, _: target), seed=0))

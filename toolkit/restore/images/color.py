@@ -29,7 +29,7 @@ from restore.levels import to_levels, to_values
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Conversion", "conversion_of", "gray_profile", "matrix_profile"]
+__all__ = ["Conversion", "conversion_of", "srgb_decoded"]
 
 _NODES = 4096
 _SRGB_COLORANTS = np.array(  # columns: red, green and blue in XYZ, adapted to D50
@@ -41,7 +41,6 @@ _INVISIBLE = 4e-3
 
 _TABLES = (b"A2B0", b"A2B1", b"A2B2", b"D2B0")
 _PERCEPTUAL = 0
-_PROFILE_NODES = 257  # of the curve of sRGB in a profile that is made
 _STEP = 1 / 64
 """Of the differences that approximate the slope of a table: about half of the usual distance of its nodes."""
 
@@ -100,7 +99,7 @@ class _MatrixConversion(Conversion):
         toned = torch.stack([_srgb_encoded(self._decoded(color[:, i].double(), i)) for i in range(3)], 1)
         before, after = (
             torch.stack([self._encoded(light[:, i], i) for i in range(3)], 1)
-            for light in (_srgb_decoded(toned), _srgb_decoded(toned + rotated))
+            for light in (srgb_decoded(toned), srgb_decoded(toned + rotated))
         )
         return (color + (after - before)).clamp(0, 1).to(color.dtype)
 
@@ -220,42 +219,6 @@ def _matrix_conversion(profile: bytes, tags: dict[bytes, bytes]) -> Conversion |
     return _MatrixConversion(torch.from_numpy(joined), torch.from_numpy(matrix))
 
 
-def matrix_profile(gamma: float | None, chromaticities: tuple[float, ...]) -> bytes:
-    """An RGB profile of a tone curve and chromaticities: white x, y, then red, green and blue, as in cHRM.
-
-    Args:
-        gamma: exponent of the curve; `None` is the curve of sRGB.
-        chromaticities: eight numbers.
-
-    Raises:
-        ValueError: there are no such colors.
-    """
-    import imagecodecs
-
-    if len(chromaticities) != 8:
-        raise ValueError(f"{chromaticities} are not eight chromaticities")
-    white, primaries = chromaticities[:2], chromaticities[2:]
-    curve: dict[str, Any] = {"gamma": gamma}
-    if gamma is None:
-        curve = {"transferfunction": _srgb_decoded(torch.linspace(0, 1, _PROFILE_NODES)).numpy()}
-    try:
-        return _undated(imagecodecs.cms_profile("rgb", whitepoint=white, primaries=primaries, **curve))
-    except imagecodecs.CmsError as error:
-        raise ValueError(f"{chromaticities} are not the chromaticities of a color space") from error
-
-
-def gray_profile(gamma: float) -> bytes:
-    """A gray profile of a gamma curve."""
-    import imagecodecs
-
-    return _undated(imagecodecs.cms_profile("gray", gamma=gamma))
-
-
-def _undated(profile: bytes) -> bytes:
-    """The profile with a fixed date of creation, so that equal images become equal files."""
-    return profile[:24] + struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + profile[36:]
-
-
 @lru_cache(maxsize=1)
 def _srgb_profile() -> bytes:
     import imagecodecs
@@ -273,7 +236,12 @@ def _srgb_encoded(linear: Tensor) -> Tensor:
     return torch.where(size <= 0.0031308, 12.92 * size, 1.055 * size ** (1 / 2.4) - 0.055).copysign(linear)
 
 
-def _srgb_decoded(color: Tensor) -> Tensor:
+def srgb_decoded(color: Tensor) -> Tensor:
+    """The linear light of values of sRGB, odd around zero.
+
+    >>> srgb_decoded(torch.tensor([0.0, 0.5, 1.0]))
+    tensor([0.0000, 0.2140, 1.0000])
+    """
     size = color.abs()
     return torch.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4).copysign(color)
 

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, TiffImagePlugin
 
+from restore.choices import MAX_PIXELS
 from restore.errors import ImageError
 from restore.images.headers import gif_canvas, largest_icon, webp_canvas
 from restore.images.jxl import read_header
@@ -20,7 +21,7 @@ from restore.images.jxl import read_header
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from restore.images.headers import Scans
+    from restore.images.jpeg import Scans
 
 __all__ = [
     "MAX_PIXELS",
@@ -32,9 +33,6 @@ __all__ = [
     "claim_of_page",
     "readable",
 ]
-
-MAX_PIXELS = 89_478_485
-"""Pixels of an image, or of all frames of an animation, that are read by default: as many as in Pillow."""
 
 _BYTES_PER_PIXEL = 16  # RGBA in 32-bit floating point
 _ALWAYS = 2**26

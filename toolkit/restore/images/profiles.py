@@ -9,13 +9,15 @@ from __future__ import annotations
 import struct
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from restore.images.color import gray_profile, matrix_profile
+import torch
+
+from restore.images.color import srgb_decoded
 from restore.images.headers import png_chunks
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["color_notes", "fits_pixels", "note_code_points", "profile_of"]
+__all__ = ["color_notes", "fits_pixels", "gray_profile", "matrix_profile", "note_code_points", "profile_of"]
 
 _SRGB_GAMMA = 0.45455
 _SRGB_CHROMATICITIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
@@ -31,6 +33,7 @@ _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
 _AS_SRGB = frozenset({1, 6, 13, 14, 15})
 """Transfer functions of sRGB, and of video, which browsers show like those of sRGB."""
 _HDR = {16: "PQ", 18: "HLG"}
+_NODES = 257  # of the curve of sRGB in a profile
 _KEY = "restore:code points"  # in the info of an image
 _HEAD = 2**18  # bytes of an AVIF or HEIF file that hold its properties
 
@@ -124,3 +127,39 @@ def fits_pixels(profile: Any, *, gray: bool) -> bool:
     """Whether a profile is one of gray or RGB."""
     # Of a damaged file the type may be any.
     return isinstance(profile, bytes) and profile[16:20] == (b"GRAY" if gray else b"RGB ")
+
+
+def matrix_profile(gamma: float | None, chromaticities: tuple[float, ...]) -> bytes:
+    """An RGB profile of a tone curve and chromaticities: white x, y, then red, green and blue, as in cHRM.
+
+    Args:
+        gamma: exponent of the curve; `None` is the curve of sRGB.
+        chromaticities: eight numbers.
+
+    Raises:
+        ValueError: there are no such colors.
+    """
+    import imagecodecs
+
+    if len(chromaticities) != 8:
+        raise ValueError(f"{chromaticities} are not eight chromaticities")
+    white, primaries = chromaticities[:2], chromaticities[2:]
+    curve: dict[str, Any] = {"gamma": gamma}
+    if gamma is None:
+        curve = {"transferfunction": srgb_decoded(torch.linspace(0, 1, _NODES)).numpy()}
+    try:
+        return _undated(imagecodecs.cms_profile("rgb", whitepoint=white, primaries=primaries, **curve))
+    except imagecodecs.CmsError as error:
+        raise ValueError(f"{chromaticities} are not the chromaticities of a color space") from error
+
+
+def gray_profile(gamma: float) -> bytes:
+    """A gray profile of a gamma curve."""
+    import imagecodecs
+
+    return _undated(imagecodecs.cms_profile("gray", gamma=gamma))
+
+
+def _undated(profile: bytes) -> bytes:
+    """The profile with a fixed date of creation, so that equal images become equal files."""
+    return profile[:24] + struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + profile[36:]

@@ -15,7 +15,8 @@ from restore.images.decoding import decoded, split, swaps_sides
 from restore.images.depth import stored_bits
 from restore.images.exif import exif_of, orientation_of
 from restore.images.failures import explained_reading, is_out_of_memory
-from restore.images.headers import jpeg_scans, png_chunks, tiff_pages
+from restore.images.headers import png_chunks, tiff_pages
+from restore.images.jpeg import jpeg_scans
 from restore.images.limits import MAX_PIXELS, Claim, check_claim, check_scans, claim_of
 from restore.images.lossless import is_lossless
 from restore.images.metadata import channel_notes, dpi_of, omitted_notes, xmp_of

@@ -14,14 +14,14 @@ import numpy as np
 from PIL import Image
 
 from restore.images.failures import strict_pillow
-from restore.images.headers import jpeg_scans
+from restore.images.jpeg import jpeg_scans
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from restore.images.headers import Scans
+    from restore.images.jpeg import Scans
 
 __all__ = ["cut_off_notes", "is_cut_off"]
 

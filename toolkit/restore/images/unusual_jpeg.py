@@ -16,7 +16,7 @@ from restore.errors import ImageError
 from restore.images.decoding import swaps_sides, upright
 from restore.images.deep import planes_of
 from restore.images.exif import exif_of, orientation_of
-from restore.images.headers import jpeg_frame, jpeg_scans, jpeg_segments
+from restore.images.jpeg import jpeg_frame, jpeg_scans, jpeg_segments
 from restore.images.limits import Claim, check_claim
 from restore.images.metadata import dpi_of, omitted_notes, xmp_of
 from restore.images.photo import Photo
@@ -25,7 +25,7 @@ from restore.images.profiles import profile_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from restore.images.headers import Frame
+    from restore.images.jpeg import Frame
 
 __all__ = ["is_known", "read", "size_and_claim"]
 

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from restore.errors import UsageError
 from restore.images import Photo
-from restore.inference.choosing import AUTO, Row, choose, fingerprint
+from restore.inference.choosing import AUTO, Row, choose
 from restore.inference.conditions import examined
 from restore.inference.inputs import as_batch, as_photo, file_of, in_unit_range
 from restore.inference.restorer import Kind, Restorer, Selected
+from restore.inference.rules import fingerprint
 from restore.inference.tiles import Progress
 
 __all__ = ["AnyRestorer", "AutoRestorer"]
@@ -31,7 +32,7 @@ class AutoRestorer:
     the memory that is free then, so that several models share it.
 
     Args:
-        rows: from `restore.inference.choosing.rule`.
+        rows: from `restore.inference.rules.rule`.
         load: loads a model by its reference, for results at `output_scale`.
         output_scale: output pixels per input pixel along one side.
     """

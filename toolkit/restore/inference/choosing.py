@@ -1,22 +1,14 @@
-"""The rule by which ``auto`` chooses a model for an image, among the weights that say what they are for."""
+"""What ``auto`` chooses for an image by the rows of a rule, and how that is said."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import TypeVar
 
-from restore.checkpoint import default_scale, working_scale
-from restore.errors import UsageError
 from restore.estimation import Estimate
-from restore.estimation.results import VISIBLE_NOISE, VISIBLE_QUALITY
-from restore.interfaces import Task, Weights
-from restore.registry import ModelReference, Registry
 
-__all__ = ["AUTO", "BEYOND", "Choice", "Row", "choose", "fingerprint", "in_words", "removing", "rule"]
+__all__ = ["AUTO", "BEST_QUALITY", "BEYOND", "Choice", "Row", "choose", "in_words"]
 
 AUTO = "auto"
 """What a user writes in place of a model."""
@@ -24,15 +16,8 @@ AUTO = "auto"
 BEYOND = "was trained on better images; set `model` to 'auto'"
 """What users are told of a model that they named, after its name, where `Choice.beyond` is set."""
 
-T = TypeVar("T")
-
-_REMOVAL: Mapping[str, Task] = {"quality": "deblock", "sigma": "denoise"}
-"""The number that describes a degradation -> what removes it, in the order in which they work."""
-_BEST_QUALITY = 100
-_SMALL_NOISE = 6.0
-"""As `VISIBLE_NOISE`, for images that are enlarged, of which most are small and have finer texture.
-
-The lowest limit at which 95 % of clean training photos, downscaled 4x, are treated as clean."""
+BEST_QUALITY = 100
+"""Of JPEG compression; also of images without any."""
 
 
 @dataclass(frozen=True)
@@ -122,172 +107,9 @@ def choose(found: Estimate, rows: Sequence[Row]) -> Choice:
         >>> choose(Estimate(jpeg, noise=None, blur=None, enlarged=None), rows).model
         'ffdnet:jpeg'
     """
-    quality = _BEST_QUALITY if found.jpeg is None else found.jpeg.quality
+    quality = BEST_QUALITY if found.jpeg is None else found.jpeg.quality
     noise = 0.0 if found.noise is None else found.noise.mean_sigma
     for row in rows:
         if row.suits(quality, noise):
             return Choice.of(row.model, found)
     raise ValueError(f"no row of the rule fits quality {quality} and noise {noise:g}")
-
-
-def rule(registry: Registry, scale: float | None = None) -> tuple[Row, ...]:
-    """The rule for one scale, made of the `Weights` in the registry that declare a task.
-
-    An image is enlarged with weights that were trained on images as degraded as it is, and of several with
-    those that were trained on the least degradation. Where there are none, what removes the degradation comes
-    before the weights for clean images. At scale 1 there is only removal. Of equal weights, the first count.
-
-    Args:
-        registry: the known models.
-        scale: output pixels per input pixel along one side; `None` is that of the weights for clean images.
-
-    Returns:
-        Rows for `choose`; the last one suits every image.
-
-    Raises:
-        UsageError: no weights with the task are known, or none reaches the scale.
-
-    Example:
-        >>> from restore.registry import discover
-        >>> [row.model for row in rule(discover(), scale=1)]
-        ['', 'ffdnet:jpeg', 'ffdnet:noise', 'ffdnet:jpeg+ffdnet:noise']
-    """
-    removal = _removal(registry)
-    if scale == 1:
-        missing = [task for task in _REMOVAL.values() if task not in removal]
-        if missing:
-            raise _none(missing[0])
-        return _reachable([Row("", VISIBLE_QUALITY + 1, VISIBLE_NOISE), *_chains(removal, VISIBLE_NOISE)])
-    enlarging = _enlarging(registry, scale)
-    rows = [
-        Row(
-            model,
-            quality=min(weights.lowest_quality or 1, VISIBLE_QUALITY + 1),
-            noise=max(weights.highest_noise or 0, _SMALL_NOISE),
-        )
-        for model, weights in enlarging.items()
-    ]
-    models = list(enlarging)
-    return _reachable([*rows, *_chains(removal, _SMALL_NOISE, f"+{models[0]}"), Row(models[-1])])
-
-
-def removing(numbers: Mapping[str, T], registry: Registry) -> tuple[str, dict[str, T]]:
-    """The model that removes certain degradations, whatever an image looks like.
-
-    Args:
-        numbers: ``quality``, ``sigma`` or both, each with its value for the network.
-        registry: the known models.
-
-    Returns:
-        The model, a chain of two, and its options.
-
-    Raises:
-        UsageError: no weights for it are known.
-
-    Example:
-        >>> from restore.registry import discover
-        >>> removing({"sigma": 15, "quality": 40}, discover())
-        ('ffdnet:jpeg+ffdnet:noise', {'ffdnet.quality': 40, 'ffdnet#2.sigma': 15})
-    """
-    removal = _removal(registry)
-    names = [name for name in _REMOVAL if name in numbers]
-    for name in names:
-        if _REMOVAL[name] not in removal:
-            raise _none(_REMOVAL[name])
-    model = "+".join(removal[_REMOVAL[name]] for name in names)
-    labels = ModelReference.parse(model).labels
-    return model, {f"{label}.{name}": numbers[name] for label, name in zip(labels, names, strict=True)}
-
-
-def fingerprint(rows: Sequence[Row]) -> str:
-    """Eight hexadecimal digits that change with the rule."""
-    return hashlib.sha256(repr(tuple(rows)).encode()).hexdigest()[:8]
-
-
-def _weights(registry: Registry) -> Iterator[tuple[str, Weights]]:
-    """Each set of weights that declares a task, with its reference."""
-    for name, spec in registry.models.items():
-        yield from ((f"{name}:{weights.name}", weights) for weights in spec.weights if weights.task)
-
-
-def _removal(registry: Registry) -> dict[Task, str]:
-    """Task -> the first weights for it."""
-    return {
-        task: next(model for model, weights in _weights(registry) if weights.task == task)
-        for task in _REMOVAL.values()
-        if any(weights.task == task for _, weights in _weights(registry))
-    }
-
-
-def _chains(removal: Mapping[Task, str], noise: float, then: str = "") -> list[Row]:
-    """A row for each degradation that can be removed, and for all of them together.
-
-    Args:
-        removal: from `_removal`.
-        noise: below this an image has none.
-        then: the rest of the chain.
-    """
-    tasks = [task for task in _REMOVAL.values() if task in removal]
-    return [
-        Row(
-            "+".join(removal[task] for task in some) + then,
-            quality=1 if "deblock" in some else VISIBLE_QUALITY + 1,
-            noise=math.inf if "denoise" in some else noise,
-        )
-        for count in range(1, len(tasks) + 1)
-        for some in combinations(tasks, count)
-    ]
-
-
-def _enlarging(registry: Registry, scale: float | None) -> dict[str, Weights]:
-    """The weights that can enlarge by `scale`, from the least degradation that they were trained on.
-
-    Raises:
-        UsageError: there are none.
-    """
-    found: dict[str, Weights] = {}
-    refusal = _none("enlarge")
-    for model in dict.fromkeys(model for model, weights in _weights(registry) if weights.task == "enlarge"):
-        name, _, of_weights = model.partition(":")
-        spec = registry.models[name]
-        try:
-            at = working_scale(model, registry, scale) or default_scale(spec, of_weights)
-        except UsageError as error:
-            refusal = error
-            continue
-        found[model] = next(one for one in spec.weights if (one.name, one.scale) == (of_weights, at))
-    if not found:
-        raise refusal
-    ordered = dict(sorted(found.items(), key=lambda item: _degradation(item[1])))
-    if scale is None:
-        first = next(iter(ordered.values())).scale
-        ordered = {model: weights for model, weights in ordered.items() if weights.scale == first}
-    return ordered
-
-
-def _degradation(weights: Weights) -> tuple[float, ...]:
-    """How degraded the images were that weights were trained on, to be compared with that of others."""
-    noise, loss = weights.highest_noise or 0.0, _BEST_QUALITY - (weights.lowest_quality or 1)
-    return (bool(noise) + bool(loss), noise, loss)
-
-
-def _reachable(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """The rows without those that only suit images which an earlier row suits."""
-    return tuple(
-        row
-        for index, row in enumerate(rows)
-        if not any(other.quality <= row.quality and other.noise >= row.noise for other in rows[:index])
-    )
-
-
-_NAMES: Mapping[Task, str] = {
-    "deblock": "remove compression",
-    "denoise": "remove noise",
-    "enlarge": "enlarge",
-}
-
-
-def _none(task: Task) -> UsageError:
-    return UsageError(
-        f"none of the weights that 'auto' chooses from can {_NAMES[task]}", hint="name a model with `model`"
-    )

@@ -11,9 +11,10 @@ from restore.checkpoint import load_model, working_scale
 from restore.choices import Alpha, Engine, Precision
 from restore.errors import UsageError
 from restore.inference.auto import AnyRestorer, AutoRestorer
-from restore.inference.choosing import AUTO, Row, rule
+from restore.inference.choosing import AUTO, Row
 from restore.inference.conditions import check_strength
 from restore.inference.restorer import Restorer
+from restore.inference.rules import rule
 from restore.inference.tiles import TileSize
 from restore.registry import Registry, discover
 

@@ -13,7 +13,8 @@ import torch
 from restore.checkpoint import load_model, working_scale
 from restore.errors import UnknownNameError, nearest
 from restore.inference import AnyRestorer, check_reference, load
-from restore.inference.choosing import AUTO, rule
+from restore.inference.choosing import AUTO
+from restore.inference.rules import rule
 from restore.registry import Registry
 from restore.serve.schema import JobOptions, ModelView
 

@@ -14,6 +14,7 @@ or for one entry, with options other than the defaults: ``model_checks(spec, sca
 A check raises `ContractError`, which says what was expected, what was found and what to do.
 """
 
+from restore.testing.augmentations import augmentation_checks
 from restore.testing.check import Check, ContractError, Finding, examine
 from restore.testing.entries import options_checks, weights_checks
 from restore.testing.measures import degradation_checks, metric_checks, set_metric_checks, table_checks
@@ -22,7 +23,6 @@ from restore.testing.objectives import discriminator_checks, loss_checks, object
 from restore.testing.plugins import plugin_checks
 from restore.testing.training import (
     adversarial_loss_checks,
-    augmentation_checks,
     optimizer_checks,
     schedule_checks,
 )

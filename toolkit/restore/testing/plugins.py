@@ -11,6 +11,7 @@ from typing import Any
 
 from restore.interfaces import ModelSpec, Options, parse
 from restore.registry import KINDS, Registry
+from restore.testing.augmentations import augmentation_checks
 from restore.testing.check import Check, check, expect
 from restore.testing.entries import options_checks, weights_checks
 from restore.testing.measures import degradation_checks, metric_checks, set_metric_checks, table_checks
@@ -18,7 +19,6 @@ from restore.testing.models import model_checks
 from restore.testing.objectives import discriminator_checks, loss_checks, objective_checks
 from restore.testing.training import (
     adversarial_loss_checks,
-    augmentation_checks,
     optimizer_checks,
     schedule_checks,
 )

@@ -1,9 +1,8 @@
-"""The contract of adversarial losses, optimizers, schedules and augmentations."""
+"""The contract of adversarial losses, optimizers and schedules."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -12,18 +11,15 @@ from torch import Tensor, nn
 from restore.interfaces import (
     AdversarialLoss,
     AdversarialLossSpec,
-    AugmentationOptions,
-    AugmentationSpec,
     AveragesWeights,
     GradientPenalty,
     OptimizerSpec,
     Options,
-    Pair,
     ScheduleSpec,
 )
 from restore.testing.check import Check, check, expect, sample
 
-__all__ = ["adversarial_loss_checks", "augmentation_checks", "optimizer_checks", "schedule_checks"]
+__all__ = ["adversarial_loss_checks", "optimizer_checks", "schedule_checks"]
 
 
 def adversarial_loss_checks(spec: AdversarialLossSpec, *, options: Options | None = None) -> list[Check]:
@@ -50,15 +46,6 @@ def schedule_checks(spec: ScheduleSpec, *, options: Options | None = None) -> li
     """The claims about a schedule."""
     chosen = spec.options() if options is None else options
     return [check(f"schedule {spec.name}", _gives_shares_of_the_peak_rate, spec, chosen)]
-
-
-def augmentation_checks(
-    spec: AugmentationSpec, *, scale: int = 4, options: AugmentationOptions | None = None
-) -> list[Check]:
-    """The claims about an augmentation at one scale."""
-    chosen = spec.options() if options is None else options
-    claims = (_keeps_the_shapes, _leaves_its_pairs_alone, _draws_from_its_generator_alone)
-    return [check(f"augmentation {spec.name} {scale}x", claim, spec, chosen, scale) for claim in claims]
 
 
 def _logits(seed: int, *shape: int) -> Tensor:
@@ -206,58 +193,3 @@ def _gives_shares_of_the_peak_rate(spec: ScheduleSpec, options: Options) -> None
         shares = [schedule(step, steps) for step in range(steps + 1)]
         bad = next((share for share in shares if not 0 <= share <= 1), None)
         expect(bad is None, f"a share of the peak rate is {bad}, and has to lie in [0, 1]")
-
-
-def _pair(scale: int, seed: int) -> Pair:
-    return Pair(
-        sample(12, 12 + seed, batch=1)[0, :, :, :12],
-        sample(12 * scale, 12 * scale + seed, batch=1)[0, ..., : 12 * scale],
-    )
-
-
-def _augmented(spec: AugmentationSpec, options: Options, scale: int, seed: int) -> tuple[Pair, list[Tensor]]:
-    """The changed pair, and what was given for it."""
-    pair, partner = _pair(scale, 1), _pair(scale, 2)
-    augment = spec.build(options)
-    generator = torch.Generator().manual_seed(seed)
-    result = augment(pair, generator, partner if spec.needs_partner else None)
-    return result, [*pair, *partner]
-
-
-def _over_seeds(claim: Callable[[int], None]) -> None:
-    for seed in range(8):  # a random choice may leave a pair as it is
-        claim(seed)
-
-
-def _keeps_the_shapes(spec: AugmentationSpec, options: Options, scale: int) -> None:
-    def of(seed: int) -> None:
-        result, given = _augmented(spec, options, scale, seed)
-        shapes = [tuple(image.shape) for image in result]
-        wanted = [tuple(image.shape) for image in given[:2]]
-        expect(shapes == wanted, f"patches of {wanted} became {shapes}")
-        expect(all(image.isfinite().all() for image in result), "a value is not finite")
-
-    _over_seeds(of)
-
-
-def _leaves_its_pairs_alone(spec: AugmentationSpec, options: Options, scale: int) -> None:
-    def of(seed: int) -> None:
-        _, given = _augmented(spec, options, scale, seed)
-        before = [*_pair(scale, 1), *_pair(scale, 2)]
-        same = all(torch.equal(a, b) for a, b in zip(given, before, strict=True))
-        expect(same, "it changed a pair that it was given: work on a copy")
-
-    _over_seeds(of)
-
-
-def _draws_from_its_generator_alone(spec: AugmentationSpec, options: Options, scale: int) -> None:
-    def of(seed: int) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(1)
-            first, _ = _augmented(spec, options, scale, seed)
-            torch.manual_seed(2)
-            second, _ = _augmented(spec, options, scale, seed)
-        same = all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-        expect(same, "two results with equal generators differ: draw from the given generator alone")
-
-    _over_seeds(of)
