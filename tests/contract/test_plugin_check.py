@@ -56,7 +56,7 @@ def registered(models: list[ModelSpec], losses: list[LossSpec] | None = None) ->
 
 
 def problems(checks: list[Check]) -> dict[str, str]:
-    return {each.check.name: each.problem for each in examine(checks) if not each.holds}
+    return {each.check.name: each.problem for each in examine(checks) if not each.passed}
 
 
 def test_a_valid_plugin_passes() -> None:
@@ -269,8 +269,8 @@ def test_the_command_prints_json(check: Command) -> None:
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 1
     assert {row["plugin"] for row in rows} == {"impatient"}
-    assert {row["check"] for row in rows if not row["holds"]} >= {"plugin impatient: imports no torch"}
-    assert all(bool(row["problem"]) != row["holds"] for row in rows)
+    assert {row["check"] for row in rows if not row["passed"]} >= {"plugin impatient: imports no torch"}
+    assert all(bool(row["problem"]) != row["passed"] for row in rows)
 
 
 def test_the_command_suggests_the_closest_name_for_an_unknown_one(check: Command) -> None:

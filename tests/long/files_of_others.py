@@ -181,7 +181,7 @@ def _written(name: str, suffix: str, photo: Photo | Animation, ours: View) -> li
             else:
                 write(photo, path)
         except ImageError as error:
-            cannot = "cannot hold its transparency" in str(error) or "holds no animation" in str(error)
+            cannot = "cannot store" in str(error)
             reason = "the format cannot hold it" if cannot else None
             return [Difference(name, "written", "refused", "", str(error), reason)]
         except Exception as error:

@@ -89,7 +89,7 @@ def test_an_architecture_trains_and_spandrel_reads_it_back(name: str, tmp_path: 
 def test_a_new_network_keeps_the_contract(name: str) -> None:
     spec = SPECS[f"spandrel.{name}"]
     checks = model_checks(spec, scale=2, options=spec.options.model_validate(SMALL[name]))
-    assert [finding for finding in examine(checks + options_checks(spec)) if not finding.holds] == []
+    assert [finding for finding in examine(checks + options_checks(spec)) if not finding.passed] == []
 
 
 def test_options_that_the_weights_do_not_show_are_refused() -> None:

@@ -157,14 +157,14 @@ def test_floating_point_stays(tmp_path: Path, channels: int) -> None:
     assert photo.bits == 32
     write(photo, tmp_path / "b.tif")
     assert np.array_equal(other_reader(tmp_path / "b.tif"), pixels)
-    assert losses(photo, tmp_path / "b.png") == ("PNG holds 16 bits a channel, not floating point",)
+    assert losses(photo, tmp_path / "b.png") == ("PNG stores 16 bits per channel, not floating point",)
     with pytest.raises(ImageError, match="where 0 to 1 is expected"):
         read(deep_file(tmp_path / "c.tif", pixels * 2))
 
 
 def test_what_16_bits_lose_is_told(tmp_path: Path) -> None:
     photo = read(deep_file(tmp_path / "a.png", noise(9, 9, 3)))
-    assert losses(photo, Path("b.jpg")) == ("JPEG holds 8 bits a channel, not 16 bits",)
+    assert losses(photo, Path("b.jpg")) == ("JPEG stores 8 bits per channel, not 16 bits",)
     assert losses(photo, Path("b.tif")) == losses(photo, Path("b.xyz")) == ()
 
 
@@ -357,7 +357,7 @@ def test_an_animation_keeps_frames_durations_and_loop(
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=2, **options)
     job = Job(path, tmp_path / f"b{target}")
     (outcome,) = run_all([job], restore.load("bicubic", scale=2, device="cpu"))
-    soft = ("GIF holds no partial transparency",) if clear and target == ".gif" else ()
+    soft = ("GIF cannot store partial transparency",) if clear and target == ".gif" else ()
     assert (outcome.status, outcome.notes) == ("done", soft)
     got, times, loop = shown(job.destination)
     assert times == durations
@@ -380,7 +380,7 @@ def test_an_animation_that_plays_once_plays_once(tmp_path: Path) -> None:
         write_animation(animation, tmp_path / f"b{suffix}", provenance=MADE)
         assert shown(tmp_path / f"b{suffix}")[2] == loop
         assert read_provenance(tmp_path / f"b{suffix}") == MADE
-    with pytest.raises(ImageError, match="JPEG holds no animation"):
+    with pytest.raises(ImageError, match="JPEG cannot store animations"):
         write_animation(animation, tmp_path / "b.jpg")
 
 

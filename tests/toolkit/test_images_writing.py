@@ -114,7 +114,7 @@ def test_gif_keeps_up_to_256_colors(tmp_path: Path) -> None:
 
 def test_transparency_is_refused_where_the_format_has_none(tmp_path: Path) -> None:
     photo = photo_of(smooth(), alpha=smooth()[..., 0])
-    with pytest.raises(ImageError, match=r"cannot hold its transparency; choose \.png or \.webp"):
+    with pytest.raises(ImageError, match=r"cannot store its transparency; choose \.png or \.webp"):
         write(photo, tmp_path / "a.jpg")
     assert list(tmp_path.iterdir()) == []
 
@@ -250,7 +250,9 @@ def test_the_longest_side_is_readable_and_one_more_is_refused(
 ) -> None:
     write(Photo(torch.zeros(1, 3, 1, longest), gray=True), tmp_path / f"a{suffix}")
     assert read(tmp_path / f"a{suffix}").color.shape == (1, 3, 1, longest)
-    with pytest.raises(ImageError, match=rf"at most {longest} pixels a side, not 1 x {longest + 1}; choose"):
+    with pytest.raises(
+        ImageError, match=rf"at most {longest} pixels per side, not 1 x {longest + 1}; choose"
+    ):
         write(Photo(torch.zeros(1, 3, longest + 1, 1), gray=True), tmp_path / f"b{suffix}")
     assert not (tmp_path / f"b{suffix}").exists()
 

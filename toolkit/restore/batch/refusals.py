@@ -59,23 +59,23 @@ def collisions(jobs: list[Job]) -> list[Outcome]:
     for job in jobs:
         claims.setdefault(folded(job.destination), []).append(job)
     failures = []
-    for rivals in claims.values():
-        if len({os.path.realpath(job.source) for job in rivals}) < 2:
+    for colliding in claims.values():
+        if len({os.path.realpath(job.source) for job in colliding}) < 2:
             continue  # one file under two names
-        for job in rivals:
-            others = " and ".join(f"'{escaped(str(one.source))}'" for one in rivals if one is not job)
-            shared = f"that of {others} would both" if len(rivals) == 2 else f"those of {others} would all"
+        for job in colliding:
+            others = " and ".join(f"'{escaped(str(one.source))}'" for one in colliding if one is not job)
+            shared = f"that of {others} would both" if len(colliding) == 2 else f"those of {others} would all"
             error = UsageError(
                 f"its result and {shared} be written to '{escaped(str(job.destination))}'",
                 path=job.source,
-                hint=_way_out(rivals),
+                hint=_way_out(colliding),
             )
             failures.append(refused(job.source, error))
     return failures
 
 
-def _way_out(rivals: list[Job]) -> str:
-    if len({job.source.name.casefold() for job in rivals}) == len(rivals):
+def _way_out(colliding: list[Job]) -> str:
+    if len({job.source.name.casefold() for job in colliding}) == len(colliding):
         return "set `keep_suffix=True` to keep both, as in a.jpg.png"
     return "rename one, or write their results to different folders"
 

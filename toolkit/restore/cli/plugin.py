@@ -75,7 +75,7 @@ def check(
         checks = plugin_checks(each, registry, scale=scale, options=values)
         broken = 0
         for finding in examine(checks):
-            broken += not finding.holds
+            broken += not finding.passed
             _print(each, finding, json=json)
         if not json:
             typer.echo(f"plugin {each}: {len(checks) - broken} of {len(checks)} checks passed")
@@ -108,11 +108,11 @@ def _print(plugin: str, finding: Finding, *, json: bool) -> None:
             {
                 "plugin": plugin,
                 "check": finding.check.name,
-                "holds": finding.holds,
+                "passed": finding.passed,
                 "problem": finding.problem,
             }
         )
-    elif finding.holds:
+    elif finding.passed:
         typer.echo(f"  ok    {finding.check}")
     else:
         typer.echo(f"  FAIL  {finding.check}\n        {finding.problem}")

@@ -141,7 +141,7 @@ def make_plan(source: Path, folder: Path, settings: Settings) -> Plan:
     Images in `folder`, which may lie in `source`, are not taken for sources.
 
     Raises:
-        DataError: `source` is missing or holds no image.
+        DataError: `source` is missing or contains no image.
         UsageError: two images would be written to one file, `folder` is in use for something else, was
             made in another way, or has `source` in it.
     """

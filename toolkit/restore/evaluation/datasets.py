@@ -86,7 +86,7 @@ class Dataset:
         """The targets, or the inputs if there are no targets, in order of their names.
 
         Raises:
-            DataError: the folder is missing or holds no image.
+            DataError: the folder is missing or contains no image.
         """
         return find_images([self.folder])
 

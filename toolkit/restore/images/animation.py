@@ -96,12 +96,12 @@ def write_animation(
         strip: as for `write`.
 
     Raises:
-        ImageError: as for `write`, and if the format holds no animation.
+        ImageError: as for `write`, and if the format cannot store animations.
     """
     with explained_writing(path):
         form = format_of(path)
         if not form.animated:
-            raise ImageError(f"{form.name} holds no animation", hint="choose .gif, .webp or .png")
+            raise ImageError(f"{form.name} cannot store animations", hint="choose .gif, .webp or .png")
         photos = [prepared(frame, form) for frame in animation.frames]
         if any(frame.alpha is not None for frame in photos):
             photos = [_with_alpha(frame) for frame in photos]

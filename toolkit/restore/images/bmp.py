@@ -39,7 +39,7 @@ def encoded(pixels: NDArray[np.uint8], *, dpi: tuple[float, float] | None = None
     height, width, _ = pixels.shape
     start = 14 + _HEADER.size
     if start + pixels.size >= 2**32:
-        raise ValueError("BMP holds at most 4 GiB")
+        raise ValueError("BMP stores at most 4 GiB")
     resolution = (round(value / 0.0254) for value in dpi or _USUAL_DPI)
     sizes = (_HEADER.size, width, height, 1, 32, _BITFIELDS, pixels.size)
     header = _HEADER.pack(*sizes, *resolution, 0, 0, *_MASKS, _SRGB)

@@ -1,4 +1,4 @@
-"""What a format can hold of a photo, and what it cannot."""
+"""What a format can store of a photo, and what it cannot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["losses", "prepared"]
 
 
 def losses(photo: Photo, path: Path) -> tuple[str, ...]:
-    """What a file of this name will not hold of `photo`, for people; nothing for an unknown suffix."""
+    """What a file of this name cannot store of `photo`, for people; nothing for an unknown suffix."""
     try:
         form = format_of(path)
     except ImageError:
@@ -30,18 +30,18 @@ def losses(photo: Photo, path: Path) -> tuple[str, ...]:
     found = []
     if (bits := bits_of(photo, form)) < photo.bits and photo.color.dtype != torch.uint8:
         deeper = "floating point" if photo.bits == 32 else f"{photo.bits} bits"
-        found.append(f"{form.name} holds {bits} bits a channel, not {deeper}")
+        found.append(f"{form.name} stores {bits} bits per channel, not {deeper}")
     if photo.gray and not mode_of(photo, form).startswith("L"):
-        found.append(f"{form.name} holds this gray as RGB")
+        found.append(f"{form.name} stores this gray as RGB")
     if form.cutout and photo.alpha is not None and is_partial(photo.alpha):
-        found.append(f"{form.name} holds no partial transparency")
+        found.append(f"{form.name} cannot store partial transparency")
     if photo.lossless and form in (AVIF, HEIC):
         found.append(f"{form.name} is written with lossy compression, although the original is lossless")
     if photo.icc_profile and "icc_profile" not in form.carries:
         found += filter(None, [_profile_note(form, photo.icc_profile)])
     lost = [name.upper() for name in ("exif", "xmp") if getattr(photo, name) and name not in form.carries]
     if lost:
-        found.append(f"{form.name} holds no {' and no '.join(lost)}")
+        found.append(f"{form.name} cannot store {' and '.join(lost)}")
     exif, packet = stored_blocks(photo, form)
     if exif != photo.exif:
         dropped = "its largest tags were dropped" if exif else "it was dropped"
@@ -52,22 +52,22 @@ def losses(photo: Photo, path: Path) -> tuple[str, ...]:
 
 
 def prepared(photo: Photo, form: Format) -> Photo:
-    """What of `photo` the format can hold: without opaque alpha, in sRGB where there is no profile.
+    """What of `photo` the format can store: without opaque alpha, in sRGB where there is no profile.
 
     Raises:
-        ImageError: it cannot hold this size or transparency, or these are no pixels.
+        ImageError: it cannot store this size or transparency, or these are no pixels.
     """
     check_shapes(photo)
     height, width = photo.color.shape[-2:]
     if max(height, width) > form.longest:
         raise ImageError(
-            f"{form.name} holds at most {form.longest} pixels a side, not {width} x {height}",
+            f"{form.name} stores at most {form.longest} pixels per side, not {width} x {height}",
             hint="choose .png or .tif",
         )
     if photo.alpha is not None and (form in (BMP, GIF) or not form.has_alpha):
         opaque = levels(photo.alpha, 8).min() == 255
         if not (opaque or form.has_alpha):
-            raise ImageError(f"{form.name} cannot hold its transparency", hint="choose .png or .webp")
+            raise ImageError(f"{form.name} cannot store its transparency", hint="choose .png or .webp")
         photo = replace(photo, alpha=None) if opaque else photo
     if photo.icc_profile and "icc_profile" not in carried(photo, form, mode_of(photo, form)):
         return _in_srgb(photo, photo.icc_profile)
@@ -92,4 +92,4 @@ def _profile_note(form: Format, profile: bytes) -> str | None:
     if conversion and conversion.is_identity:
         return None
     effect = "became sRGB" if conversion else "are no longer described, and its profile is damaged"
-    return f"{form.name} holds no color profile: its colors {effect}"
+    return f"{form.name} cannot store a color profile: its colors {effect}"

@@ -60,7 +60,7 @@ def encoded(
     (rows, _, channels), kind = first.shape, first.dtype
     strips = [isal_zlib.compress(_differences(band), _LEVEL) for band in chain([first], remaining)]
     if sum(map(len, strips)) > 2**32 - 2**24:
-        raise ValueError("TIFF holds at most 4 GiB")
+        raise ValueError("TIFF stores at most 4 GiB")
     directory = TiffImagePlugin.ImageFileDirectory_v2()
     if exif:
         _copy_exif(directory, exif)

@@ -142,7 +142,7 @@ def notes_of(module: nn.Module) -> tuple[str, ...]:
 
 @runtime_checkable
 class Checkable(Protocol):
-    """A loss's module that can tell in advance whether `Preparable.prepare` would fail.
+    """A loss's module that can check in advance whether `Preparable.prepare` would fail.
 
     A run calls it before it starts processes, so that a missing or incomplete file is reported at once.
     """

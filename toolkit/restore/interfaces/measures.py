@@ -22,7 +22,7 @@ class Metric(Protocol):
     def __call__(self, restored: Tensor, target: Tensor, *, gray: bool) -> float:
         """`restored` and `target`: ``(1, 3, H, W)``, equal to multiples of 1/255 when read from files.
 
-        `gray` tells that the target's file has a single channel, repeated here to three. Where there is no
+        `gray` says whether the target's file has a single channel, repeated here to three. Where there is no
         target, a metric that needs none is given the restored image in its place, and `gray` is that of the
         input.
         """
@@ -95,7 +95,7 @@ class SetMetricSpec(_Measure):
 
 @dataclass(frozen=True)
 class Method:
-    """A column of a published table: a method, and what stands for it here."""
+    """A column of a published table: a method, and the model that is measured for it here."""
 
     title: str
     """As the paper calls it."""

@@ -161,7 +161,7 @@ class ModelSpec(Named):
     changed. Graphs for other engines are exported from it: while `torch.compiler.is_exporting()` it must not
     branch on the size of an image. `restore.fusion` has layers for it."""
     memory: Callable[[int, Any], int] | None = None
-    """``memory(scale, options)``: the largest number of values per input pixel that the fused network holds
+    """``memory(scale, options)``: the largest number of values per input pixel that the fused network keeps
     at once, from which the size of tiles is chosen. ``None``: 4 feature maps of 64 channels at the output's
     size."""
     overlap: Callable[[int, Any], int | None] = _no_overlap
@@ -170,7 +170,7 @@ class ModelSpec(Named):
     stride: Callable[[int, Any], int] = _any_position
     """``stride(scale, options)``: tiles begin at rows and columns that are multiples of it, in input pixels.
     A network that merges squares of 2x2 pixels into one (pixel unshuffle, convolutions of stride 2) has 2, so
-    that tiles merge the same squares as the whole image. The halo then holds for pixels at any position."""
+    that tiles merge the same squares as the whole image. The halo then applies to pixels at any position."""
     conditions: Callable[[Any], tuple[str, ...]] = _no_conditions
     """``conditions(options)``: names of numbers that describe an image, such as ``("sigma",)``. The network
     takes them after the image in this order, each as a ``(B,)`` float32 tensor. ``sigma`` is the standard

@@ -73,7 +73,7 @@ def _sweep(place: Path) -> None:
 
 
 def _remove_orphan(folder: Path) -> None:
-    """Remove a folder of this user whose lock nobody holds."""
+    """Remove a folder of this user whose lock is free."""
     lock = folder / _LOCK
     with suppress(OSError, Timeout):
         if hasattr(os, "getuid") and folder.lstat().st_uid != os.getuid():

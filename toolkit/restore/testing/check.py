@@ -52,7 +52,7 @@ class Finding:
     """What is wrong and what to do; empty if the check passed."""
 
     @property
-    def holds(self) -> bool:
+    def passed(self) -> bool:
         """Whether the claim is true."""
         return not self.problem
 
