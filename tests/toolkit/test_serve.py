@@ -97,6 +97,13 @@ def test_a_job_is_queued_done_and_fetched(client: httpx.Client, server: Server) 
     assert len(result.content) == done["bytes"]
 
 
+def test_a_model_without_the_name_of_its_weights_is_that_of_the_command_line(client: httpx.Client) -> None:
+    content = encoded()
+    answer = client.post("/api/restore", params={"model": "srcnn"}, content=content)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-model"] == "srcnn"
+
+
 def test_what_a_file_carries_is_kept(client: httpx.Client) -> None:
     exif = Image.Exif()
     exif[0x010E] = "a harbor"

@@ -63,6 +63,8 @@ class Networks:
             *_offered(registry),
         ]
         self._titles = {model.name: model.title for model in self.offered}
+        # Without the name of its weights, a model has those that it has on the command line.
+        self._names = {*self._titles, *(name.partition(":")[0] for name in self._titles)}
 
     def check(self, options: JobOptions) -> None:
         """Check options before a job is accepted.
@@ -73,9 +75,9 @@ class Networks:
         """
         names = options.model.split("+") if _REFERENCE.fullmatch(options.model) else [options.model]
         for name in names:
-            if name not in self._titles or (name == AUTO and len(names) > 1):
+            if name not in self._names or (name == AUTO and len(names) > 1):
                 raise UnknownNameError(
-                    f"there is no model '{name}'.{nearest(name, self._titles)} See /api/models"
+                    f"there is no model '{name}'.{nearest(name, self._names)} See /api/models"
                 )
         if options.model == AUTO:
             rule(self._registry, options.scale)
