@@ -183,6 +183,18 @@ def test_upscale_reports_the_consistency_of_a_result(run: Run, targets: Path) ->
     assert sorted(path.name for path in targets.glob("a*")) == ["a.png", "a_x4.png"]
 
 
+def test_a_check_names_what_its_input_suffers_from(run: Run, tmp_path: Path) -> None:
+    y, x = np.mgrid[:96, :96]
+    levels = np.stack([x * 2, y * 2, 128 + 60 * np.sin(x * y / 200)], -1).astype(np.uint8)
+    Image.fromarray(levels).save(tmp_path / "a.jpg", quality=10)
+    with Image.open(tmp_path / "a.jpg") as image:
+        image.save(tmp_path / "b.png")
+    for name in ("a.jpg", "b.png"):
+        done = run("upscale", tmp_path / name, "--model", "bicubic", "--json", "--check")
+        assert done.stderr.splitlines()[0].endswith("; input: JPEG of quality 10")
+        assert json.loads(done.stdout)["check"]["input"] == {"quality": 10, "noise": None}
+
+
 def test_a_check_is_in_the_json_and_its_map_is_written_next_to_the_result(run: Run, targets: Path) -> None:
     done = run("upscale", targets / "a.png", "--model", "bicubic", "--json", "--check-map")
     found = json.loads(done.stdout)

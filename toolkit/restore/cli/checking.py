@@ -29,11 +29,13 @@ def check(outcome: Outcome, name: Path | None, *, drawn: bool) -> dict[str, Any]
         drawn: write `map_of` the result, too.
 
     Returns:
-        JSON-serializable: ``{"check": {"consistency": dB, "shift": {"red": levels, ...}, ...}}``.
+        JSON-serializable: ``{"check": {"consistency": dB, "shift": {"red": levels, ...}, ..., "input":
+        {"quality": of the JPEG compression, "noise": deviation in levels}}}``.
     """
     from restore.estimation import estimate
     from restore.faithfulness import compare, consistency_map
     from restore.images import Photo, read, write_atomic
+    from restore.inference.choosing import Choice, found_in_words
 
     if not isinstance(outcome.source, Path) or not isinstance(outcome.destination, Path):
         return {}
@@ -42,10 +44,12 @@ def check(outcome: Outcome, name: Path | None, *, drawn: bool) -> dict[str, Any]
     photo = read(outcome.source, max_pixels=None)
     degraded, suffers = photo.color, estimate(photo, outcome.source, only=("jpeg", "noise"))
     found = compare(restored, degraded, suffers)
-    console.message(f"check: {name}: {found.sentence}")
+    seen = Choice.of("", suffers)
+    # A result that equals a degraded input is no good one.
+    console.message(f"check: {name}: {found.sentence}; input: {found_in_words([seen])}")
     for warning in found.warnings:
         console.message(f"warning: {name}: {warning}")
-    content = found.to_json()
+    content = found.to_json() | {"input": {"quality": seen.quality, "noise": seen.noise}}
     if drawn:
         place = map_of(outcome.destination)
         differences = _BRIGHTER * consistency_map(restored, degraded, suffers).float()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from restore.estimation import Estimate
 
-__all__ = ["AUTO", "BEST_QUALITY", "BEYOND", "Choice", "Row", "choose", "in_words"]
+__all__ = ["AUTO", "BEST_QUALITY", "BEYOND", "Choice", "Row", "choose", "found_in_words", "in_words"]
 
 AUTO = "auto"
 """What a user writes in place of a model."""
@@ -76,13 +76,21 @@ def in_words(choices: Sequence[Choice], *, several: bool = False) -> str:
     >>> in_words([Choice("")], several=True)
     'without visible noise or compression: unchanged'
     """
+    return f"{found_in_words(choices, several=several)}: {choices[0].model or 'unchanged'}"
+
+
+def found_in_words(choices: Sequence[Choice], *, several: bool = False) -> str:
+    """The first half of `in_words`: what was found in the images.
+
+    >>> found_in_words([Choice("", 40, 6.5)])
+    'JPEG of quality 40 with noise of 6.5'
+    """
     qualities = [choice.quality for choice in choices if choice.quality is not None]
     noises = [choice.noise for choice in choices if choice.noise is not None]
     found = f"JPEG of quality {_span(qualities)}" if qualities else ""
     if noises:
         found += f"{' with ' if qualities else 'with ' if several else ''}noise of {_span(noises)}"
-    found = found or f"{'without' if several else 'no'} visible noise or compression"
-    return f"{found}: {choices[0].model or 'unchanged'}"
+    return found or f"{'without' if several else 'no'} visible noise or compression"
 
 
 def _span(values: Sequence[float]) -> str:
