@@ -22,7 +22,7 @@ class Compact(nn.Module):
         convolutions: hidden convolutions between the first and the last.
     """
 
-    def __init__(self, scale: int, features: int = 64, convolutions: int = 16) -> None:
+    def __init__(self, scale: int, features: int = 64, convolutions: int = 32) -> None:
         super().__init__()
         self.scale = scale
         layers: list[nn.Module] = [nn.Conv2d(3, features, 3, padding=1), nn.PReLU(features)]

@@ -42,9 +42,10 @@ def test_the_network_has_the_parameters_of_the_authors() -> None:
     shapes = {name: tuple(parameter.shape) for name, parameter in Compact(4).named_parameters()}
     assert shapes["body.0.weight"] == (64, 3, 3, 3)
     assert shapes["body.1.weight"] == (64,)
-    assert shapes["body.32.weight"] == (64, 64, 3, 3)
-    assert shapes["body.34.weight"] == (48, 64, 3, 3)
-    assert sum(parameter.numel() for parameter in Compact(4).parameters()) == 621_424
+    assert shapes["body.64.weight"] == (64, 64, 3, 3)
+    assert shapes["body.66.weight"] == (48, 64, 3, 3)
+    assert sum(parameter.numel() for parameter in Compact(4).parameters()) == 1_213_296
+    assert sum(parameter.numel() for parameter in Compact(4, convolutions=16).parameters()) == 621_424
 
 
 def test_a_network_with_a_zero_last_layer_repeats_the_pixels() -> None:
