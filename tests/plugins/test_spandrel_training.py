@@ -17,9 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import restore_spandrel.opening
-from restore.checkpoint import inspect_weights, load_model, read_card
+from restore.checkpoint import LoadedModel, inspect_weights, load_model, read_card
 from restore.config import TrainingConfig
 from restore.errors import OptionsError, UsageError, WeightsError
+from restore.inference.engines import compared, run_onnx
+from restore.inference.onnx_graph import to_onnx
 from restore.registry import discover
 from restore.testing import examine, model_checks, options_checks
 from restore.training import train
@@ -85,11 +87,19 @@ def test_an_architecture_trains_and_spandrel_reads_it_back(name: str, tmp_path: 
     assert torch.equal(image, before)
 
 
-@pytest.mark.parametrize("name", ["compact", "esrgan"])
+@pytest.mark.parametrize("name", ["compact", "esrgan", "span", "safmn"])
 def test_a_new_network_keeps_the_contract(name: str) -> None:
     spec = SPECS[f"spandrel.{name}"]
     checks = model_checks(spec, scale=2, options=spec.options.model_validate(SMALL[name]))
-    assert [finding for finding in examine(checks + options_checks(spec)) if not finding.passed] == []
+    found = list(examine(checks + options_checks(spec)))
+    assert [finding for finding in found if not finding.passed or finding.note] == []
+
+
+@pytest.mark.parametrize("name", ["span", "safmn"])
+def test_layers_that_are_exported_in_another_form_give_the_same_graph(name: str) -> None:
+    spec, options = SPECS[f"spandrel.{name}"], SMALL[name]
+    model = LoadedModel.built(spec.name, spec, 2, spec.options.model_validate(options), fresh(name, 2).eval())
+    assert compared(model, run_onnx(to_onnx(model)), [(1, 1), (1, 7), (7, 1), (33, 47), (64, 48)]) < 1e-4
 
 
 def test_options_that_the_weights_do_not_show_are_refused() -> None:

@@ -17,7 +17,7 @@ from restore_spandrel.architectures import ARCHITECTURES
 from restore_spandrel.network import Network
 from restore_spandrel.opening import OVERLAP, reach_of
 
-__all__ = ["build", "halo", "overlap"]
+__all__ = ["build", "halo", "overlap", "stride"]
 
 
 def build(name: str, scale: int, options: Options) -> nn.Module:
@@ -48,9 +48,16 @@ def overlap(name: str, scale: int, options: Options) -> int | None:
     return _geometry(name, scale, type(options), options.model_dump_json())[1]
 
 
+def stride(name: str, scale: int, options: Options) -> int:
+    """Tiles begin at multiples of it: a network that pads to multiples of 8 merges as many pixels."""
+    return _geometry(name, scale, type(options), options.model_dump_json())[2]
+
+
 @lru_cache
-def _geometry(name: str, scale: int, schema: type[Options], options: str) -> tuple[int | None, int | None]:
-    """Halo and overlap."""
+def _geometry(
+    name: str, scale: int, schema: type[Options], options: str
+) -> tuple[int | None, int | None, int]:
+    """Halo, overlap and stride."""
     parsed = schema.model_validate_json(options)
     with torch.random.fork_rng(devices=[]):  # in a training, the random numbers of the step go on
         descriptor = _described(name, scale, parsed, _constructed(name, scale, parsed))
@@ -58,7 +65,7 @@ def _geometry(name: str, scale: int, schema: type[Options], options: str) -> tup
         warnings.simplefilter("ignore")
         radius = reach_of(Network.of(descriptor).eval(), descriptor)
     tiled = radius is None and descriptor.tiling != ModelTiling.INTERNAL
-    return radius, OVERLAP if tiled else None
+    return radius, OVERLAP if tiled else None, descriptor.size_requirements.multiple_of
 
 
 def _constructed(name: str, scale: int, options: Options) -> nn.Module:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from spandrel import ImageModelDescriptor, SizeRequirements
 from torch import Tensor, nn
+
+from restore_spandrel.tracing import make_traceable
 
 __all__ = ["Network"]
 
@@ -50,14 +53,20 @@ class Network(nn.Module):
         for name, parameter in descriptor.model.named_parameters():
             if ".eval_conv." in name:  # SPAN computes these from its other weights
                 parameter.requires_grad_(requires_grad=False)
+        make_traceable(descriptor.model)
         return cls(descriptor.model, descriptor.scale, descriptor.size_requirements, descriptor._call_fn)
 
     def forward(self, image: Tensor) -> Tensor:
         """``(B, 3, H, W)`` -> ``(B, 3, scale*H, scale*W)``, not clamped."""
-        height, width = image.shape[-2:]
+        height, width = (side * self.scale for side in image.shape[-2:])
+        if torch.compiler.is_exporting() and not self._requirements.none:
+            restored: Tensor = self._call(self.model, _gathered(image, self._requirements))
+            # Slices would make the exporter prove that the result is large enough.
+            rows, columns = (torch.arange(side, device=image.device) for side in (height, width))
+            return restored.index_select(-2, rows).index_select(-1, columns)
         # A copy, because some networks change their input, such as RCAN.
-        restored: Tensor = self._call(self.model, _padded(image, self._requirements).clone())
-        return restored[..., : height * self.scale, : width * self.scale]
+        restored = self._call(self.model, _padded(image, self._requirements).clone())
+        return restored[..., :height, :width]
 
 
 def _without_prefix(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
@@ -83,3 +92,16 @@ def _padded(image: Tensor, requirements: SizeRequirements) -> Tensor:
     mirrored = min(right, width - 1), min(bottom, height - 1)
     image = F.pad(image, (0, mirrored[0], 0, mirrored[1]), "reflect")
     return F.pad(image, (0, right - mirrored[0], 0, bottom - mirrored[1]), "replicate")
+
+
+def _gathered(image: Tensor, requirements: SizeRequirements) -> Tensor:
+    """The same as `_padded` without a decision by the size, for a graph that takes any size."""
+    least, step = requirements.minimum, requirements.multiple_of
+    sides = [(torch.sym_max(side, least) + step - 1) // step * step for side in image.shape[-2:]]
+    if requirements.square:
+        sides = [torch.sym_max(*sides)] * 2
+    for dim, side in zip((-2, -1), sides, strict=True):
+        last = image.shape[dim] - 1
+        mirrored = last - (torch.arange(side, device=image.device) - last).abs()
+        image = image.index_select(dim, mirrored.clamp(min=0))
+    return image

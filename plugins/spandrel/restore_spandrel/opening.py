@@ -57,6 +57,7 @@ def open_file(file: Path) -> OpenedModel:
         descriptor.scale,
         halo,
         overlap=None if descriptor.tiling == ModelTiling.INTERNAL else OVERLAP,
+        stride=descriptor.size_requirements.multiple_of,
         precisions=_precisions(descriptor),
         trainable=None if descriptor.architecture.id in NOT_TRAINED else network.model,
         architecture=_name(descriptor),

@@ -40,6 +40,7 @@ def _new(name: str) -> ModelSpec:
         build=partial(lazy("restore_spandrel.fresh:build"), name),
         halo=partial(lazy("restore_spandrel.fresh:halo"), name),
         overlap=partial(lazy("restore_spandrel.fresh:overlap"), name),
+        stride=partial(lazy("restore_spandrel.fresh:stride"), name),
         scales=architecture.scales,
         options=architecture.options(),
         reference=_SPANDREL,

@@ -60,7 +60,7 @@ def check(
     """Check that a plugin keeps the contract, and say what to change where it does not.
 
     Entries are checked with the defaults of their options, or with the values of --set. The exit code is 1
-    when a check fails.
+    when a check fails. A model that cannot be exported gets a note, which is no failure.
     """
     registry = discover()
     names = _chosen(name, registry)
@@ -110,8 +110,11 @@ def _print(plugin: str, finding: Finding, *, json: bool) -> None:
                 "check": finding.check.name,
                 "passed": finding.passed,
                 "problem": finding.problem,
+                "note": finding.note,
             }
         )
+    elif finding.note:
+        typer.echo(f"  note  {finding.check}\n        {finding.note}")
     elif finding.passed:
         typer.echo(f"  ok    {finding.check}")
     else:

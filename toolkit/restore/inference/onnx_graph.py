@@ -17,7 +17,7 @@ from restore.errors import UsageError, first_line
 from restore.inference.conditions import samples
 from restore.inference.torch_network import working_module
 
-__all__ = ["dynamic_shapes", "facts", "library", "to_onnx"]
+__all__ = ["dynamic_shapes", "example_sides", "facts", "library", "no_graph", "to_onnx"]
 
 
 def to_onnx(model: LoadedModel) -> bytes:
@@ -34,7 +34,7 @@ def to_onnx(model: LoadedModel) -> bytes:
     for name in ("onnx", "onnxscript"):
         library(name, "onnx")
     module = working_module(model, torch.float32).eval()
-    image = torch.zeros(2, 3, 13, 17)  # sides that are not 0, 1 or one another: those are taken as fixed
+    image = torch.zeros(2, 3, *example_sides(model.stride))
     example = (image, *samples(model, batch=2))
     try:
         with warnings.catch_warnings():
@@ -47,13 +47,19 @@ def to_onnx(model: LoadedModel) -> bytes:
                 traced, input_names=names, output_names=["restored"], dynamo=True, verbose=False
             )
     except Exception as error:  # whatever a network can raise, behind layers of the exporter's own
-        raise UsageError(
-            f"model '{model.spec.name}' cannot become a graph for any size of image ({_reason(error)})",
-            hint="set `engine` to torch",
-        ) from error
+        raise UsageError(no_graph(model.spec.name, error), hint="set `engine` to torch") from error
     program.model.metadata_props.update(facts(model))
     content: bytes = program.model_proto.SerializeToString()
     return content
+
+
+def example_sides(stride: int) -> tuple[int, int]:
+    """Height and width of an image to trace with: `torch.export` takes 0, 1 and equal sides as fixed.
+
+    Args:
+        stride: of the model, whose squares count as pixels.
+    """
+    return 11 + 2 * stride, 15 + 2 * stride
 
 
 def dynamic_shapes(module: nn.Module, example: Sequence[Tensor], stride: int) -> tuple[Any, ...]:
@@ -96,8 +102,13 @@ def library(name: str, extra: str) -> Any:
         raise UsageError(f"this needs {name}", hint=f"run: pip install 'restorekit[{extra}]'") from None
 
 
-def _reason(error: BaseException) -> str:
-    """The first line of what began it."""
+def no_graph(name: str, error: BaseException) -> str:
+    """Why a model cannot be exported, with the first line of what the exporter wrapped.
+
+    >>> no_graph("mine", ValueError("too small"))
+    "model 'mine' cannot become a graph for any size of image (too small)"
+    """
     while error.__cause__ is not None:
         error = error.__cause__
-    return first_line(error) if isinstance(error, Exception) else type(error).__name__
+    reason = first_line(error) if isinstance(error, Exception) else type(error).__name__
+    return f"model '{name}' cannot become a graph for any size of image ({reason})"

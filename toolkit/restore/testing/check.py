@@ -23,21 +23,25 @@ class Check:
     """A claim about an entry. Call it to test the claim."""
 
     name: str
-    run: Callable[[], None]
+    run: Callable[[], str | None]
 
-    def __call__(self) -> None:
+    def __call__(self) -> str | None:
         """Test the claim.
+
+        Returns:
+            A limitation that the contract allows, such as a model that cannot be exported; ``None`` if there
+            is none.
 
         Raises:
             ContractError: the claim is false.
         """
-        self.run()
+        return self.run()
 
     def __str__(self) -> str:
         return self.name
 
 
-def check(subject: str, claim: Callable[..., None], *arguments: object) -> Check:
+def check(subject: str, claim: Callable[..., str | None], *arguments: object) -> Check:
     """Return the check that calls `claim` with `arguments`; its name is that of the function, in words."""
     name = claim.__name__.strip("_").replace("_", " ")
     return Check(f"{subject}: {name}", partial(claim, *arguments))
@@ -50,6 +54,8 @@ class Finding:
     check: Check
     problem: str = ""
     """What is wrong and what to do; empty if the check passed."""
+    note: str = ""
+    """A limitation that the contract allows; empty if there is none."""
 
     @property
     def passed(self) -> bool:
@@ -67,7 +73,7 @@ def examine(checks: Iterable[Check]) -> Iterator[Finding]:
     """
     for each in checks:
         try:
-            each()
+            note = each()
         except ContractError as error:
             yield Finding(each, str(error))
         # An entry can raise anything while it is checked, or call sys.exit(); the other checks still run.
@@ -75,7 +81,7 @@ def examine(checks: Iterable[Check]) -> Iterator[Finding]:
             reason = first_line(error) if isinstance(error, Exception) else str(error)
             yield Finding(each, f"the check was ended by {type(error).__name__}: {reason}")
         else:
-            yield Finding(each)
+            yield Finding(each, note=note or "")
 
 
 def expect(condition: object, problem: str) -> None:
