@@ -22,7 +22,7 @@ from restore.cli import main
 from restore.errors import RestoreError, UsageError
 from restore.export import export, graph_format
 from restore.inference import Restorer
-from restore.inference.engines import run_onnx, run_openvino
+from restore.inference.engines import engine_network, run_onnx, run_openvino
 from restore.inference.onnx_graph import to_onnx
 from restore.inference.quantization import calibration, check_rounding
 from restore.registry import discover
@@ -92,6 +92,22 @@ def test_integers_come_near_what_float32_computes_on_photographs_text_and_noise(
     for image in (calibration()[:1, :, 5:40], torch.rand(1, 3, 33, 47)):
         difference = (rounded.restore(image) - exact.restore(image)).abs()
         assert 1e-4 < difference.square().mean().sqrt() < 0.02  # the integers are there, and enough
+
+
+@pytest.mark.parametrize(("weights", "numbers"), [("noise", (0, 15, 75)), ("jpeg", (10, 50, 95))])
+def test_integers_keep_to_the_number_that_a_model_takes(weights: str, numbers: tuple[float, ...]) -> None:
+    model = load_model(f"ffdnet:{weights}", discover())
+    rounded = engine_network("openvino", model, torch.int8)
+    image, results = calibration()[:4, :, :41, :47], []
+    for number in numbers:
+        given = torch.full((len(image),), float(number))
+        with torch.inference_mode():
+            exact = model.module(image, given)
+        results.append((exact, rounded(image, given)))
+    errors = [(exact - found).square().mean().sqrt() for exact, found in results]
+    changes = [(results[0][index] - results[-1][index]).square().mean().sqrt() for index in (0, 1)]
+    assert max(errors) < 0.01
+    assert changes[1] == pytest.approx(changes[0], rel=0.2)
 
 
 def test_a_signal_finds_its_stack_after_openvino_and_nncf_have_worked() -> None:
