@@ -74,6 +74,34 @@ from restore.training.interruption import Interruption
             RestoreError,
             "nowhere.safetensors: there is no such weights file",
         ),
+        (
+            {"loss": "l1-toy", "adversary": {"discriminator": "flat"}},
+            UsageError,
+            "discriminator 'flat' gives a tensor (2,) for two images, not logits of the shape (2, 1) or",
+        ),
+        (
+            {"loss": "l1-toy", "adversary": {"discriminator": "unsuited"}},
+            UsageError,
+            "discriminator 'unsuited' fails on targets of 32x32 pixels (RuntimeError: ",
+        ),
+        (
+            {"loss": "l1-toy", "adversary": {"loss": "unreduced"}},
+            UsageError,
+            "the adversarial loss 'unreduced' gives a tensor (2, 1), not one scalar",
+        ),
+        (
+            {"augmentations": ["cropped"]},
+            UsageError,
+            "the augmentations turn patches of [(3, 8, 8), (3, 32, 32)] into [(3, 7, 8), (3, 32, 32)]",
+        ),
+        ({"loss": "map"}, UsageError, "the loss 'map' gives a tensor (1, 3, 32, 32), not one scalar"),
+        ({"loss": "deaf"}, UsageError, "the loss 'deaf' fails on patches of 32 pixels (TypeError: "),
+        ({"schedule": "rising"}, UsageError, "schedule 'rising' gives 1.5 as the share of the peak rate at"),
+        (
+            {"model": "shrunk", "model_options": {}},
+            UsageError,
+            "model 'shrunk' gives a tensor (1, 3, 8, 8) for a tensor (1, 3, 8, 8), whose target is a tensor",
+        ),
     ],
 )
 def test_a_run_that_cannot_begin_says_why_and_leaves_no_folder(

@@ -11,13 +11,18 @@ from torch import Tensor, nn
 
 from restore.hookspecs import hookimpl
 from restore.interfaces import (
+    AdversarialLossSpec,
     Adversary,
+    AugmentationSpec,
     DiscriminatorSpec,
+    Logits,
     LossSpec,
     MetricSpec,
     ModelSpec,
     ObjectiveSpec,
     Options,
+    Pair,
+    ScheduleSpec,
     Scores,
     SetMetricSpec,
     Term,
@@ -121,11 +126,12 @@ class LikeTheInput(nn.Module):
 
 
 class Conditional(nn.Module):
-    """A logit for each pixel of the image beside its enlarged input."""
+    """A logit for each pixel of the image beside its enlarged input, and a layer that is not used."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(6, 1, 3, padding=1)
+        self.unused = nn.Linear(1, 1)
 
     def forward(self, images: Tensor, condition: Tensor) -> Tensor:
         logits: Tensor = self.conv(torch.cat([images, condition], 1))
@@ -162,7 +168,12 @@ class Always:
 
 @hookimpl
 def restore_models() -> list[ModelSpec]:
-    return [ModelSpec("noisy", "Dropout", build=lambda scale, _: Noisy(scale), halo=lambda scale, options: 1)]
+    return [
+        ModelSpec("noisy", "Dropout", build=lambda scale, _: Noisy(scale), halo=lambda scale, options: 1),
+        ModelSpec(
+            "shrunk", "As small as its input", lambda *_: nn.Conv2d(3, 3, 1), halo=lambda scale, options: 0
+        ),
+    ]
 
 
 @hookimpl
@@ -181,6 +192,13 @@ def restore_losses() -> list[LossSpec]:
         ),
         LossSpec("small", "Small features", lambda _: Small(), inputs=("restored", "features")),
         LossSpec("like-input", "Near the input", lambda _: LikeTheInput(), inputs=("restored", "degraded")),
+        LossSpec("map", "No scalar", lambda _: nn.L1Loss(reduction="none")),
+        LossSpec(
+            "deaf",
+            "Takes no step, though it asks for it",
+            lambda _: nn.L1Loss(),
+            inputs=("restored", "target", "step"),
+        ),
         LossSpec("keys", "A name that a dictionary of modules has for itself", lambda _: nn.L1Loss()),
     ]
 
@@ -210,6 +228,12 @@ def restore_discriminators() -> list[DiscriminatorSpec]:
         DiscriminatorSpec(
             "conditional", "Sees the input, too", lambda size, _: Conditional(), conditional=True
         ),
+        DiscriminatorSpec(
+            "flat",
+            "Logits without a dimension for channels",
+            lambda size, _: nn.Sequential(nn.Conv2d(3, 1, size), nn.Flatten(0)),
+        ),
+        DiscriminatorSpec("unsuited", "Takes no images", lambda size, _: nn.Linear(3, 1)),
         DiscriminatorSpec("untrainable", "A gradient that is never finite", lambda size, _: Untrainable()),
     ]
 
@@ -238,6 +262,42 @@ def restore_objectives() -> list[ObjectiveSpec]:
         ),
         ObjectiveSpec("l1-broken", "An adversary that cannot be trained", (Term("l1"),), (untrainable,)),
     ]
+
+
+class Unreduced:
+    """Least squares without a mean."""
+
+    needs_real = False
+    whole_batch = False
+
+    def generator(self, fake: Logits, real: Logits | None) -> Tensor:
+        assert isinstance(fake, Tensor)
+        return (fake - 1).square()
+
+    def discriminator(self, fake: Logits, real: Logits) -> Tensor:
+        return self.generator(fake, None)
+
+
+class Cropped:
+    """Takes a row off the input."""
+
+    def __call__(self, pair: Pair, generator: torch.Generator, partner: Pair | None) -> Pair:
+        return Pair(pair.degraded[:, 1:], pair.target)
+
+
+@hookimpl
+def restore_adversarial_losses() -> list[AdversarialLossSpec]:
+    return [AdversarialLossSpec("unreduced", "No scalar", lambda _: Unreduced())]
+
+
+@hookimpl
+def restore_augmentations() -> list[AugmentationSpec]:
+    return [AugmentationSpec("cropped", "Another size", lambda _: Cropped())]
+
+
+@hookimpl
+def restore_schedules() -> list[ScheduleSpec]:
+    return [ScheduleSpec("rising", "Leaves [0, 1]", lambda _: lambda step, steps: 1.5)]
 
 
 @hookimpl

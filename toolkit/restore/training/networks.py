@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from restore.checkpoint import build_within
-from restore.errors import UsageError
-from restore.interfaces import Adversary, check_preparation, parse
+from restore.data import Sample
+from restore.errors import UsageError, first_line
+from restore.interfaces import (
+    AdversarialLoss,
+    Adversary,
+    DiscriminatorSpec,
+    Logits,
+    check_preparation,
+    parse,
+)
 from restore.registry import Registry
+from restore.training.adversarial import Batch
 from restore.training.compiler import check_compiler
 from restore.training.memory import BYTES_PER_PARAMETER, check_step, total_memory
-from restore.training.objective import Objective, check_layers
+from restore.training.objective import Objective, captured, check_layers, described
 from restore.training.optimization import seed_all
 from restore.training.setup import TrainingSetup
 
-__all__ = ["Networks", "build"]
+__all__ = ["Networks", "build", "discriminator_inputs"]
 
 
 @dataclass(frozen=True)
@@ -56,11 +67,95 @@ def build(setup: TrainingSetup, registry: Registry, device: torch.device) -> Net
     objective = Objective(setup.objective, registry)
     check_preparation(objective)
     check_layers(generator, objective.generator_layers)
-    discriminators = [
-        _discriminator(adversary, registry, patch, device) for adversary in setup.objective.adversaries
-    ]
-    check_step(generator, config, setup.images.samples[0], device, setup.launch.size)
+    sample = setup.images.samples[0]
+    _check_sizes(sample, patch, config.scale)
+    discriminators = []
+    for adversary, loss in zip(setup.objective.adversaries, setup.adversarial_losses, strict=True):
+        discriminators.append(_discriminator(adversary, registry, patch, device))
+        logits = _logits(discriminators[-1], registry.discriminators[adversary.discriminator], sample)
+        _check_adversarial_loss(loss, adversary.loss, logits)
+    check_step(generator, config, sample, device, setup.launch.size)
+    _check_losses(objective, generator, sample, config.model)
     return Networks(generator, objective, discriminators)
+
+
+def discriminator_inputs(sample: Sample, *, conditional: bool) -> tuple[Tensor, ...]:
+    """A batch of two targets, which batch normalization needs, and their conditions if it takes some."""
+    images, degraded = (tensor.expand(2, -1, -1, -1) for tensor in (sample.target, sample.degraded))
+    return (images, Batch(images, images, degraded).condition()) if conditional else (images,)
+
+
+def _check_sizes(sample: Sample, patch: int, scale: int) -> None:
+    """Refuse augmentations that change the size of a patch."""
+    shapes = [tuple(image.shape) for image in (sample.degraded, sample.target)]
+    wanted = [(3, patch // scale, patch // scale), (3, patch, patch)]
+    if shapes != wanted:
+        raise UsageError(f"the augmentations turn patches of {wanted} into {shapes}", hint="omit some")
+
+
+def _logits(network: nn.Module, spec: DiscriminatorSpec, sample: Sample) -> Logits:
+    """The logits of a target twice, from a discriminator that is refused if it gives something else."""
+    patch = sample.target.shape[-1]
+    try:
+        with _evaluated(network):
+            logits = network(*discriminator_inputs(sample, conditional=spec.conditional))
+    except Exception as error:  # whatever the code of a plugin can raise
+        raise UsageError(
+            f"discriminator '{spec.name}' fails on targets of {patch}x{patch} pixels "
+            f"({type(error).__name__}: {first_line(error)})"
+        ) from error
+    scales = logits if isinstance(logits, list | tuple) and logits else [logits]
+    for scale in scales:
+        shape = tuple(scale.shape) if isinstance(scale, Tensor) else ()
+        if shape != (2, 1) and (len(shape) != 4 or shape[:2] != (2, 1)):
+            raise UsageError(
+                f"discriminator '{spec.name}' gives {described(logits)} for two images, not logits of the "
+                f"shape (2, 1) or (2, 1, h, w), or a list of these"
+            )
+    checked: Logits = logits
+    return checked
+
+
+def _check_adversarial_loss(loss: AdversarialLoss, name: str, logits: Logits) -> None:
+    """Refuse an adversarial loss that fails on the logits of its discriminator, or gives no scalar."""
+    try:
+        values = (
+            loss.generator(logits, logits if loss.needs_real else None),
+            loss.discriminator(logits, logits),
+        )
+    except Exception as error:  # whatever the code of a plugin can raise
+        raise UsageError(
+            f"the adversarial loss '{name}' fails on {described(logits)} ({type(error).__name__}: "
+            f"{first_line(error)})"
+        ) from error
+    for value in values:
+        if not isinstance(value, Tensor) or value.ndim:
+            raise UsageError(f"the adversarial loss '{name}' gives {described(value)}, not one scalar")
+
+
+def _check_losses(objective: Objective, generator: nn.Module, sample: Sample, model: str) -> None:
+    """Refuse a model whose result has another size than the target, and losses that fail on it."""
+    degraded, target = sample.degraded[None], sample.target[None]
+    with _evaluated(generator), captured(generator, objective.generator_layers) as features:
+        restored = generator(degraded, *sample.conditions[None].unbind(1))
+        if restored.shape != target.shape:
+            raise UsageError(
+                f"model '{model}' gives {described(restored)} for {described(degraded)}, whose target is "
+                f"{described(target)}"
+            )
+        objective.check(restored, target, degraded=degraded, step=0, features=features)
+
+
+@contextmanager
+def _evaluated(network: nn.Module) -> Iterator[None]:
+    """Try `network` without changing its statistics, its mode or the state of the random generator."""
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        network.train(was_training)
 
 
 def _discriminator(adversary: Adversary, registry: Registry, patch: int, device: torch.device) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -9,11 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from restore.errors import UsageError, nearest
-from restore.interfaces import FeatureLoss, FeatureNetwork, GeneratorFeatures, ObjectiveSpec, Term, parse
+from restore.errors import RestoreError, UsageError, first_line, nearest
+from restore.interfaces import (
+    FeatureLoss,
+    FeatureNetwork,
+    GeneratorFeatures,
+    ObjectiveSpec,
+    Preparable,
+    Term,
+    parse,
+)
 from restore.registry import Registry
 
-__all__ = ["Objective", "captured", "check_layers"]
+__all__ = ["Objective", "captured", "check_layers", "described"]
 
 
 class Objective(nn.Module):
@@ -49,6 +58,13 @@ class Objective(nn.Module):
     def is_trained(self) -> bool:
         """Whether a loss has parameters that are trained with the generator."""
         return any(map(_is_trained, self.losses))
+
+    @property
+    def measurements(self) -> list[Tensor]:
+        """The buffers of the losses that a checkpoint keeps, of floating-point numbers."""
+        buffers = dict(self.named_buffers())
+        kept = [tensor for name, tensor in self.state_dict().items() if name in buffers]
+        return [tensor for tensor in kept if tensor.is_floating_point()]
 
     @property
     def generator_layers(self) -> set[str]:
@@ -94,12 +110,39 @@ class Objective(nn.Module):
             if isinstance(loss, FeatureLoss):
                 key = loss.network.key
                 value = loss.compare(of_restored[key], of_target[key], **others)
-            elif "target" in inputs:
-                value = loss(restored, target, **others)
             else:
-                value = loss(restored, **others)
+                value = loss(*((restored, target) if "target" in inputs else (restored,)), **others)
             values[term.label] = term.weight * value
         return values
+
+    def check(self, restored: Tensor, target: Tensor, **given: Any) -> None:
+        """Call each loss that needs no preparation once, on a copy whose state may change.
+
+        Args:
+            restored: ``(B, 3, H, W)``.
+            target: of the same shape.
+            given: as to `forward`.
+
+        Raises:
+            UsageError: a loss fails, or gives something else than one scalar.
+        """
+        for term, inputs, loss in zip(self.terms, self._inputs, self.losses, strict=True):
+            if any(isinstance(part, Preparable) for part in loss.modules()):
+                continue
+            images = (restored, target) if "target" in inputs else (restored,)
+            try:
+                value = copy.deepcopy(loss)(
+                    *images, **{name: given[name] for name in inputs if name in given}
+                )
+            except RestoreError:
+                raise
+            except Exception as error:  # whatever the code of a plugin can raise
+                raise UsageError(
+                    f"the loss '{term.loss}' fails on patches of {target.shape[-1]} pixels "
+                    f"({type(error).__name__}: {first_line(error)})"
+                ) from error
+            if not isinstance(value, Tensor) or value.ndim:
+                raise UsageError(f"the loss '{term.loss}' gives {described(value)}, not one scalar")
 
     def _features(self, images: Tensor) -> dict[Hashable, dict[str, Tensor]]:
         return {key: network(images, self._layers[key]) for key, network in self._networks.items()}
@@ -145,6 +188,19 @@ def check_layers(generator: nn.Module, layers: set[str]) -> None:
                 f"a loss asks for features of the layer '{layer}', which the generator does not "
                 f"have.{nearest(layer, known)}"
             )
+
+
+def described(value: object) -> str:
+    """The shape of a tensor or the type of anything else, for messages.
+
+    >>> described(torch.zeros(2, 1)), described([torch.zeros(2)]), described(1.0)
+    ('a tensor (2, 1)', 'a list of a tensor (2,)', 'a float')
+    """
+    if isinstance(value, Tensor):
+        return f"a tensor {tuple(value.shape)}"
+    if isinstance(value, list | tuple) and value:
+        return f"a {type(value).__name__} of {described(value[0])}"
+    return f"a {type(value).__name__}"
 
 
 def _is_trained(loss: nn.Module) -> bool:

@@ -39,6 +39,8 @@ from restore.training.validation_plan import ValidationPlan, plan_validation
 
 __all__ = ["TrainingSetup", "make_fabric", "set_up"]
 
+_SHARES = 100  # of a schedule that are looked at before a run starts
+
 
 @dataclass(frozen=True)
 class TrainingSetup:
@@ -229,7 +231,15 @@ def _optimizer(
 
 def _schedule(config: TrainingConfig, registry: Registry) -> Schedule:
     spec = registry.schedules[config.schedule]
-    return spec.build(parse(spec.options, config.schedule_options, f"schedule '{spec.name}'"))
+    schedule = spec.build(parse(spec.options, config.schedule_options, f"schedule '{spec.name}'"))
+    for step in range(0, config.steps, max(config.steps // _SHARES, 1)):
+        share = schedule(step, config.steps)
+        if not 0 <= share <= 1:  # which a NaN is not either
+            raise UsageError(
+                f"schedule '{spec.name}' gives {share:g} as the share of the peak rate at step {step} of "
+                f"{config.steps}, which has to lie in [0, 1]"
+            )
+    return schedule
 
 
 def _check_batch(config: TrainingConfig, launch: LaunchEnvironment) -> None:
