@@ -32,7 +32,7 @@ import restore_enhancenet.plugin
 import restore_optimization.plugin
 from restore.cli import main
 from restore.config import TrainingConfig
-from restore.registry import DISABLE, Plugin, Registry, build
+from restore.registry import DISABLE, GROUP, Plugin, Registry, build
 from restore_enhancenet.options import LAYERS
 
 if TYPE_CHECKING:
@@ -145,6 +145,18 @@ def toys() -> Registry:
     registry = build([*boxed, Plugin("toy", imported(TOY))])
     assert not registry.problems
     return registry
+
+
+@pytest.fixture
+def toy_site(tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH in which the toy plugin is installed."""
+    folder = tmp_path / "site"
+    info = folder / "toy-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\ntoy = toy_plugin\n")
+    shutil.copy(TOY, folder)
+    return folder
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from restore.cli import main
 from restore.config import TrainingConfig, resolve
 from restore.data import CountedSampler, Patches, batches
 from restore.interfaces import Term
-from restore.registry import GROUP, Registry, discover
+from restore.registry import Registry, discover
 from restore.training import train
 from restore.training.adversarial import Batch
 from restore.training.measures import gradient_shares
@@ -123,19 +123,6 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
     return call
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A folder for PYTHONPATH in which the toy plugin is installed."""
-    folder = tmp_path / "site"
-    info = folder / "toy-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\ntoy = toy_plugin\n")
-    plugin = Path(__file__).parent / "toy" / "toy_plugin.py"
-    (folder / "toy_plugin.py").write_text(plugin.read_text())
-    return folder
-
-
 SMALL_PAT = [
     part
     for assigned in (
@@ -172,19 +159,19 @@ def test_a_signal_to_the_whole_job_saves_it_and_exits_with_130(photos: Path, tmp
 
 @pytest.mark.parametrize(("objective", "more"), [("l1-toy", ["--set", "workers=1"]), ("pat", SMALL_PAT)])
 def test_a_run_killed_again_and_again_ends_with_the_bytes_of_one_never_interrupted(
-    photos: Path, tmp_path: Path, site: Path, objective: str, more: list[str]
+    photos: Path, tmp_path: Path, toy_site: Path, objective: str, more: list[str]
 ) -> None:
     args = arguments(photos, "--loss", objective, "--steps", "60", *more)
     whole, run = tmp_path / "whole", tmp_path / "killed"
-    with program(*args, "--run", str(whole), site=site) as undisturbed:
+    with program(*args, "--run", str(whole), site=toy_site) as undisturbed:
         for resume in ([], ["--resume"], ["--resume"]):
             step = newest_step(run)
-            with program(*args, "--run", str(run), *resume, site=site) as process:
+            with program(*args, "--run", str(run), *resume, site=toy_site) as process:
                 wait_for(lambda step=step: newest_step(run) > step, process)  # type: ignore[misc]
                 time.sleep(random.uniform(0, 0.3))  # noqa: S311
                 os.killpg(process.pid, signal.SIGKILL)
         assert newest_step(run) < 60, "the last kill came too late to be one"
-        with program(*args, "--run", str(run), "--resume", site=site) as process:
+        with program(*args, "--run", str(run), "--resume", site=toy_site) as process:
             for running in (undisturbed, process):
                 _, stderr = running.communicate(timeout=PATIENCE)
                 assert running.returncode == 0, stderr
@@ -195,12 +182,12 @@ def test_a_run_killed_again_and_again_ends_with_the_bytes_of_one_never_interrupt
 
 
 def test_two_processes_learn_what_one_learns_with_the_same_batch(
-    photos: Path, tmp_path: Path, site: Path, configure: Configure, toys: Registry
+    photos: Path, tmp_path: Path, toy_site: Path, configure: Configure, toys: Registry
 ) -> None:
     def start(name: str, *more: str, loss: str = "l1-toy", **how: Any) -> subprocess.Popen[str]:
         run = ("--run", str(tmp_path / name), "--loss", loss, "--val", str(photos), "--batch-size", "4")
         args = arguments(photos, *run, "--set", "workers=1", *more)
-        return stack.enter_context(program(*args, site=site, **how))
+        return stack.enter_context(program(*args, site=toy_site, **how))
 
     pat = resolve(None, SMALL_PAT[1::2], {"loss": "pat", "data": [photos]}, shortcuts(toys))
     in_one: dict[str, Any] = {
@@ -333,10 +320,10 @@ def test_what_fails_in_the_second_process_only_is_said_once_by_the_first(
 
 
 def test_a_term_that_is_bad_in_the_second_process_only_is_named_by_the_first(
-    photos: Path, tmp_path: Path, site: Path
+    photos: Path, tmp_path: Path, toy_site: Path
 ) -> None:
     args = arguments(photos, "--run", tmp_path / "run", "--devices", "2", "--loss", "elsewhere")
-    with program(*args, "--steps", "20", site=site) as process:
+    with program(*args, "--steps", "20", site=toy_site) as process:
         _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert_only_ours(stderr)

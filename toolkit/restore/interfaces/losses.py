@@ -43,7 +43,9 @@ class LossSpec(Named):
     Building downloads nothing and reads nothing: see `Preparable`. A module that compares features of a
     network can share its pass through it with other losses: see `FeatureLoss`. One that asks for
     ``features`` is a `GeneratorFeatures`. Parameters that require a gradient are trained with the generator,
-    by an optimizer of their own; freeze those of a fixed network.
+    by an optimizer of their own; freeze those of a fixed network. Persistent buffers that the module changes
+    when it is called, such as a running mean, are part of the checkpoint; with several processes they change
+    by the mean of the changes in all of them.
 
     Raises:
         EntryError: an input is unknown or named twice, or the restored images are not the first.

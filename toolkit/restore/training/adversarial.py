@@ -99,14 +99,18 @@ class AdversarialTrainer:
         return self.loss.whole_batch and self.learner.parts > 1
 
     def look_ahead(self, batches: Sequence[Batch]) -> None:
-        """Compute the logits of all parts of this step, without gradients.
+        """Compute the logits of all parts of this step for `term`, without gradients.
+
+        Targets and restored images go through the discriminator one after the other, as in `term`: batch
+        normalization makes a difference.
 
         Args:
             batches: the parts of the batch, in their order.
         """
+        network = self.learner.module
         with torch.no_grad():
-            passes = [self._both(batch) for batch in batches]
-        fakes, reals = zip(*passes, strict=True)
+            fakes = [self._logits(network, batch.fake, batch) for batch in batches]
+            reals = [self._logits(network, batch.real, batch) for batch in batches if self.loss.needs_real]
         self._whole = _joined(fakes), _joined(reals)
 
     def term(self, batch: Batch, part: int = 0) -> dict[str, Tensor]:
@@ -140,7 +144,10 @@ class AdversarialTrainer:
         learner, is_open = self.learner, self.adversary.gate.is_open(self.scores)
         if self.needs_all_logits and is_open:
             chunks = (each.chunk(learner.parts) for each in (batch.fake, batch.real, batch.degraded))
-            self.look_ahead([Batch(*each) for each in zip(*chunks, strict=True)])
+            with torch.no_grad():
+                passes = [self._both(Batch(*each)) for each in zip(*chunks, strict=True)]
+            fakes, reals = zip(*passes, strict=True)
+            self._whole = _joined(fakes), _joined(reals)
         scores = []
         parts = learner.divide(batch.fake.detach(), batch.real, batch.degraded)
         for number, tensors in enumerate(parts):
@@ -193,8 +200,9 @@ class AdversarialTrainer:
         return losses
 
     def _generator(self, step: int, part: int) -> torch.Generator:
-        """Random numbers that follow from seed, step, update, process and part alone."""
-        count = (self.seed, step, self.updates, self.learner.group.fabric.global_rank, part)
+        """Random numbers that follow from seed, step, update and the place of the part in the batch alone."""
+        place = self.learner.group.fabric.global_rank * self.learner.parts + part
+        count = (self.seed, step, self.updates, place)
         seed = int(np.random.SeedSequence(count).generate_state(1, np.uint64)[0])
         return torch.Generator().manual_seed(seed)
 

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from restore.errors import UsageError
 from restore.interfaces import AveragesWeights, Schedule
+from restore.logits import scales_of
 
 __all__ = [
     "averaged",
@@ -89,7 +90,7 @@ def parameter_groups(
 
 
 def freeze_unused(network: nn.Module, *inputs: Tensor) -> None:
-    """Freeze the parameters that the result of `network` does not depend on.
+    """Freeze the parameters that the result of `network`, a tensor or several, does not depend on.
 
     They never get a gradient, for which processes that exchange gradients would wait forever. An optimizer
     leaves them as they are, frozen or not.
@@ -106,7 +107,8 @@ def freeze_unused(network: nn.Module, *inputs: Tensor) -> None:
     """
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}  # statistics of batches
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.func.functional_call(network, buffers, inputs).sum().backward()
+        result = torch.func.functional_call(network, buffers, inputs)
+        torch.autograd.backward([tensor.sum() for tensor in scales_of(result)])
     for parameter in network.parameters():
         if parameter.grad is None:
             parameter.requires_grad = False

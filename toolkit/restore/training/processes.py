@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -61,6 +61,16 @@ class ProcessGroup:
         torch.distributed.all_gather(gathered, tensor.detach().contiguous())
         gathered[self.fabric.global_rank] = tensor
         return torch.cat(gathered)
+
+    def average_changes(self, tensors: Sequence[Tensor], before: Sequence[Tensor]) -> None:
+        """Let `tensors` change since `before` by the mean over all ranks of their changes, in place.
+
+        Args:
+            tensors: floating point, equal on all ranks before they changed.
+            before: copies of what they were.
+        """
+        for tensor, old in zip(tensors, before, strict=True):
+            tensor.copy_(old + self.mean(tensor - old))
 
     def broadcast(self, content: Result) -> Result:
         """Rank 0's `content`, on every rank."""

@@ -18,7 +18,7 @@ from restore.training.adversarial import AdversarialTrainer
 from restore.training.best import BestWeights
 from restore.training.compiler import compiled
 from restore.training.learner import Learner
-from restore.training.networks import Networks
+from restore.training.networks import Networks, discriminator_inputs
 from restore.training.objective import Objective
 from restore.training.optimization import averaged, freeze_unused, parameter_groups
 from restore.training.processes import ProcessGroup
@@ -107,15 +107,19 @@ def begin(setup: TrainingSetup, networks: Networks, group: ProcessGroup) -> Sess
     for number, (adversary, network) in enumerate(
         zip(setup.objective.adversaries, networks.discriminators, strict=True)
     ):
-        discriminator = channels_last(network)
-        trained = _learner(discriminator, setup, group, config.lr_discriminator or config.lr)
+        discriminator, conditional = channels_last(network), setup.conditional[number]
+        peak, seen = (
+            config.lr_discriminator or config.lr,
+            discriminator_inputs(sample, conditional=conditional),
+        )
+        trained = _learner(discriminator, setup, group, peak, inputs=seen)
         session.adversaries.append(
             AdversarialTrainer(
                 adversary,
                 setup.adversarial_losses[number],
                 trained,
                 discriminator,
-                conditional=setup.conditional[number],
+                conditional=conditional,
                 seed=config.seed,
             )
         )
@@ -168,6 +172,7 @@ def from_checkpoint(session: Session, checkpoint: Checkpoint) -> None:
         for name, learner in session.learners.items():
             tensors, groups = checkpoint.tensors[f"optimizer-{name}"], state["optimizers"][name]
             learner.optimizer.load_state_dict(_unflatten(tensors, groups))
+            _lay_out(learner.optimizer)
             learner.restore(state["learners"][name])
         for each in session.adversaries:
             each.restore(_adversary_state(state, each.adversary.label))
@@ -224,6 +229,20 @@ def _flatten(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[
         for name, value in values.items()
     }
     return tensors, content["param_groups"]
+
+
+def _lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Copy what was loaded into memory of its own, in the order of the parameters.
+
+    A file is mapped into memory at any address, and matrix products round differently where a matrix is not
+    aligned. Tensors in another order than ``channels_last`` would make each update slower.
+    """
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                shaped = parameter if value.shape == parameter.shape else value
+                copied = torch.empty_like(shaped, dtype=value.dtype, device=value.device)
+                values[name] = copied.copy_(value)
 
 
 def _unflatten(tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]) -> dict[str, Any]:

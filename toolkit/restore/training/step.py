@@ -36,6 +36,8 @@ def train_step(session: Session, batch: Sample, fresh: Sequence[Sample] = ()) ->
     session.metrics = {}
     _look_ahead(session, batch)
     images, seen = [], []
+    measurements = session.objective.measurements if session.group.size > 1 else []
+    before = [tensor.clone() for tensor in measurements]
     for part, sample in enumerate(_parts(session, batch)):
         degraded, target, _ = sample
         with captured(session.network, session.objective.generator_layers) as features:
@@ -49,6 +51,7 @@ def train_step(session: Session, batch: Sample, fresh: Sequence[Sample] = ()) ->
         if session.losses is not None:
             session.losses.record(terms)
         images.append(restored.detach())
+    session.group.average_changes(measurements, before)
     session.step += 1
     values = generator.update()
     if not values:
