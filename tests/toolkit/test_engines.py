@@ -104,8 +104,8 @@ def test_integers_keep_to_the_number_that_a_model_takes(weights: str, numbers: t
         with torch.inference_mode():
             exact = model.module(image, given)
         results.append((exact, rounded(image, given)))
-    errors = [(exact - found).square().mean().sqrt() for exact, found in results]
-    changes = [(results[0][index] - results[-1][index]).square().mean().sqrt() for index in (0, 1)]
+    errors = [(exact - found).square().mean().sqrt().item() for exact, found in results]
+    changes = [(results[0][index] - results[-1][index]).square().mean().sqrt().item() for index in (0, 1)]
     assert max(errors) < 0.01
     assert changes[1] == pytest.approx(changes[0], rel=0.2)
 

@@ -16,6 +16,7 @@ from restore.estimation import Estimate, estimate
 from restore.images import Photo
 
 __all__ = [
+    "SAMPLES",
     "Limits",
     "as_tensors",
     "check_conditions",
@@ -27,7 +28,8 @@ __all__ = [
     "samples",
 ]
 
-_SAMPLES = (15.0, 50.0, 25.0, 75.0)
+SAMPLES = (15.0, 50.0, 25.0, 75.0)
+"""Numbers to try a network with."""
 
 
 def check_conditions(model: LoadedModel) -> None:
@@ -140,7 +142,7 @@ def samples(model: LoadedModel, batch: int) -> tuple[Tensor, ...]:
     ()
     """
     return tuple(
-        torch.tensor([_SAMPLES[(index + image) % len(_SAMPLES)] for image in range(batch)])
+        torch.tensor([SAMPLES[(index + image) % len(SAMPLES)] for image in range(batch)])
         for index in range(len(model.conditions))
     )
 

@@ -14,7 +14,7 @@ import torch
 
 from restore.errors import RestoreError
 from restore.images import read_levels
-from restore.inference.conditions import samples
+from restore.inference.conditions import SAMPLES, samples
 from restore.inference.onnx_graph import library
 
 if TYPE_CHECKING:
@@ -67,12 +67,7 @@ def quantized(graph: Any, model: LoadedModel) -> Any:
     # It reports its use to its makers, unless it takes itself to be under test.
     os.environ.setdefault("NNCF_CI", "1")
     nncf = library("nncf", "int8")
-    patches = calibration()
-    numbers = samples(model, len(patches))
-    inputs = [
-        tuple(value[index : index + 1].numpy() for value in (patches, *numbers))
-        for index in range(len(patches))
-    ]
+    inputs = [tuple(value[None].numpy() for value in values) for values in zip(*_inputs(model), strict=True)]
 
     def quantize() -> Any:
         with _quiet():
@@ -100,6 +95,14 @@ def quantized(graph: Any, model: LoadedModel) -> Any:
         ) from error
 
 
+def _inputs(model: LoadedModel) -> tuple[Tensor, ...]:
+    """The patches of `calibration`, each with all numbers to try if the model takes some."""
+    patches = calibration()
+    if model.conditions:
+        patches = patches.repeat_interleave(len(SAMPLES), 0)
+    return (patches, *samples(model, len(patches)))
+
+
 def _whole_range() -> Any:
     parameters = library("nncf.quantization.range_estimator", "int8")
     return parameters.RangeEstimatorParametersSet.MINMAX
@@ -111,8 +114,7 @@ def check_rounding(plain: Network, rounded: Network, model: LoadedModel) -> None
     Raises:
         RestoreError: 8 bits are too few for this network.
     """
-    patches = calibration()
-    inputs = (patches, *samples(model, len(patches)))
+    inputs = _inputs(model)
     error = (plain(*inputs) - rounded(*inputs)).square().mean().sqrt().item()
     if not error <= _LARGEST_ERROR:  # which a NaN is not either
         raise RestoreError(
