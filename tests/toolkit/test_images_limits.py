@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from image_files import with_chunk
 from PIL import Image
 
 from restore.errors import ImageError
@@ -320,3 +321,16 @@ def test_lack_of_memory_in_a_decoder_is_said_and_what_it_held_is_freed(
     assert caught.value.path == tmp_path / "a.png"
     assert kept == ["freed"]
     assert not is_out_of_memory(RuntimeError("the file is truncated"))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_png_of_thousands_of_chunks_is_refused_at_once(tmp_path: Path, late: bool) -> None:
+    empty = bytes(4) + b"abCd" + zlib.crc32(b"abCd").to_bytes(4, "big")
+    data = with_chunk(tmp_path / "a.png", b"abCd", b"", late=late).read_bytes()
+    (tmp_path / "b.png").write_bytes(data.replace(empty, empty * 200_000))
+    begin = time.process_time()
+    with pytest.raises(ImageError, match="more than 10000 chunks"):
+        read(tmp_path / "b.png")
+    assert time.process_time() - begin < 2  # Pillow alone takes more than five seconds
+    (tmp_path / "c.png").write_bytes(data.replace(empty, empty * 5000))
+    assert read(tmp_path / "c.png").color.shape == (1, 3, 6, 4)

@@ -6,6 +6,8 @@ The segments of JPEG files are in `restore.images.jpeg`.
 from __future__ import annotations
 
 import struct
+import zlib
+from io import SEEK_END
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ __all__ = [
     "gif_canvas",
     "largest_icon",
     "png_chunks",
+    "png_exif_after_pixels",
     "tiff_pages",
     "webp_canvas",
 ]
@@ -24,8 +27,8 @@ MAX_PAGES = 100_000
 """Pages of a TIFF file after which counting ends."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_READ_CHUNKS = frozenset({b"cICP", b"eXIf"})
-_CHUNK_HEAD = 2**20  # bytes of such a chunk that are read
+_CICP = 4  # bytes of its content
+_TAIL = 2**17  # bytes at the end of a PNG file that are searched for EXIF
 _JPEG2000 = b"\0\0\0\x0cjP  "
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _ENTRY = 16  # bytes of an icon's entry
@@ -136,7 +139,7 @@ def _size_of_picture(head: bytes) -> tuple[int, int] | None:
 
 
 def png_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the names of the chunks of a PNG file, with the content of those about colors and EXIF.
+    """Yield the names of the chunks of a PNG file, with the content of the one about colors (cICP).
 
     The position in `file` is lost; a file that is cut off ends earlier.
     """
@@ -147,8 +150,20 @@ def png_chunks(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
         if len(head) < 8 or head[4:8] == b"IEND":
             return
         length = int.from_bytes(head[:4], "big")
-        yield head[4:8], file.read(min(length, _CHUNK_HEAD)) if head[4:8] in _READ_CHUNKS else b""
+        yield head[4:8], file.read(min(length, _CICP)) if head[4:8] == b"cICP" else b""
         place += 12 + length
+
+
+def png_exif_after_pixels(file: IO[bytes]) -> bytes:
+    """The EXIF data near the end of a PNG file, found without reading its pixels; empty if there is none."""
+    file.seek(max(0, file.seek(0, SEEK_END) - _TAIL))
+    tail = file.read(_TAIL)
+    place = tail.rfind(b"eXIf")
+    if place < 4:
+        return b""
+    end = place + 4 + int.from_bytes(tail[place - 4 : place], "big")
+    is_chunk = tail[end : end + 4] == zlib.crc32(tail[place:end]).to_bytes(4, "big")
+    return tail[place + 4 : end] if is_chunk else b""
 
 
 def tiff_pages(file: IO[bytes]) -> int:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, TiffImagePlugin
 
 from restore.choices import MAX_PIXELS
 from restore.errors import ImageError
-from restore.images.headers import gif_canvas, largest_icon, webp_canvas
+from restore.images.headers import gif_canvas, largest_icon, png_chunks, webp_canvas
 from restore.images.jxl import read_header
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_PIXELS",
     "Claim",
+    "check_chunks",
+    "check_chunks_before_pixels",
     "check_claim",
     "check_scans",
     "claim_before_opening",
@@ -41,6 +44,8 @@ _ALWAYS = 2**26
 _MAX_SCANS = 64  # of a JPEG; encoders write up to about 20
 _MAX_SCANNED = 2 * 10**9
 """Pixels that more than `_MAX_SCANS` scans may go over: a few seconds of time."""
+
+_MAX_CHUNKS = 10_000  # of a PNG, besides pixels
 
 _PER_FRAME = 4096  # bytes of objects for each frame
 _SIZES_OF_PAGE = (
@@ -130,6 +135,36 @@ def check_scans(image: Image.Image, scans: Scans | None) -> None:
         raise ImageError(
             f"its {count} scans of {image.width} x {image.height} pixels take too long to decode",
             hint="convert it to PNG, or omit it",
+        )
+
+
+def check_chunks_before_pixels(file: IO[bytes]) -> None:
+    """Refuse a PNG with more chunks before its pixels than any program writes: Pillow reads them one by one.
+
+    Raises:
+        ImageError: it has more than 10,000.
+    """
+    file.seek(0)
+    if file.read(8) == b"\x89PNG\r\n\x1a\n":
+        _check_count(takewhile(lambda name: name != b"IDAT", (name for name, _ in png_chunks(file))))
+
+
+def check_chunks(image: Image.Image, file: IO[bytes]) -> None:
+    """The same for all chunks of an image that is about to be decoded; the position in `file` is kept.
+
+    Raises:
+        ImageError: it has more than 10,000 besides those of pixels.
+    """
+    if image.format == "PNG":
+        place = file.tell()
+        _check_count(name for name, _ in png_chunks(file) if name not in (b"IDAT", b"fdAT", b"fcTL"))
+        file.seek(place)
+
+
+def _check_count(names: Iterable[bytes]) -> None:
+    if next(islice(names, _MAX_CHUNKS, None), None):
+        raise ImageError(
+            f"its header is damaged (more than {_MAX_CHUNKS} chunks)", hint="convert it to another format"
         )
 
 

@@ -12,7 +12,13 @@ from PIL import Image, UnidentifiedImageError
 
 from restore.images.failures import check_file, explained_reading, strict_pillow
 from restore.images.formats import enable, needed_plugin
-from restore.images.limits import MAX_PIXELS, check_claim, claim_before_opening, claim_of
+from restore.images.limits import (
+    MAX_PIXELS,
+    check_chunks_before_pixels,
+    check_claim,
+    claim_before_opening,
+    claim_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +80,7 @@ def pillow_image(file: IO[bytes], max_pixels: int | None) -> Image.Image:
     if plugin := needed_plugin(file.read(12)):
         enable(plugin)
     _check_before_opening(file, max_pixels)
+    check_chunks_before_pixels(file)
     file.seek(0)
     with _LIMIT:
         # Pillow's limit is one for the whole process, and cannot be raised for one file in another way.

@@ -15,9 +15,9 @@ from restore.images.decoding import decoded, split, swaps_sides
 from restore.images.depth import stored_bits
 from restore.images.exif import exif_of, orientation_of
 from restore.images.failures import explained_reading, is_out_of_memory
-from restore.images.headers import png_chunks, tiff_pages
+from restore.images.headers import png_exif_after_pixels, tiff_pages
 from restore.images.jpeg import jpeg_scans
-from restore.images.limits import MAX_PIXELS, Claim, check_claim, check_scans, claim_of
+from restore.images.limits import MAX_PIXELS, Claim, check_chunks, check_claim, check_scans, claim_of
 from restore.images.lossless import is_lossless
 from restore.images.metadata import channel_notes, dpi_of, omitted_notes, xmp_of
 from restore.images.opening import opened_file, pillow_image
@@ -83,6 +83,7 @@ def read(path: Path, *, max_pixels: int | None = MAX_PIXELS) -> Photo:
         scans = jpeg_scans(content) if content else None
         with image:
             check_scans(image, scans)
+            check_chunks(image, file)
             note_code_points(image, file)
             photo = photo_of(image)
             cut = cut_off_notes(content, scans, image) if scans else ()
@@ -109,6 +110,7 @@ def read_levels(path: Path) -> Tensor:
                 _check_picture(image)
                 content = _jpeg_content(image, file)
                 check_scans(image, jpeg_scans(content) if content else None)
+                check_chunks(image, file)
                 planes, _ = split(decoded(image)[0])
     if planes.dtype != torch.uint8:
         planes = to_levels(planes)
@@ -145,7 +147,7 @@ def header_of(path: Path, *, max_pixels: int | None = None, all_frames: bool = F
             claim = claim_of(image, file if all_frames else None)
             check_claim(claim, max_pixels)
             if image.format == "PNG" and "exif" not in image.info:  # it may come after the pixels
-                image.info["exif"] = next((data for name, data in png_chunks(file) if name == b"eXIf"), b"")
+                image.info["exif"] = png_exif_after_pixels(file)
             # The size that Pillow reports for TIFF, and only for TIFF, is that of the upright image.
             turned = image.format != "TIFF" and swaps_sides(orientation_of(image))
             return Header((height, width) if turned else (width, height), claim)
