@@ -289,7 +289,7 @@ def test_a_named_model_is_used_and_a_warning_names_what_it_was_not_trained_on(fo
     warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
     assert warnings[0] == (
         f"warning: {folder}/: 2 JPEG of quality 50 to 70: enhancenet:pat was trained on better images; "
-        "set --model to 'auto'"
+        "use the model 'auto'"
     )
     assert len(warnings) == 2
     assert "warning" not in run("upscale", folder, "--model", "enhancenet:photo").stderr

@@ -186,6 +186,17 @@ def test_the_page_shows_how_the_input_is_degraded_and_the_options_of_each_model(
     assert details("--set", "ffdnet.sigma=12")[f"ffdnet:{ffdnet.name}"] == ["sigma 12"]
 
 
+def test_a_model_that_was_trained_on_better_images_is_named_in_a_warning_and_on_the_page(
+    compare: Run, photo: Path
+) -> None:
+    with Image.open(photo) as image:
+        image.convert("RGB").resize((96, 64)).save(photo.with_name("photo.jpg"), quality=30)
+    done = compare("photo.jpg", "--model", "bicubic", "--model", "enhancenet:e", "-o", "p.html")
+    said = "JPEG of quality 30: enhancenet:e was trained on better images; use the model 'auto'"
+    assert done.stderr == f"warning: photo.jpg: {said}\n"
+    assert said in (photo.parent / "p.html").read_text("utf-8")
+
+
 def test_without_a_target_a_metric_that_needs_none_is_measured(compare: Run, photo: Path) -> None:
     refused = compare(photo.name, "--model", "bicubic", "--metric", "psnr")
     assert refused.returncode == 2

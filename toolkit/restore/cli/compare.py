@@ -70,6 +70,7 @@ def compare(
     with console.progress() as bar, console.task(bar, image.name, total=len(used)) as update:
         found = evaluation.compare(scene, used, meters, lambda index, share: update(index + share))
     _write(found, page, sheet)
+    _warn(found, image)
     for name, reason in (found.failures or {}).items():
         console.error(f"{name}: {reason}")
     if found.failures:
@@ -109,6 +110,18 @@ def _check(path: Path | None, suffixes: set[str], what: str, inputs: Sequence[Pa
     if path.resolve() in {file.resolve() for file in inputs}:
         raise UsageError("this is an input and would be overwritten", path=path, hint="give another name")
     check_writable(path)
+
+
+def _warn(found: Comparison, image: Path) -> None:
+    """Print a warning for each model that was trained on better images."""
+    from restore.report.choices import Choices
+
+    choices = Choices()
+    for result in found.results:
+        if result.choice and result.choice.beyond:
+            choices.add(str(image), result.choice)
+    for line in choices.lines:
+        console.message(line)
 
 
 def _write(found: Comparison, page: Path | None, sheet: Path | None) -> None:

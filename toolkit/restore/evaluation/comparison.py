@@ -14,7 +14,6 @@ from restore.evaluation.meters import Meter
 from restore.evaluation.regions import Region, worst_regions
 from restore.evaluation.restoring import (
     failure_reason,
-    selected,
     settings,
     timed,
     used_options,
@@ -23,6 +22,7 @@ from restore.evaluation.restoring import (
 from restore.evaluation.scene import Scene
 from restore.images import Photo
 from restore.inference import AnyRestorer, check_reference
+from restore.inference.choosing import Choice
 from restore.inference.restorer import Selected
 from restore.levels import to_levels, to_values
 from restore.registry import Registry
@@ -47,6 +47,8 @@ class Picture:
     """Metric -> value; without a target, of the metrics that need none."""
     details: tuple[str, ...] = ()
     """Of the input, how it is degraded; of a result, what was chosen, options and numbers for the model."""
+    choice: Choice | None = None
+    """Of a result, the model that was chosen, or that was named and was trained on better images."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -114,7 +116,7 @@ def compare(
 
     def restored(index: int) -> Picture:
         one = restorers[index]
-        how = selected(one, scene.whole, scene.file)
+        how = one.select(scene.whole, scene.file)
         return _result(one.reference, how, photo, target, used, partial(watch, index))
 
     results, failures = _results(restorers, restored)
@@ -221,4 +223,4 @@ def _result(
     color = to_values(restored.color)
     original, gray = (color, photo.gray) if target is None else (target.color, target.gray)
     values = {meter.name: meter.measure(color, original, gray=gray) for meter in meters}
-    return Picture(name, "result", restored, seconds, values or None, used_options(how))
+    return Picture(name, "result", restored, seconds, values or None, used_options(how), how.choice)

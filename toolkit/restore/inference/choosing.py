@@ -13,7 +13,7 @@ __all__ = ["AUTO", "BEST_QUALITY", "BEYOND", "Choice", "Row", "choose", "found_i
 AUTO = "auto"
 """What a user writes in place of a model."""
 
-BEYOND = "was trained on better images; set `model` to 'auto'"
+BEYOND = "was trained on better images; use the model 'auto'"
 """What users are told of a model that they named, after its name, where `Choice.beyond` is set."""
 
 BEST_QUALITY = 100

@@ -26,7 +26,7 @@ class Choices:
         >>> choices.lines[0]
         'note: holiday/: 2 JPEG of quality 60 to 75: enhancenet:photo'
         >>> choices.lines[1]
-        "warning: c.jpg: JPEG of quality 30: enhancenet:e was trained on better images; set `model` to 'auto'"
+        "warning: c.jpg: JPEG of quality 30: enhancenet:e was trained on better images; use the model 'auto'"
     """
 
     def __init__(self) -> None:
