@@ -9,6 +9,7 @@ import importlib
 import inspect
 import json
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,23 @@ def test_the_reference_of_hooks_has_every_class_of_the_contract_and_describes_ev
 def test_the_generated_parts_are_up_to_date(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert generated.fill(text) == text, "run: python docs/generated.py"
+
+
+def test_every_extra_is_on_the_page_about_installing() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (ROOT / "docs" / "how-to" / "install.md").read_text(encoding="utf-8")
+    table = "".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    assert set(re.findall("`([a-z0-9]+)`", table)) >= project["optional-dependencies"].keys()
+
+
+def test_the_size_on_the_page_about_installing_is_that_of_the_packages() -> None:
+    page = (ROOT / "docs" / "how-to" / "install.md").read_text(encoding="utf-8")
+    stated = re.search(r"itself and its weights take (\d+) MB", page)
+    assert stated
+    packages = [ROOT / "toolkit" / "restore", *(ROOT / "plugins").glob("*/restore_*")]
+    files = [file for package in packages for file in package.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files if file.suffix != ".pyc")
+    assert size / 1e6 == pytest.approx(int(stated[1]), abs=1)
 
 
 def test_every_public_name_on_the_python_page_has_a_docstring() -> None:
