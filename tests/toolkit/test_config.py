@@ -93,6 +93,13 @@ def test_a_wrong_assignment_is_refused_in_one_sentence(assigned: str, sentence: 
     assert "\n" not in message
 
 
+def test_a_wrong_key_of_a_source_is_refused_with_the_keys_of_a_source() -> None:
+    sentence = refusal(data=None, source=["data=HR,wieght=3"])
+    assert (
+        "has no option 'source.0.wieght'. Did you mean 'weight'? Known options: data, degradation" in sentence
+    )
+
+
 def test_a_value_of_any_size_is_shortened_in_the_message() -> None:
     assert len(refusal(f"steps={[1] * 100_000}")) < 300
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -75,10 +75,23 @@ def parse(schema: type[Parsed], values: Mapping[str, Any], owner: str) -> Parsed
 def _describe(problem: Mapping[str, Any], schema: type[BaseModel], owner: str) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = ", ".join(sorted(schema.model_fields)) or "none"
-        return f"{owner} has no option '{key}'.{nearest(key, schema.model_fields)} Known options: {known}"
+        *path, name = problem["loc"]
+        fields = _schema_at(path, schema).model_fields
+        known = ", ".join(sorted(fields)) or "none"
+        return f"{owner} has no option '{key}'.{nearest(str(name), fields)} Known options: {known}"
     if problem["type"] == "missing":
         return f"{owner} needs a value for '{key}'"
     where = f"option '{key}' of {owner}" if key else owner
     reason = problem["msg"].removeprefix("Value error, ")
     return f"{where}: {reason}, but got {shortened(repr(problem['input']), 100)}"
+
+
+def _schema_at(path: Sequence[str | int], schema: type[BaseModel]) -> type[BaseModel]:
+    """The schema at `path`, such as that of the items of a list, within `schema`."""
+    for part in path:
+        if isinstance(part, str) and part in schema.model_fields:
+            annotation = schema.model_fields[part].annotation
+            for kind in (annotation, *get_args(annotation)):
+                if isinstance(kind, type) and issubclass(kind, BaseModel):
+                    schema = kind
+    return schema
