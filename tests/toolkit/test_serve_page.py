@@ -166,6 +166,37 @@ def test_the_settings_of_one_photo_can_be_changed(visit: Visit, photo: Path) -> 
     expect(one.locator(".message")).to_contain_text("333 \u00d7 250 pixels")
 
 
+def test_a_width_that_is_none_is_refused_before_the_start(visit: Visit, photo: Path) -> None:
+    page = visit()
+    use(page)
+    choose(page, photo)
+    one = card(page, "ready")
+    one.get_by_role("button", name="Change photo.jpg").click()
+    one.get_by_label("Size", exact=True).select_option("width")
+    for width in ("-5", "", "2.5"):
+        one.get_by_label("Width", exact=True).fill(width)
+        one.get_by_label("Width", exact=True).press("Tab")
+        expect(one.locator(".plan")).to_have_text("The width must be a whole number from 1 to 65535.")
+        expect(one.get_by_role("button", name="Restore photo.jpg")).to_be_disabled()
+    one.get_by_label("Width", exact=True).fill("333")
+    one.get_by_label("Width", exact=True).press("Tab")
+    expect(one.locator(".plan")).to_contain_text("Becomes 333")
+    expect(one.get_by_role("button", name="Restore photo.jpg")).to_be_enabled()
+
+
+def test_a_model_that_was_trained_on_better_photos_is_told_before_the_start(
+    visit: Visit, photo: Path
+) -> None:
+    page = visit()
+    use(page, "enhancenet:e")
+    choose(page, photo)
+    plan = card(page, "ready").locator(".plan")
+    expect(plan).to_contain_text(
+        "trained on better photos; \u201cAutomatic\u201d suits this one", timeout=60_000
+    )
+    expect(plan).to_have_class("plan bad")
+
+
 def job_of(one: Any) -> str:
     return str(one.get_by_role("link").get_attribute("href")).split("/")[3]
 

@@ -13,7 +13,8 @@ from restore.errors import ImageError
 from restore.estimation import estimate
 from restore.evaluation import Comparison, Crop, Picture, worst_regions
 from restore.images import Photo, read, to_pil
-from restore.inference import AnyRestorer
+from restore.inference import AnyRestorer, AutoRestorer
+from restore.inference.conditions import limits_of
 from restore.inference.sizing import resized
 from restore.levels import to_levels
 from restore.pages import page
@@ -76,11 +77,18 @@ class Looking:
         return PlanView(
             model=choice.model if choice else options.model,
             reason=choice.sentence if choice else "",
+            beyond=self._beyond(upload, restorer),
             size=outcome.size or upload.size,
             seconds=round(outcome.seconds, 2),
             memory=outcome.memory or 0,
             notes=[*restorer.notes, *outcome.notes],
         )
+
+    def _beyond(self, upload: Upload, restorer: AnyRestorer) -> bool:
+        """Whether an image is more degraded than those that the weights of a named model were trained on."""
+        limits = None if isinstance(restorer, AutoRestorer) else limits_of(restorer.model)
+        self.image(upload)
+        return limits is not None and upload.found is not None and limits.exceeded_by(upload.found)
 
     def preview(self, upload: Upload, options: JobOptions, crop: Crop) -> bytes:
         """A part of the result, as PNG, before the whole is made.

@@ -116,6 +116,7 @@ class PlanView(BaseModel):
 
     model: str = Field(description="Empty where the image would be left unchanged.")
     reason: str = Field(description="Why `auto` chooses this model.")
+    beyond: bool = Field(description="The image is more degraded than those that the model was trained on.")
     size: Size = Field(description="Width and height of the result in pixels.")
     seconds: float
     memory: int = Field(description="Estimated peak in bytes.")

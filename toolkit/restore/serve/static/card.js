@@ -12,6 +12,11 @@ const looks = api.pool(2);
 const sentences = (notes) => notes.map((note) => `${note[0].toUpperCase()}${note.slice(1).replace(/\.$/, "")}.`).join(" ");
 const list = (words) => (words.length > 1 ? `${words.slice(0, -1).join(", ")} and ${words.at(-1)}` : words[0]);
 
+function checkWidth(width) {
+  if (width === null || (Number.isInteger(width) && width >= 1 && width <= 65535)) return;
+  throw new api.Problem(422, "The width must be a whole number from 1 to 65535.");
+}
+
 export class Card {
   /* `page` has the models, the common settings and what to call when something changes. */
   constructor(page, name) {
@@ -108,16 +113,21 @@ export class Card {
     const asked = (this.asked = {});
     this.plan.classList.remove("bad");
     this.plan.textContent = "Working out what to do…";
-    let text, bad = false;
+    this.start.disabled = false;
+    let text, bad = false, wrong = false;
     try {
-      const { size, seconds, model, notes } = await looks(() => (asked === this.asked ? api.plan(this.image.id, this.settings) : Promise.reject(new Error("outdated"))));
-      const how = model ? `Model: ${title(this.page.models, model)}.` : "It stays as it is: there is nothing to remove.";
-      text = `Becomes ${size.join(" × ")} pixels in ${duration(seconds)}. ${how} ${sentences(notes)}`;
+      checkWidth(this.settings.width);
+      const { size, seconds, model, notes, beyond } = await looks(() => (asked === this.asked ? api.plan(this.image.id, this.settings) : Promise.reject(new Error("outdated"))));
+      const how = model ? `Model: ${title(this.page.models, model)}.` : "It stays as it is: it has no noise or compression marks to remove.";
+      const better = `This model was trained on better photos; “${title(this.page.models, "auto")}” suits this one.`;
+      text = `Becomes ${size.join(" × ")} pixels in ${duration(seconds)}. ${how} ${beyond ? better : ""} ${sentences(notes)}`;
       this.seconds = seconds;
+      bad = beyond;
     } catch (error) {
-      [text, bad] = [error.message, true];
+      [text, bad, wrong] = [error.message, true, error.status === 422];
     }
     if (asked !== this.asked) return;
+    this.start.disabled = wrong;
     this.plan.textContent = text;
     this.plan.classList.toggle("bad", bad);
     if (this.job) this.show(); // it was started before its time was known
@@ -173,7 +183,7 @@ export class Card {
       uploading: "", ready: "",
       queued: job?.position > 1 ? `Waiting, ${job.position - 1} before it` : "Waiting",
       running: job?.progress ? `Restoring, ${Math.floor(100 * job.progress)}%` : this.seconds > 1.5 ? `Restoring, which takes ${duration(this.seconds)}` : "Restoring",
-      done: job?.size ? `Done in ${job.seconds?.toFixed(1)} s: ${job.size.join(" × ")} pixels, ${(job.bytes / 1e6).toFixed(1)} MB. ${sentences(job.notes.map((note) => note.replace(job.model, title(this.page.models, job.model))))}` : "",
+      done: job?.size ? `Done in ${job.seconds?.toFixed(1)} s: ${job.size.join(" × ")} pixels, ${(job.bytes / 1e6).toFixed(1)} MB. ${sentences(job.notes.map((note) => note.replace(job.model, title(this.page.models, job.model)).replace("the model 'auto'", `“${title(this.page.models, "auto")}”`)))}` : "",
       failed: this.reason(this.failed || job?.reason || ""), canceled: job?.reason || "Canceled",
     };
     this.element.dataset.state = state;

@@ -59,7 +59,7 @@ export function settingsForm(models, start, changed, legend) {
     changed({
       model: model.value,
       scale: sized || size.value === "" ? null : Number(size.value),
-      width: sized ? Math.max(1, Math.round(Number(width.value)) || 1) : null,
+      width: sized ? Number(width.value) || 0 : null, // the server refuses what is no width
       strength: adjustable(models, model.value) ? Number(strength.value) : 1,
       format: format.value || null,
     });
