@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restore_realesrgan.options import CompactOptions
 
 __all__ = ["Compact", "build", "halo", "memory"]
+
+_SLOPE = 0.25  # of PReLU in the beginning
+_NOISE = 0.1  # share of random weights in the beginning
 
 
 class Compact(nn.Module):
@@ -29,11 +33,29 @@ class Compact(nn.Module):
         for _ in range(convolutions):
             layers += [nn.Conv2d(features, features, 3, padding=1), nn.PReLU(features)]
         self.body = nn.Sequential(*layers, nn.Conv2d(features, 3 * scale**2, 3, padding=1))
+        self._initialize()
 
     def forward(self, degraded: Tensor) -> Tensor:
         """``(B, 3, H, W)`` -> ``(B, 3, scale*H, scale*W)``, not clamped."""
         detail = F.pixel_shuffle(self.body(degraded), self.scale)
         return F.interpolate(degraded, scale_factor=float(self.scale), mode="nearest") + detail
+
+    def _initialize(self) -> None:
+        """Start hidden layers near the identity and the result near the nearest pixels.
+
+        With PyTorch's initialization, so many layers without skip connections forget what they are given: the
+        network learns to add nothing, and needs very long to leave this state.
+        """
+        first, *hidden, last = (layer for layer in self.body if isinstance(layer, nn.Conv2d))
+        for layer in (first, *hidden, last):
+            nn.init.kaiming_normal_(layer.weight, a=_SLOPE)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            for layer in hidden:
+                identity = nn.init.dirac_(torch.empty_like(layer.weight))
+                layer.weight.mul_(_NOISE).add_(identity)
+            last.weight.mul_(_NOISE)
 
 
 def build(scale: int, options: CompactOptions) -> nn.Module:

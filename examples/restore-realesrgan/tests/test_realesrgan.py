@@ -48,6 +48,14 @@ def test_the_network_has_the_parameters_of_the_authors() -> None:
     assert sum(parameter.numel() for parameter in Compact(4, convolutions=16).parameters()) == 621_424
 
 
+def test_a_new_network_passes_the_image_through_all_layers() -> None:
+    network = Compact(4)
+    with torch.no_grad():
+        features = network.body[:-1](torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
+    varied = features.std((-1, -2)).mean() / features.abs().mean()
+    assert varied > 0.2  # 1e-3 with PyTorch's initialization: the same features for every image
+
+
 def test_a_network_with_a_zero_last_layer_repeats_the_pixels() -> None:
     network = Compact(2, features=4, convolutions=1)
     with torch.no_grad():
