@@ -70,6 +70,15 @@ def test_json_stays_json_when_a_result_is_perfect(evaluate: Run, tmp_path: Path)
     assert row["values"]["ssim"] == pytest.approx(1.0)
 
 
+def test_names_of_metrics_may_be_joined_by_commas(evaluate: Run, targets: Path) -> None:
+    one, other = (
+        json.loads(evaluate("--model", "bicubic", "--data", targets, *metrics, "--json").stdout)
+        for metrics in (["--metric", "ssim, niqe"], ["--metric", "ssim", "--metric", "niqe"])
+    )
+    assert list(one["values"]) == ["ssim", "niqe"]
+    assert one["values"] == other["values"]
+
+
 def test_a_report_has_a_comparison_of_each_image_that_every_model_restored(
     evaluate: Run, targets: Path, tmp_path: Path
 ) -> None:

@@ -118,10 +118,20 @@ Tile = Annotated[
 ]
 """Size of tiles."""
 
+
+def _split(names: list[str] | None) -> list[str] | None:
+    """Names may be joined by commas, as in the configuration of a training."""
+    return names and [name.strip() for joined in names for name in joined.split(",")]
+
+
 Metrics = Annotated[
     list[str] | None,
     typer.Option(
-        "--metric", metavar="NAME", help="Add a metric or a loss. Repeatable.", show_default="psnr, ssim"
+        "--metric",
+        metavar="NAME",
+        help="Add a metric or a loss. Repeatable.",
+        show_default="psnr, ssim",
+        callback=_split,
     ),
 ]
 """Metrics, and losses as metrics; `None` means PSNR and SSIM."""
