@@ -5,7 +5,7 @@
     python tests/long/kill_train.py --rounds 50
 
 Each round trains EnhanceNet-PAT with tiny networks and a random VGG-19, kills the command (SIGKILL) once at
-any moment, in two of five rounds a second time while it is resuming, lets it finish, and compares the
+any moment, on average in two of five rounds again while it is resuming, lets it finish, and compares the
 weights. No unfinished file may be left. The command is forked from a process that has imported it, so that
 the kill hits the run rather than the start of Python.
 """
@@ -84,7 +84,7 @@ def _rounds(folder: Path, rounds: int, chance: random.Random) -> int:
             duration *= 0.75  # the machine is faster than it was in the undisturbed run
             shutil.rmtree(run)
         _count(counts, code, run)
-        if counts.resuming * 5 <= (number + 1) * 2 and (run / "config.toml").exists():
+        while code and counts.resuming * 5 < (number + 1) * 2 and (run / "config.toml").exists():
             # Mostly within the first third, in which a resumed run loads its checkpoint and rewinds its logs.
             code = _run(folder, "run", resume=True, kill_after=duration * chance.random() / 3)
             _count(counts, code, run)
