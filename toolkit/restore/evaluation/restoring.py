@@ -12,7 +12,6 @@ from restore.errors import RestoreError, escaped, first_line
 from restore.images import Photo
 from restore.images.failures import is_out_of_memory
 from restore.inference import AnyRestorer, AutoRestorer, Restorer
-from restore.inference.choosing import BEYOND
 from restore.inference.restorer import Selected
 from restore.inference.tiles import Progress
 
@@ -67,8 +66,7 @@ def used_options(how: Selected) -> tuple[str, ...]:
     Such as ``("form plain", "sigma 24.2 (estimated)")``.
     """
     restorer, conditions = how.restorer, how.conditions
-    beyond = f" {BEYOND}" if how.choice and how.choice.beyond else ""
-    chosen = (f"{how.choice.sentence}{beyond}",) if how.choice else ()
+    chosen = (how.choice.sentence,) if how.choice else ()
     if restorer is None:
         return chosen
     return chosen + tuple(

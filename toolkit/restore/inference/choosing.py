@@ -59,7 +59,7 @@ class Choice:
     @property
     def sentence(self) -> str:
         """What was found and what is done, such as ``JPEG of quality 60: enhancenet:photo``."""
-        return in_words([self])
+        return in_words([self]) + (f" {BEYOND}" if self.beyond else "")
 
 
 def in_words(choices: Sequence[Choice], *, several: bool = False) -> str:

@@ -16,7 +16,6 @@ from restore.batch.memory import needed
 from restore.batch.urls import Url
 from restore.errors import RestoreError
 from restore.inference import AnyRestorer
-from restore.inference.choosing import BEYOND
 from restore.inference.tiles import Progress
 from restore.serve.jobs import Jobs, ServedJob
 from restore.serve.memory import Memory
@@ -114,7 +113,7 @@ class Worker:
                 bytes=size,
                 seconds=round(outcome.seconds, 3),
                 model=outcome.choice.model if outcome.choice else job.options.model,
-                notes=(*_found(outcome), *shown.notes),
+                notes=(*((outcome.choice.sentence,) if outcome.choice else ()), *shown.notes),
             )
         else:
             self._jobs.end(job, "failed", reason=shown.reason)
@@ -169,14 +168,6 @@ class _Batch(Listener):
 
         progress(0.0)
         yield progress
-
-
-def _found(outcome: Outcome) -> list[str]:
-    """What was found in an image, in the words of the command line."""
-    if outcome.choice is None:
-        return []
-    found = outcome.choice.sentence
-    return [f"{found} {BEYOND}" if outcome.choice.beyond else found]
 
 
 def _need(job: ServedJob, restorer: AnyRestorer) -> int:
