@@ -305,6 +305,38 @@ def test_malformed_bodies_are_problems_of_the_client(client: httpx.Client, kind:
     problem(answer, answer.status_code)
 
 
+def test_forms_are_bounded_in_files_and_fields(client: httpx.Client, server: Server) -> None:
+    before, image = server.kept(), ("a.png", encoded())
+    two = client.post("/api/images", files=[("image", image), ("image", image)])
+    assert "it has a file 'image'; send one file, `image`" in problem(two, 400)
+    other = client.post("/api/images", files={"image": image, "mask": image})
+    assert "it has a file 'mask'" in problem(other, 400)
+    many = client.post(
+        "/api/jobs", files={"image": image}, data={f"field{index}": "1" for index in range(30)}
+    )
+    assert "more than 20 fields" in problem(many, 400)
+    long = client.post("/api/jobs", files={"image": image}, data={"model": "x" * 5000})
+    assert "its field 'model' has more than 4096 bytes" in problem(long, 400)
+    body = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + encoded()
+    part = client.post(
+        "/api/images", content=body, headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+    assert "its end is missing" in problem(part, 400)
+    assert server.kept() == before
+
+
+def test_file_names_of_forms_may_be_utf_8_or_latin_1(client: httpx.Client) -> None:
+    for name in ("Süd".encode(), "Süd".encode("latin-1")):
+        head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="' + name + b'.png"\r\n\r\n'
+        answer = client.post(
+            "/api/images",
+            content=head + encoded() + b"\r\n--x--\r\n",
+            headers={"content-type": "multipart/form-data; boundary=x"},
+        )
+        assert (answer.status_code, answer.json()["name"]) == (201, "Süd.png")
+        client.delete(f"/api/images/{answer.json()['id']}")
+
+
 def test_what_is_not_there_is_404(client: httpx.Client) -> None:
     assert "no such job" in problem(client.get("/api/jobs/nothing"), 404)
     assert "no such image" in problem(client.get("/api/images/nothing"), 404)
@@ -494,6 +526,28 @@ def test_slow_uploads_time_out_and_leave_nothing(tmp_path: Path) -> None:
                 assert "took too long" in json.load(answer)["detail"]
                 assert time.monotonic() - begin >= (3 if drips else 1)
         assert server.kept() == []
+
+
+def test_a_form_that_breaks_off_was_stored_in_the_private_folder_and_is_removed(
+    tmp_path: Path,
+) -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    content = encoded(600, 600)
+    with started(tmp_path) as server:
+        address = urlsplit(server.address)
+        head = (
+            f"POST /api/images HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 9000000\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+        )
+        with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
+            connection.sendall(head.encode() + form + content)
+            end = time.monotonic() + 60
+            while sum(file.stat().st_size for file in server.folder.rglob("upload")) < len(content) - 2**16:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        while server.kept():
+            assert time.monotonic() < end
+            time.sleep(0.05)
 
 
 def stalled(server: Server, kind: str, begin: bytes, *, drips: bool) -> http.client.HTTPResponse:

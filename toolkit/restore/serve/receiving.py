@@ -7,16 +7,15 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from shutil import copyfileobj
-from typing import IO, Any
+from typing import Any
 
-from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from restore.serve.forms import Form
 from restore.serve.limits import Limits
 from restore.serve.problems import Problem
-from restore.serve.uploads import Place, Upload, Uploads
+from restore.serve.uploads import Upload, Uploads
 
 __all__ = ["BoundedBodies", "received"]
 
@@ -73,15 +72,16 @@ async def received(
     if length > limits.upload_bytes + _FORM:
         raise _too_large(limits)
     with uploads.receiving(length) as place:
-        if request.headers.get("content-type", "").startswith("multipart/form-data"):
-            async with request.form(max_files=1, max_fields=20, max_part_size=4096) as form:
-                file, fields = _parts(form)
-                await asyncio.to_thread(_copy, file.file, place)
-                name = file.filename or "image"
-        else:
-            fields = dict(request.query_params)
-            name = fields.pop("name", "image")
-            with place.path.open("wb") as target:
+        content_type = request.headers.get("content-type", "")
+        with place.path.open("wb") as target:
+            if content_type.startswith("multipart/form-data"):
+                form = Form(content_type, target)
+                async for chunk in request.stream():
+                    form.write(chunk)
+                name, fields = form.end()
+            else:
+                fields = dict(request.query_params)
+                name = fields.pop("name", "image")
                 async for chunk in request.stream():
                     target.write(chunk)
         if place.path.stat().st_size > limits.upload_bytes:
@@ -92,19 +92,6 @@ async def received(
     except BaseException:
         uploads.discard(upload)
         raise
-
-
-def _parts(form: FormData) -> tuple[UploadFile, dict[str, Any]]:
-    fields = dict(form.multi_items())
-    file = fields.pop("image", None)
-    if not isinstance(file, UploadFile):
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the form has no file `image`; add one")
-    return file, fields
-
-
-def _copy(source: IO[bytes], place: Place) -> None:
-    with place.path.open("wb") as target:
-        copyfileobj(source, target, 2**20)
 
 
 def _too_large(limits: Limits) -> Problem:
