@@ -73,8 +73,8 @@ def started(file: Path, *arguments: object, **environment: str) -> subprocess.Po
     )
 
 
-def scheduler(file: Path) -> tuple[subprocess.Popen[bytes], str]:
-    local = ("--host", "127.0.0.1", "--port", 0, "--no-dashboard")
+def scheduler(file: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], str]:
+    local = ("--host", "127.0.0.1", "--port", port, "--no-dashboard")
     process = started(file, "scheduler", *local, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     wait_for(file.exists)
     return process, str(json.loads(file.read_text())["address"])
@@ -328,13 +328,17 @@ def test_an_evaluation_on_a_cluster_gives_the_same_values(
 # A server
 
 
-def test_a_server_restores_on_the_workers_of_a_cluster_and_survives_their_scheduler(tmp_path: Path) -> None:
+def test_a_server_restores_on_the_workers_of_a_cluster_and_uses_a_scheduler_that_was_started_again(
+    tmp_path: Path,
+) -> None:
     image = served.encoded()
     (tmp_path / "a.png").write_bytes(image)
     here = tmp_path / "here.png"
     list(run_all([Job(tmp_path / "a.png", here)], restore.load("bicubic", scale=2, device="cpu")))
     process, address = scheduler(tmp_path / "scheduler.json")
-    worker = started(tmp_path / "scheduler.json", "worker", *LIMITS, "--local-directory", tmp_path / "worker")
+    workers = [
+        started(tmp_path / "scheduler.json", "worker", *LIMITS, "--local-directory", tmp_path / "worker")
+    ]
     try:
         with served.started(tmp_path / "files", "--cluster", address) as server, server.client() as client:
 
@@ -357,8 +361,18 @@ def test_a_server_restores_on_the_workers_of_a_cluster_and_survives_their_schedu
                 True,
             )
             assert client.get("/api/health").json()["status"] == "ok"
+
+            process.wait(60)
+            (tmp_path / "scheduler.json").unlink()
+            process, again = scheduler(tmp_path / "scheduler.json", int(address.rpartition(":")[2]))
+            assert again == address
+            workers.append(
+                started(tmp_path / "scheduler.json", "worker", *LIMITS, "--local-directory", tmp_path / "new")
+            )
+            done = submitted(image, "d.png", model="bicubic", scale="2")
+            assert (done["state"], done["reason"]) == ("done", "")
     finally:
-        for each in (process, worker):
+        for each in (process, *workers):
             each.kill()
             each.wait(60)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TypeVar
 
 import dask
@@ -27,11 +29,27 @@ _PATIENCE = 10  # seconds for a scheduler to answer
 
 
 class Cluster:
-    """The workers of one scheduler. Made by `connect`."""
+    """The workers of one scheduler. Made by `connect`; a context manager.
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    Args:
+        connect: connects to the scheduler. It is called again for work that comes after the connection was
+            lost, so that a program that runs on can use a scheduler that was started again.
+
+    Raises:
+        RestoreError: there is no scheduler.
+    """
+
+    def __init__(self, connect: Callable[[], Client]) -> None:
+        self._connect = connect
+        self._client = connect()
         self._versions = installed()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     @property
     def dashboard(self) -> str:
@@ -90,9 +108,16 @@ class Cluster:
         Raises:
             RestoreError: the scheduler is gone, or a worker cannot do the work at all.
         """
-        return mapped(
-            self._client, work, items, contents or {}, versions=self._versions, on_workers=on_workers
-        )
+        client = self._connected()
+        yield from mapped(client, work, items, contents or {}, versions=self._versions, on_workers=on_workers)
+
+    def _connected(self) -> Client:
+        with self._lock:
+            if self._client.status != "running":
+                self._client.close()
+                self._client = self._connect()
+                self.check()
+            return self._client
 
 
 @contextmanager
@@ -113,29 +138,36 @@ def connect(address: str) -> Iterator[Cluster]:
         match = _LOCAL.fullmatch(address)
         if match is None:
             raise UsageError(f"'{address}' has no number of workers", hint="set `cluster` to local:4")
-        with _quiet(), _patient(), _started(int(match[1])) as started, Client(started) as client:
-            yield Cluster(client)
+        with (
+            _quiet(),
+            _patient(),
+            _started(int(match[1])) as started,
+            Cluster(partial(Client, started, set_as_default=False)) as cluster,
+        ):
+            yield cluster
         return
     if not re.fullmatch(r"(tcp|tls)://\S+:\d+", address):
         raise UsageError(
             f"'{address}' is not the address of a scheduler",
             hint="set `cluster` to tcp://HOST:8786, tls://HOST:8786 or local:N",
         )
-    with _quiet():
-        try:
-            client = Client(address, timeout=_PATIENCE, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise RestoreError(
-                f"no scheduler answers at {address}: {in_one_line(error)}",
-                hint="start one with 'dask scheduler'",
-            ) from error
-        except TypeError as error:  # what Dask raises where its configuration has none
-            raise RestoreError(
-                f"there are no certificates for {address}",
-                hint="set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and CERT and KEY of the client",
-            ) from error
-        with client:
-            yield Cluster(client)
+    with _quiet(), Cluster(partial(_client, address)) as cluster:
+        yield cluster
+
+
+def _client(address: str) -> Client:
+    try:
+        return Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise RestoreError(
+            f"no scheduler answers at {address}: {in_one_line(error)}",
+            hint="start one with 'dask scheduler'",
+        ) from error
+    except TypeError as error:  # what Dask raises where its configuration has none
+        raise RestoreError(
+            f"there are no certificates for {address}",
+            hint="set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and CERT and KEY of the client",
+        ) from error
 
 
 def _started(count: int) -> LocalCluster:
