@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from functools import cache
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from restore.estimation.blocks import dct, dct_matrix, luma, sampled_windows
-from restore.estimation.jpeg_tables import nearest_quality, standard_table
+from restore.estimation.jpeg_tables import luma_tables, nearest_quality
 from restore.estimation.results import JpegEstimate, Subsampling
 
 __all__ = ["grid_votes", "jpeg_from_pixels", "step_evidence", "subsampling_of"]
@@ -57,7 +56,8 @@ def jpeg_from_pixels(image: Tensor) -> JpegEstimate | None:
         return None
     offset = divmod(int(votes.argmax()), 8)
     evidence, coefficients = step_evidence(image, offset)
-    of_qualities = torch.stack([_evidence_for(quality, evidence) for quality in range(1, 101)])
+    steps = torch.from_numpy(luma_tables())[..., None]  # (100, 8, 8, 1)
+    of_qualities = evidence.expand(len(steps), -1, -1, -1).gather(3, steps - 1).sum((1, 2, 3))
     best_steps = evidence.max(2)
     gain, any_gain = float(of_qualities.max()), float(best_steps.values.sum())
     needed = _MIN_GAIN * max(coefficients, 1)
@@ -119,13 +119,13 @@ def step_evidence(image: Tensor, offset: tuple[int, int], *, count: int = 4096) 
         ``(8, 8, 255)`` log-likelihood ratios in nats for the steps 1, 2 ... 255 (0 for step 1 and for the
         mean), and the number of coefficients that they rest on.
     """
-    magnitudes = dct(luma(_unclipped_blocks(image, offset, count))).abs().flatten(1).T  # (64, N)
+    magnitudes = dct(luma(_unclipped_blocks(image, offset, count))).abs().flatten(1)  # (N, 64)
+    magnitudes[:, 0] = 0  # the mean is not counted
     levels, remainders = _step_models()
-    counts = torch.zeros(64, len(levels))
-    for frequency in range(1, 64):
-        row = magnitudes[frequency]
-        row = row[(row > _LOWEST) & (row < _HIGHEST)]
-        counts[frequency] = torch.bincount((row / _BIN).long(), minlength=len(levels)).float()
+    # One histogram of all frequencies, each with bins of its own, is faster than one for each.
+    bins = (magnitudes / _BIN).long() + len(levels) * torch.arange(64)
+    counted = bins[(magnitudes > _LOWEST) & (magnitudes < _HIGHEST)]
+    counts = torch.bincount(counted, minlength=64 * len(levels)).float().reshape(64, -1)
     total = counts.sum(1, keepdim=True)
     mean = (counts @ levels / total.clamp(min=1)).clamp(min=1 + 1e-6)  # (64, 255)
     likelihood = counts @ remainders + total * ((mean - 1) * torch.log1p(-1 / mean) - torch.log(mean))
@@ -180,11 +180,6 @@ def _unclipped_blocks(image: Tensor, offset: tuple[int, int], count: int) -> Ten
     """Blocks on the grid without saturated pixels, whose colors were not clipped: ``(N, 3, 8, 8)`` levels."""
     blocks = sampled_windows(image, 8, count, multiple=8, offset=offset)
     return blocks[(blocks.amin((1, 2, 3)) > 0) & (blocks.amax((1, 2, 3)) < 255)]
-
-
-def _evidence_for(quality: int, evidence: Tensor) -> Tensor:
-    steps = torch.from_numpy(np.asarray(standard_table(quality)))
-    return evidence.gather(2, steps[..., None] - 1).sum()
 
 
 @cache

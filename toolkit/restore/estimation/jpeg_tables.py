@@ -14,7 +14,7 @@ from restore.estimation.results import JpegEstimate, Subsampling
 from restore.images.opening import opened_file, pillow_image
 from restore.images.reading import header_of
 
-__all__ = ["jpeg_from_file", "nearest_quality", "standard_table"]
+__all__ = ["jpeg_from_file", "luma_tables", "nearest_quality", "standard_table"]
 
 # ITU-T T.81, Tables K.1 and K.2, row by row.
 _LUMA = [
@@ -78,7 +78,7 @@ def nearest_quality(table: NDArray[np.int64], *, used: NDArray[np.bool_] | None 
     73
     """
     weights = np.ones((8, 8)) if used is None else used.astype(float)
-    distance = np.abs(np.log(_luma_tables()) - np.log(np.clip(table, 1, 255))) * weights
+    distance = np.abs(np.log(luma_tables()) - np.log(np.clip(table, 1, 255))) * weights
     return int(distance.sum((1, 2)).argmin()) + 1
 
 
@@ -146,6 +146,6 @@ def _upright_offset(height: int, width: int, orientation: int) -> tuple[int, int
 
 
 @cache
-def _luma_tables() -> NDArray[np.int64]:
+def luma_tables() -> NDArray[np.int64]:
     """(100, 8, 8), the tables of the qualities from 1 to 100."""
     return np.stack([standard_table(quality) for quality in range(1, 101)])
