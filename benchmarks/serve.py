@@ -27,9 +27,8 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import httpx
-import numpy as np
 import typer
-from PIL import Image
+from PIL import Image, ImageOps
 
 from restore.allocator import keep_memory
 from restore.batch import Job, run_all
@@ -40,7 +39,7 @@ from restore.report import plain_table
 
 
 @contextmanager
-def server(model: str, device: str) -> Iterator[httpx.Client]:
+def server(model: str, device: str, content: bytes) -> Iterator[httpx.Client]:
     """Start a server, and restore one image so that the model is loaded."""
     command = [sys.executable, "-m", "restore", "serve", "--port", "0", "--device", device]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - itself
@@ -52,17 +51,17 @@ def server(model: str, device: str) -> Iterator[httpx.Client]:
             if found is None:
                 raise RestoreError("the server did not start", hint="run 'restore serve'")
             with httpx.Client(base_url=found[1], timeout=600, params={"model": model}) as client:
-                post(client, drawn(64))
+                post(client, content)
                 yield client
         finally:
             process.terminate()
 
 
-def drawn(side: int) -> bytes:
-    """The bytes of a PNG file."""
-    pixels = np.random.default_rng(0).integers(0, 256, (side // 8, side // 8, 3), np.uint8)
+def square(file: Path, side: int) -> bytes:
+    """The center of an image, resized: the bytes of a PNG file."""
     buffer = BytesIO()
-    Image.fromarray(pixels.repeat(8, 0).repeat(8, 1)).save(buffer, "PNG")
+    with Image.open(file) as image:
+        ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -75,18 +74,28 @@ def post(client: httpx.Client, content: bytes) -> None:
     answer.raise_for_status()
 
 
-def latencies(client: httpx.Client, restorer: AnyRestorer, side: int, runs: int) -> tuple[float, float]:
+def run(restorer: AnyRestorer, files: list[Path]) -> None:
+    """Restore files in process: load, restore and encode, as `restore upscale` does."""
+    with TemporaryDirectory() as folder:
+        for outcome in run_all([Job(file, Path(folder) / file.name) for file in files], restorer):
+            if outcome.status == "failed":
+                raise DataError(outcome.reason, path=str(outcome.source), hint="leave it out")
+
+
+def latencies(client: httpx.Client, restorer: AnyRestorer, content: bytes, runs: int) -> tuple[float, float]:
     """Median seconds for one image through the server, and in process."""
-    content = drawn(side)
-    restorer.upscale(content)
     served, direct = [], []
-    for _ in range(runs):
-        begin = time.perf_counter()
-        post(client, content)
-        between = time.perf_counter()
-        restorer.upscale(content)
-        served.append(between - begin)
-        direct.append(time.perf_counter() - between)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "image.png"
+        file.write_bytes(content)
+        run(restorer, [file])
+        for _ in range(runs):
+            begin = time.perf_counter()
+            post(client, content)
+            between = time.perf_counter()
+            run(restorer, [file])
+            served.append(between - begin)
+            direct.append(time.perf_counter() - between)
     return median(served), median(direct)
 
 
@@ -101,13 +110,9 @@ def throughputs(
         with ThreadPoolExecutor(clients) as pool:
             list(pool.map(post, itertools.repeat(client), contents))
         between = time.perf_counter()
-        with TemporaryDirectory() as folder:
-            jobs = [Job(file, Path(folder) / file.name) for file in files]
-            failures = [outcome for outcome in run_all(jobs, restorer) if outcome.status == "failed"]
+        run(restorer, files)
         served.append(len(files) / (between - begin))
         direct.append(len(files) / (time.perf_counter() - between))
-        if failures:
-            raise DataError(failures[0].reason, path=str(failures[0].source), hint="leave it out")
     return median(served), median(direct)
 
 
@@ -127,8 +132,9 @@ def main(
         raise DataError("there is no image", path=folder, hint="give a folder of images")
     keep_memory()  # as both commands do
     restorer = load(model, device=device)
-    with server(model, device) as client:
-        latency = latencies(client, restorer, side, runs)
+    content = square(files[0], side)
+    with server(model, device, content) as client:
+        latency = latencies(client, restorer, content, runs)
         throughput = throughputs(client, restorer, files, clients, runs)
     found = {
         "latency_ms": 1000 * latency[0],
