@@ -44,7 +44,7 @@ from restore.inference import choose_device, choose_precision
 from restore.registry import Registry, discover
 from restore.report import plain_table
 from restore.training import Monitor, loop, start, train
-from restore.training.adversarial import AdversarialTrainer, Batch
+from restore.training.adversarial import AdversarialBatch, AdversarialTrainer
 from restore.training.recipe import shortcuts
 from restore.training.session import Session
 from restore.training.setup import TrainingSetup, set_up
@@ -191,17 +191,17 @@ class TimedAdversary:
         self.trainer = trainer
         self.phases = phases
 
-    def term(self, batch: Batch, part: int = 0) -> dict[str, Tensor]:
+    def term(self, batch: AdversarialBatch, part: int = 0) -> dict[str, Tensor]:
         """As the trainer's own."""
         self.phases.lap("rest")
         seen = batch.fake.view_as(batch.fake)
         # It is the last term, so that its gradient is the first: when it arrives here, the losses begin.
         seen.register_hook(lambda _: self.phases.lap("discriminator"))  # type: ignore[no-untyped-call]
-        terms = self.trainer.term(Batch(seen, batch.real, batch.degraded), part)
+        terms = self.trainer.term(AdversarialBatch(seen, batch.real, batch.degraded), part)
         self.phases.lap("discriminator")
         return terms
 
-    def update(self, batch: Batch, step: int) -> dict[str, float]:
+    def update(self, batch: AdversarialBatch, step: int) -> dict[str, float]:
         """As the trainer's own."""
         self.phases.lap("generator")  # whose gradient and update came before
         values = self.trainer.update(batch, step)

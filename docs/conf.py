@@ -28,7 +28,7 @@ default_role = "code"  # single backticks in docstrings are code
 
 # Types in annotations that have no page on this site: those of other libraries, and some internal ones.
 _WITHOUT_PAGE = (
-    r"restore\.(data\.pairs\.ImagePair|inference\.restorer\.(Kind|Selected)|inference\.choosing\.(Choice|Row)"
+    r"restore\.(data\.pairs\.ImagePair|inference\.restorer\.(Kind|Selected)|inference\.choosing\.(Choice|RuleRow)"
     r"|batch\.jobs\.Transfer|batch\.urls\.Url"
     r"|interfaces\.options\.Parsed|registry\.entries\.Entry)"
 )

@@ -25,7 +25,7 @@ from restore import hookspecs, interfaces
 from restore.cli import app
 from restore.cli.commands import Deferred
 from restore.config import TrainingConfig
-from restore.inference.choosing import Row
+from restore.inference.choosing import RuleRow
 from restore.inference.rules import rule as rule_of
 from restore.registry import KINDS, discover
 
@@ -197,7 +197,7 @@ def rule() -> str:
     return "\n\n".join(parts)
 
 
-def _row(row: Row) -> str:
+def _row(row: RuleRow) -> str:
     quality = "any" if row.quality == 1 else f"{row.quality} to 100, or no JPEG"
     noise = "any" if math.isinf(row.noise) else f"below {row.noise:g}"
     model = f"`{row.model}`" if row.model else "unchanged"

@@ -81,7 +81,6 @@ def test_without_a_network_one_sentence_tells_where_to_put_the_file(
 
 def test_without_the_extra_the_install_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchmetrics", None)
-    monkeypatch.setattr("restore.registry.collecting._is_installed", lambda module: module != "torchmetrics")
     with pytest.raises(UnknownNameError, match=r"pip install 'restorekit\[metrics\]'"):
         metric("lpips")
 

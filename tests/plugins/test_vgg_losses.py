@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from restore.errors import OptionsError, UsageError, WeightsError
@@ -134,28 +134,22 @@ def test_means_are_measured_once_for_losses_that_share_and_come_back_from_a_chec
 def test_means_are_cached_for_the_same_images_and_filters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from restore_enhancenet import vgg
-
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    calls, measure = list[int](), vgg._measured_means
 
-    def count(*args: Any) -> dict[str, Tensor]:
-        calls.append(1)
-        return measure(*args)
+    def mean(samples: Sequence[Tensor]) -> Tensor:
+        network = Vgg19()
+        network.load(["conv2_1"], samples)
+        return network.get_buffer("conv2_1_mean")
 
-    monkeypatch.setattr(vgg, "_measured_means", count)
-    first, second, other = Vgg19(), Vgg19(), Vgg19()
-    first.load(["conv2_1"], SAMPLES)
-    second.load(["conv2_1"], SAMPLES)
-    assert len(calls) == 1
-    assert torch.equal(first.get_buffer("conv2_1_mean"), second.get_buffer("conv2_1_mean"))
-    other.load(["conv2_1"], SAMPLES[:3])
-    assert len(calls) == 2
-    (file, _) = sorted((tmp_path / "restore" / "vgg19-means").iterdir())
+    measured = mean(SAMPLES)
+    (file,) = (tmp_path / "restore" / "vgg19-means").iterdir()
+    save_file({name: 2 * values for name, values in load_file(file).items()}, file)
+    assert torch.equal(mean(SAMPLES), 2 * measured), "the cached means are used"
+    other = mean(SAMPLES[:3])
+    assert not torch.equal(other, measured)
+    assert not torch.equal(other, 2 * measured)
     file.write_bytes(b"damaged")
-    Vgg19().load(["conv2_1"], SAMPLES)
-    Vgg19().load(["conv2_1"], SAMPLES[:3])
-    assert len(calls) == 3, "what is damaged is measured anew"
+    assert torch.equal(mean(SAMPLES), measured), "means from a damaged file are computed again"
 
 
 def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(
@@ -163,7 +157,8 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    ready(build_texture(TextureOptions()))
+    assert ready(build_texture(TextureOptions()))(images(), images(seed=2)) > 0
+    assert (tmp_path / "file").read_bytes() == b""
 
 
 def test_building_a_loss_reads_nothing_and_using_it_unprepared_says_so(
@@ -239,7 +234,8 @@ def test_an_option_goes_before_the_environment(
     random_vgg19: RandomVgg19, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RESTORE_VGG19", "nowhere.pth")
-    ready(build_texture(TextureOptions(vgg=random_vgg19(tmp_path / "vgg.pth", "conv3_1"))))
+    loss = ready(build_texture(TextureOptions(vgg=random_vgg19(tmp_path / "vgg.pth", "conv3_1"))))
+    assert loss(images(), images(seed=2)) > 0
 
 
 @pytest.mark.parametrize("name", ["vgg.pth", "vgg.safetensors"])
@@ -280,8 +276,9 @@ def test_torchvisions_weights_are_taken_from_its_cache(
     monkeypatch.delenv("RESTORE_VGG19")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
-    random_vgg19(tmp_path / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth", "conv3_1")
-    ready(build_texture(TextureOptions()))
+    file = random_vgg19(tmp_path / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth", "conv3_1")
+    cached, named = (ready(build_texture(TextureOptions(vgg=vgg))) for vgg in (None, file))
+    assert cached(images(), images(seed=2)) == named(images(), images(seed=2)) > 0
 
 
 def test_without_a_network_the_sentence_says_what_to_fetch(

@@ -58,11 +58,11 @@ LIMITED = """
 import sys
 from pathlib import Path
 from restore.registry import discover
-from restore.serve import Address, Limits, Networks, PrivateFolder, Service, serve
+from restore.serve import Address, Limits, RestorerCache, PrivateFolder, Service, serve
 
 limits = Limits(**{name: float(value) for name, value in (given.split("=") for given in sys.argv[2:])})
 with PrivateFolder(Path(sys.argv[1])) as folder:
-    service = Service(Networks(discover(), {"device": "cpu"}), folder, limits)
+    service = Service(RestorerCache(discover(), {"device": "cpu"}), folder, limits)
     serve(service, Address(port=0), lambda page: print(f"ready at {page};", file=sys.stderr, flush=True))
 """
 """A server with limits that the command has no options for."""

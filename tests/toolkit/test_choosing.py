@@ -20,7 +20,7 @@ from restore.errors import EntryError, UsageError
 from restore.estimation import Estimate, JpegEstimate, NoiseEstimate
 from restore.hookspecs import hookimpl
 from restore.images import read, read_provenance
-from restore.inference.choosing import Row, choose
+from restore.inference.choosing import RuleRow, choose
 from restore.inference.rules import fingerprint, removing, rule
 from restore.interfaces import ModelSpec, Task, Weights
 from restore.registry import Plugin, Registry, build, discover
@@ -209,10 +209,10 @@ def test_a_scale_beyond_the_weights_is_refused_as_for_the_model() -> None:
 
 
 def test_the_fingerprint_changes_with_the_rule() -> None:
-    rows = (Row("", 91, 3.5), Row("ffdnet:jpeg"))
+    rows = (RuleRow("", 91, 3.5), RuleRow("ffdnet:jpeg"))
     assert fingerprint(rows) == fingerprint(list(rows))
     assert fingerprint(rows) != fingerprint(rows[::-1])
-    assert fingerprint(rows) != fingerprint((rows[0], Row("ffdnet:noise")))
+    assert fingerprint(rows) != fingerprint((rows[0], RuleRow("ffdnet:noise")))
 
 
 def test_no_model_can_be_called_auto() -> None:

@@ -23,7 +23,7 @@ from restore.batch.records import Records
 from restore.errors import UsageError
 from restore.images import Animation, read, read_all, read_provenance
 from restore.inference import AutoRestorer
-from restore.inference.choosing import Row
+from restore.inference.choosing import RuleRow
 from restore.inference.rules import rule
 from restore.registry import discover
 
@@ -241,7 +241,7 @@ def test_the_same_command_again_does_nothing_and_a_changed_input_is_done_again(
 
 
 def test_another_rule_is_done_again(folder: Path) -> None:
-    def statuses(*rows: Row) -> set[str]:
+    def statuses(*rows: RuleRow) -> set[str]:
         restorer = AutoRestorer(rows, lambda model: restore.load(model, device="cpu"), 1)
         jobs = plan([str(folder)], Naming("_clean")).jobs
         return {outcome.status for outcome in run_all(jobs, restorer, existing="skip")}

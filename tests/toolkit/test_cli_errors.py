@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -28,6 +31,23 @@ OPTIONS = {"max_pixels": "--max-pixels", "existing": "--existing", "check": "--c
 )
 def test_parameters_become_the_options_of_the_command(text: str, shown: str) -> None:
     assert in_options(text, OPTIONS) == shown
+
+
+def test_only_the_command_line_names_its_options() -> None:
+    """In the text of the core and the plugins; those of torchrun and srun have no other name."""
+    root = Path(__file__).parents[2]
+    others = {"--nproc-per-node", "--ntasks-per-node", "--upgrade"}
+    found = {
+        (str(file.relative_to(root)), flag)
+        for folder in ("toolkit/restore", "plugins")
+        for file in (root / folder).rglob("*.py")
+        if not {"cli", "template", "tests"} & set(file.relative_to(root).parts)
+        for text in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(text, ast.Constant) and isinstance(text.value, str)
+        for flag in re.findall(r"(?<![-\w])--[a-z][a-z-]+", text.value)
+        if flag not in others
+    }
+    assert found == set()
 
 
 def test_an_error_is_one_line_with_its_file_first() -> None:

@@ -28,7 +28,7 @@ from restore.data import CountedSampler, Patches, batches
 from restore.interfaces import Term
 from restore.registry import Registry, discover
 from restore.training import train
-from restore.training.adversarial import Batch
+from restore.training.adversarial import AdversarialBatch
 from restore.training.measures import gradient_shares
 from restore.training.networks import build
 from restore.training.processes import ProcessGroup
@@ -278,7 +278,7 @@ def mean_shares(config: TrainingConfig, toys: Registry, ranks: int) -> dict[str,
         restored = session.generator(degraded)
         terms = session.objective(restored, target)
         for adversary in session.adversaries:
-            terms |= adversary.term(Batch(restored, target, degraded))
+            terms |= adversary.term(AdversarialBatch(restored, target, degraded))
         parts.append(gradient_shares(terms, session.generator, session.group.fabric.backward))
     assert abs(parts[0]["l1"] - parts[1]["l1"]) > 1e-3, "equal parts prove nothing"
     return {name: float(sum(part[name] for part in parts)) / ranks for name in parts[0]}

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 import torch
@@ -214,10 +215,9 @@ def test_the_command_prints_json_and_exits_with_1_for_a_broken_plugin(
 
 
 def test_the_command_prints_tables_and_problems(
-    toys: Registry, pretend: Pretend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    pretend: Pretend, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretend("torchvision", "0.28.0", ["torch==2.14.0"])
-    monkeypatch.setattr("restore.cli.doctor.discover", lambda: toys)
     monkeypatch.setattr(sys, "argv", ["restore", "doctor"])
     with pytest.raises(SystemExit) as caught:
         main()
@@ -232,10 +232,10 @@ def test_the_command_prints_tables_and_problems(
 def test_an_unexpected_error_refers_to_the_doctor(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail() -> Registry:
+    def fail(**_: str) -> NoReturn:
         raise RuntimeError("operator torchvision::nms\ndoes not exist")
 
-    monkeypatch.setattr("restore.cli.show.discover", fail)
+    monkeypatch.setattr(importlib.metadata, "entry_points", fail)
     monkeypatch.setattr(sys, "argv", ["restore", "list"])
     with pytest.raises(SystemExit) as caught:
         main()

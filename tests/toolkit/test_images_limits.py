@@ -20,7 +20,7 @@ from restore.images import Animation, Photo, check, header_of, read, read_all, r
 from restore.images.failures import is_out_of_memory
 from restore.images.headers import MAX_PAGES, gif_canvas, tiff_pages
 from restore.images.jxl import read_header
-from restore.images.limits import MAX_PIXELS, Claim, check_claim
+from restore.images.limits import MAX_PIXELS, DeclaredSize, check_declared_size
 
 Upscale = Callable[..., Any]
 
@@ -156,14 +156,16 @@ def test_the_limit_that_a_message_names_allows_the_file(tmp_path: Path) -> None:
     with pytest.raises(ImageError) as caught:
         header_of(path, max_pixels=MAX_PIXELS)
     named = int(caught.value.hint.split()[3])
-    assert header_of(path, max_pixels=named).claim.memory == 9000 * 9000 * 80
+    assert header_of(path, max_pixels=named).declared.memory == 9000 * 9000 * 80
     with pytest.raises(ImageError):
         header_of(path, max_pixels=named - 1)
 
 
 def test_an_ordinary_image_of_any_mode_may_have_as_many_pixels_as_the_limit() -> None:
     for pixel_bytes in (1, 3, 4, 6, 8, 12, 16):
-        check_claim(Claim(1000, MAX_PIXELS // 1000, pixel_bytes), MAX_PIXELS)
+        check_declared_size(DeclaredSize(1000, MAX_PIXELS // 1000, pixel_bytes), MAX_PIXELS)
+        with pytest.raises(ImageError):
+            check_declared_size(DeclaredSize(1000, MAX_PIXELS // 1000 + 1, pixel_bytes), MAX_PIXELS)
 
 
 def test_a_tile_larger_than_a_small_image_is_no_reason_to_refuse_it(tmp_path: Path) -> None:
@@ -219,9 +221,9 @@ def test_thousands_of_frames_count_with_what_each_takes(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(8, 8, animated))
     with pytest.raises(ImageError, match="8 x 8 in 400000"):
         read_all(tmp_path / "a.png")
-    claim = header_of(tmp_path / "a.png", all_frames=True).claim
-    assert claim.frames >= 4_000_000
-    assert claim.memory > 4_000_000 * 8 * 8 * 4
+    declared = header_of(tmp_path / "a.png", all_frames=True).declared
+    assert declared.frames >= 4_000_000
+    assert declared.memory > 4_000_000 * 8 * 8 * 4
 
 
 def test_pages_of_tiff_are_counted_as_pillow_does(tmp_path: Path) -> None:

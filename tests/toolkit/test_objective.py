@@ -25,7 +25,7 @@ from restore.interfaces import (
     prepare,
 )
 from restore.registry import Catalog, Plugin, Registry
-from restore.training.adversarial import AdversarialTrainer, Batch, r1_penalty
+from restore.training.adversarial import AdversarialBatch, AdversarialTrainer, r1_penalty
 from restore.training.learner import Learner
 from restore.training.objective import Objective
 from restore.training.processes import ProcessGroup
@@ -259,8 +259,8 @@ def trainer(gate: Gate, lr: float = 0.1, parts: int = 1) -> AdversarialTrainer:
     return AdversarialTrainer(Adversary("toy", 0.5, gate), Vanilla(), trained, discriminator)
 
 
-def batch(restored: Tensor, target: Tensor) -> Batch:
-    return Batch(restored, target, target[..., ::2, ::2])
+def batch(restored: Tensor, target: Tensor) -> AdversarialBatch:
+    return AdversarialBatch(restored, target, target[..., ::2, ::2])
 
 
 def train(adversary: AdversarialTrainer, restored: Tensor, target: Tensor) -> dict[str, float]:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
-from restore.data.preparation import RECORD, Outcome, Settings, Tally, make_plan, run
+from restore.data.preparation import RECORD, PreparationSettings, PreparedFile, Tally, make_plan, run
 from restore.errors import DataError, ImageError, UsageError
 from restore.images import read
 from restore.resizing import imresize, quantize
@@ -25,8 +25,8 @@ Draw = Callable[..., Path]
 Damage = Callable[[Path], None]
 
 
-def prepared(source: Path, folder: Path, threads: int = 1, **settings: Any) -> dict[str, Outcome]:
-    outcomes = list(run(make_plan(source, folder, Settings(**settings)), threads))
+def prepared(source: Path, folder: Path, threads: int = 1, **settings: Any) -> dict[str, PreparedFile]:
+    outcomes = list(run(make_plan(source, folder, PreparationSettings(**settings)), threads))
     return {outcome.source.relative_to(source).as_posix(): outcome for outcome in outcomes}
 
 
@@ -79,7 +79,7 @@ def test_an_image_that_has_the_size_keeps_every_level_and_none_is_enlarged(
     assert torch.equal(read(tmp_path / "out" / "a.png").color, read(file).color)
     assert (outcomes["b.png"].status, outcomes["b.png"].reason) == ("small", "23 pixels are fewer than 24")
     with pytest.raises(UsageError, match="`min_side=16` takes images that `size=24` would have to enlarge"):
-        Settings(min_side=16, size=24)
+        PreparationSettings(min_side=16, size=24)
 
 
 def test_without_a_size_images_are_only_cut(tmp_path: Path, draw: Draw) -> None:
@@ -242,11 +242,11 @@ def test_a_source_inside_the_results_is_refused(photos: Path, tmp_path: Path) ->
 
 def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such folder"):
-        make_plan(tmp_path / "missing", tmp_path / "out", Settings())
+        make_plan(tmp_path / "missing", tmp_path / "out", PreparationSettings())
     (tmp_path / "in" / "out").mkdir(parents=True)
     Image.new("RGB", (9, 9)).save(tmp_path / "in" / "out" / "a.png")
     with pytest.raises(DataError, match=r"in: there is no image in this folder besides those in"):
-        make_plan(tmp_path / "in", tmp_path / "in" / "out", Settings())
+        make_plan(tmp_path / "in", tmp_path / "in" / "out", PreparationSettings())
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -264,8 +264,8 @@ def test_a_tally_counts_what_became_of_the_images() -> None:
     tally = Tally()
     assert tally.sentence == "0 images: 0 made"
     for status in ("done", "done", "small", "existing", "transparent", "failed"):
-        tally.add(Outcome(Path("a"), status))
-    assert tally.sentence == "6 images: 2 made; 1 there already; 1 small, 1 transparent left out; 1 failed"
+        tally.add(PreparedFile(Path("a"), status))
+    assert tally.sentence == "6 images: 2 made; 1 already there; 1 small, 1 transparent skipped; 1 failed"
 
 
 # The command -----------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ def test_bad_files_are_named_and_the_others_done(photos: Path, tmp_path: Path, d
         "reason": "",
     }
     assert f"error: {photos}/b.png: it is damaged or cut short" in done.stderr
-    assert "4 images: 2 made; 1 small left out; 1 failed" in done.stderr
+    assert "4 images: 2 made; 1 small skipped; 1 failed" in done.stderr
     assert "Traceback" not in done.stderr
     assert set(results(tmp_path / "out")) == {"a.png", "deep/c.png"}
 

@@ -26,7 +26,7 @@ from served import Server, encoded, started
 import restore
 from restore.errors import UsageError
 from restore.registry import discover
-from restore.serve import Address, Networks, PrivateFolder, Service
+from restore.serve import Address, PrivateFolder, RestorerCache, Service
 from restore.serve.jobs import ENDED
 from restore.serve.memory import Memory
 from restore.serve.schema import JobOptions
@@ -572,7 +572,7 @@ def stalled(server: Server, kind: str, begin: bytes, *, drips: bool) -> http.cli
 
 def test_a_job_waits_for_memory_and_goes_on(tmp_path: Path) -> None:
     memory = Memory(lambda: 2**30)
-    networks = Networks(discover(), {"device": "cpu"})
+    networks = RestorerCache(discover(), {"device": "cpu"})
     with PrivateFolder(tmp_path) as folder, Service(networks, folder, memory=memory) as service:
         with service.uploads.receiving(2**20) as place:
             place.path.write_bytes(encoded())
@@ -592,7 +592,7 @@ def test_a_job_waits_for_memory_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_models_are_dropped_when_memory_is_short_but_never_the_last() -> None:
-    networks = Networks(discover(), {"device": "cpu"})
+    networks = RestorerCache(discover(), {"device": "cpu"})
     memory = Memory(lambda: 100, drop=networks.drop)
     kept = [networks.restorer(JobOptions(model="bicubic", scale=scale)) for scale in (2, 3, 4)]
     assert memory.take(60)

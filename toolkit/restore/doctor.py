@@ -22,7 +22,7 @@ from restore.errors import first_line
 from restore.files import cache_folder
 from restore.registry import OWN, Registry
 
-__all__ = ["Fact", "Problem", "Report", "examine"]
+__all__ = ["Fact", "Issue", "Report", "examine"]
 
 _ARITHMETIC = ("amx", "avx", "bf16", "dot", "fma", "fp16", "i8mm", "neon", "sme", "sve")
 """Prefixes of the processor features that matrix products use."""
@@ -41,7 +41,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Issue:
     """A problem with its solution, in one sentence."""
 
     sentence: str
@@ -54,7 +54,7 @@ class Report:
     """The facts and the problems of an installation."""
 
     facts: list[Fact] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Issue] = field(default_factory=list)
 
     @property
     def broken(self) -> bool:
@@ -101,10 +101,10 @@ def _required(report: Report, requirement: Requirement) -> None:
     report.facts.append(Fact("versions", requirement.name, found or "not installed"))
     if found is None:
         sentence = f"{requirement.name} is not installed: pip install '{requirement}'"
-        report.problems.append(Problem(sentence))
+        report.problems.append(Issue(sentence))
     elif not requirement.specifier.contains(found, prereleases=True):
         sentence = f"{requirement.name} {found} does not fit ({requirement.specifier} is needed): "
-        report.problems.append(Problem(f"{sentence}pip install '{requirement.name}{requirement.specifier}'"))
+        report.problems.append(Issue(f"{sentence}pip install '{requirement.name}{requirement.specifier}'"))
 
 
 def _optional(report: Report, requirement: Requirement, extras: list[str]) -> None:
@@ -116,7 +116,7 @@ def _optional(report: Report, requirement: Requirement, extras: list[str]) -> No
         sentence = (
             f"{requirement.name} {found} does not fit ({requirement.specifier} is needed for {extra}): "
         )
-        report.problems.append(Problem(f"{sentence}pip install --upgrade '{OWN}[{extra}]'", broken=False))
+        report.problems.append(Issue(f"{sentence}pip install --upgrade '{OWN}[{extra}]'", broken=False))
 
 
 def _version(distribution: str) -> str | None:
@@ -139,10 +139,10 @@ def _torch_works(report: Report) -> bool:
     torchvision = _failure("torchvision") if _version("torchvision") else ""
     mismatch = _mismatch()
     if torch:
-        report.problems.append(Problem(f"torch cannot be imported ({torch}): pip install --upgrade torch"))
+        report.problems.append(Issue(f"torch cannot be imported ({torch}): pip install --upgrade torch"))
     elif torchvision or mismatch:
         reason = mismatch or f"torchvision cannot be imported ({torchvision})"
-        report.problems.append(Problem(f"torch and torchvision do not fit: {reason}; {_TOGETHER}"))
+        report.problems.append(Issue(f"torch and torchvision do not fit: {reason}; {_TOGETHER}"))
     return not torch
 
 
@@ -221,7 +221,7 @@ def _plugins(report: Report, registry: Registry) -> None:
         report.facts.append(
             Fact("plugins", plugin.name, status.state, "; ".join(filter(None, (owner, reason))))
         )
-    report.problems.extend(Problem(str(error)) for error in registry.problems)
+    report.problems.extend(Issue(str(error)) for error in registry.problems)
 
 
 def _folders(report: Report) -> None:
@@ -241,7 +241,7 @@ def _folder(report: Report, name: str, where: Callable[[], Path], meaning: str) 
         folder = where()
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
-        report.problems.append(Problem(f"the {name} folder cannot be read: {error}", broken=False))
+        report.problems.append(Issue(f"the {name} folder cannot be read: {error}", broken=False))
         return
     state = _size(size) if folder.exists() else "does not exist yet"
     report.facts.append(Fact("folders", name, str(folder), f"{state}; {meaning}"))
@@ -249,7 +249,7 @@ def _folder(report: Report, name: str, where: Callable[[], Path], meaning: str) 
     if not os.access(parent, os.W_OK):
         advice = "set XDG_CACHE_HOME to a folder that can be written"
         report.problems.append(
-            Problem(f"'{parent}' cannot be written, so no download is kept: {advice}", broken=False)
+            Issue(f"'{parent}' cannot be written, so no download is kept: {advice}", broken=False)
         )
 
 

@@ -157,7 +157,7 @@ def finite(value: Any) -> Any:
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows syncs no file that is open for reading
         os.fsync(file.fileno())
 
 

@@ -101,16 +101,19 @@ def _memory(header: Header, suffix: str, restorer: Sized, output: Output) -> int
         restorer: the model with its tiles.
         output: the size of the result.
     """
-    source, claim = header.size, header.claim
+    source, declared = header.size, header.declared
     width, height = source
     restored = _area(scaled(source, restorer.scale))
     result = _area(output.size(source, restorer.output_scale))
     network = (
-        restorer.working_memory(height, width) + _INPUT * width * height + claim.memory + _LEVELS * restored
+        restorer.working_memory(height, width)
+        + _INPUT * width * height
+        + declared.memory
+        + _LEVELS * restored
     )
     in_strips = suffix.lower() == ".png" and not output.small
     encoding = (_LEVELS if in_strips else 2 * _LEVELS) * result
-    others = _FRAME * (claim.frames - 1) * result  # restored frames are kept until all are written
+    others = _FRAME * (declared.frames - 1) * result  # restored frames are kept until all are written
     if result == restored:
         return others + max(network, network + encoding - _LEVELS * result)
     resizing = _LEVELS * restored + _RESIZING * max(restored, result) + _LEVELS * result

@@ -172,9 +172,9 @@ def _measuring(
     """How the images of a data set are measured with a model: on a cluster, or `None` for this process."""
     if cluster is None:
         return lambda *_: None
-    from restore.evaluation.spreading import Metrics, spread
+    from restore.evaluation.spreading import MeterArguments, spread
 
-    metrics = Metrics.of(meters, options, targets)
+    metrics = MeterArguments.of(meters, options, targets)
     return lambda restorer, dataset: spread(cluster, restorer, dataset, metrics, device)
 
 

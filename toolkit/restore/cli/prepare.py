@@ -11,7 +11,7 @@ import typer
 from restore.cli import console, options
 
 if TYPE_CHECKING:
-    from restore.data.preparation import Outcome
+    from restore.data.preparation import PreparedFile
 
 __all__ = ["prepare"]
 
@@ -57,9 +57,9 @@ def prepare(
     """
     import torch
 
-    from restore.data.preparation import Settings, Tally, make_plan, run
+    from restore.data.preparation import PreparationSettings, Tally, make_plan, run
 
-    plan = make_plan(source, dest, Settings(min_side, size, square, keep_gray, file_format))
+    plan = make_plan(source, dest, PreparationSettings(min_side, size, square, keep_gray, file_format))
     tally = Tally()
     try:
         with closing(run(plan, jobs or torch.get_num_threads())) as outcomes, console.progress() as bar:
@@ -80,7 +80,7 @@ def prepare(
         raise typer.Exit(1)
 
 
-def _report(outcome: Outcome, *, json: bool) -> None:
+def _report(outcome: PreparedFile, *, json: bool) -> None:
     if json:
         console.emit(outcome.to_json())
     if outcome.status == "failed":

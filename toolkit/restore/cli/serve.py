@@ -104,7 +104,7 @@ def serve(
     if any(importlib.util.find_spec(name) is None for name in _NEEDED):
         raise UsageError("the server is not installed", hint="run: pip install 'restorekit[serve]'")
     from restore.allocator import keep_memory
-    from restore.serve import Networks, PrivateFolder, Service
+    from restore.serve import PrivateFolder, RestorerCache, Service
     from restore.serve import serve as run
 
     keep_memory()
@@ -122,5 +122,5 @@ def serve(
             from restore.batch.cluster import ClusterExecutor
 
             executor = ClusterExecutor(found, computing.device)
-        service = Service(Networks(registry, settings), files, accept.limits, executor, workers)
+        service = Service(RestorerCache(registry, settings), files, accept.limits, executor, workers)
         run(service, listen.address, ready)

@@ -202,7 +202,7 @@ def _check_keys(values: Mapping[str, Any], losses: list[str]) -> None:
     for key in ("loss",) if values.get("source") else ("loss", "data"):
         if not values.get(key):
             meaning = TrainingConfig.model_fields[key].description
-            raise OptionsError(f"a run needs `{key}`: {meaning}", hint="see 'restore train --help'")
+            raise OptionsError(f"a run needs `{key}`: {meaning}", hint=f"set `{key}`")
 
 
 def _renamed(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Clean training images from a folder of photographs, as EnhanceNet was trained on.
+"""Make clean training images from a folder of photos, like those EnhanceNet was trained on.
 
-Photographs carry noise and traces of JPEG, which a model would learn to draw. Reduction by an
-antialiased kernel averages them away: take large images, cut a central square, make it small.
+Photos contain noise and JPEG artifacts, which a model would learn to reproduce. Downscaling with an
+antialiased filter averages them out: take large images, crop the central square, downscale it.
 
 ::
 
-    plan = make_plan(Path("coco"), Path("clean"), Settings(min_side=384, size=256, square=True))
+    plan = make_plan(Path("coco"), Path("clean"), PreparationSettings(min_side=384, size=256, square=True))
     with closing(run(plan, threads=8)) as outcomes:
         for outcome in outcomes: ...
 """
@@ -30,7 +30,17 @@ from restore.files import atomic_file, remove_leftovers
 from restore.images import Photo, check, read, size_of, write_atomic
 from restore.resizing import imresize
 
-__all__ = ["RECORD", "Job", "Outcome", "Plan", "Settings", "Status", "Tally", "make_plan", "run"]
+__all__ = [
+    "RECORD",
+    "Preparation",
+    "PreparationPlan",
+    "PreparationSettings",
+    "PreparedFile",
+    "Status",
+    "Tally",
+    "make_plan",
+    "run",
+]
 
 RECORD = "prepared.toml"
 """In the folder of the results: how they were made."""
@@ -39,21 +49,21 @@ Status = Literal["done", "existing", "small", "gray", "transparent", "failed"]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What is made of which images.
+class PreparationSettings:
+    """Which images are used, and how they are cropped, downscaled and saved.
 
     Raises:
-        UsageError: images of `min_side` would have to be enlarged.
+        UsageError: images of `min_side` would have to be upscaled.
     """
 
     min_side: int | None = None
-    """Images whose short side has fewer pixels are left out; `None` is `size`."""
+    """Skip images whose short side has fewer pixels; `None` is `size`."""
     size: int | None = None
     """Pixels of the result's short side; `None` keeps the size."""
     square: bool = False
-    """Cut out the central square first."""
+    """Crop the central square first."""
     keep_gray: bool = False
-    """Do not leave out images without color."""
+    """Keep images without color."""
     format: Literal["png", "jpg"] = "png"
 
     def __post_init__(self) -> None:
@@ -70,7 +80,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Job:
+class Preparation:
     """One image, and where its result goes."""
 
     source: Path
@@ -78,24 +88,24 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be done, checked, with nothing written yet."""
+class PreparationPlan:
+    """The images to prepare, after all checks and before anything is written."""
 
     source: Path
     folder: Path
-    settings: Settings
-    jobs: list[Job]
+    settings: PreparationSettings
+    jobs: list[Preparation]
 
     @property
     def record(self) -> dict[str, Any]:
-        """What later calls for the same folder have to agree with."""
+        """The settings that later calls for the same folder must use."""
         given = {name: value for name, value in asdict(self.settings).items() if value is not None}
         return {"source": str(self.source.resolve()), "min_side": self.settings.smallest} | given
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one image."""
+class PreparedFile:
+    """The outcome for one image."""
 
     source: Path
     status: Status
@@ -106,44 +116,44 @@ class Outcome:
     """Why there is no result."""
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """Return a JSON-serializable dict."""
         content = asdict(self) | {"source": str(self.source)}
         return content | {"destination": str(self.destination) if self.destination else None}
 
 
 class Tally:
-    """Counts outcomes."""
+    """Counts the outcomes by status."""
 
     def __init__(self) -> None:
         self.counts: Counter[Status] = Counter()
 
-    def add(self, outcome: Outcome) -> None:
-        """Count one more."""
+    def add(self, outcome: PreparedFile) -> None:
+        """Count one outcome."""
         self.counts[outcome.status] += 1
 
     @property
     def sentence(self) -> str:
-        """For people."""
+        """The counts as one sentence."""
         count = self.counts
         left_out = [f"{count[why]} {why}" for why in ("small", "gray", "transparent") if count[why]]
         parts = [
             f"{count['done']} made",
-            f"{count['existing']} there already" if count["existing"] else "",
-            f"{', '.join(left_out)} left out" if left_out else "",
+            f"{count['existing']} already there" if count["existing"] else "",
+            f"{', '.join(left_out)} skipped" if left_out else "",
             f"{count['failed']} failed" if count["failed"] else "",
         ]
         return f"{count.total()} images: {'; '.join(filter(None, parts))}"
 
 
-def make_plan(source: Path, folder: Path, settings: Settings) -> Plan:
+def make_plan(source: Path, folder: Path, settings: PreparationSettings) -> PreparationPlan:
     """Find the images below `source` and decide where each result goes, in a mirrored tree below `folder`.
 
-    Images in `folder`, which may lie in `source`, are not taken for sources.
+    Images in `folder`, which may be inside `source`, are not used as sources.
 
     Raises:
         DataError: `source` is missing or contains no image.
-        UsageError: two images would be written to one file, `folder` is in use for something else, was
-            made in another way, or has `source` in it.
+        UsageError: two images would be written to one file; or `folder` contains other files, was prepared
+            with other settings, or contains `source`.
     """
     inside = folder.resolve()
     if source.resolve().is_relative_to(inside):
@@ -159,29 +169,28 @@ def make_plan(source: Path, folder: Path, settings: Settings) -> Plan:
             f"there is no image in this folder besides those in '{escaped(str(folder))}'", path=source
         )
     suffix = f".{settings.format}"
-    jobs = [Job(file, folder / file.relative_to(source).with_suffix(suffix)) for file in found]
+    jobs = [Preparation(file, folder / file.relative_to(source).with_suffix(suffix)) for file in found]
     _refuse_collisions(jobs)
-    plan = Plan(source, folder, settings, jobs)
+    plan = PreparationPlan(source, folder, settings, jobs)
     _check_folder(plan)
     return plan
 
 
-def run(plan: Plan, threads: int = 1) -> Generator[Outcome]:
-    """Do it, and remember in the folder how it was done; what is there already and whole is kept.
+def run(plan: PreparationPlan, threads: int = 1) -> Generator[PreparedFile]:
+    """Prepare the images and record the settings in the folder; intact results that exist are kept.
 
-    A kill at any moment leaves results that are whole, and the next call makes the missing ones. When the
-    generator is closed, what is being worked on is finished first.
+    If the process is killed, all results in the folder are intact, and the next call makes the missing ones.
+    Closing the generator finishes the images that are in progress.
 
     Args:
-        plan: what to do.
-        threads: images worked on at a time. Decoding, reduction and encoding run outside Python's lock, so
-            that threads are enough.
+        plan: from `make_plan`.
+        threads: images processed at a time. Decoding, downscaling and encoding release the GIL.
 
     Yields:
-        What became of each image, in the order in which they are done.
+        The outcome for each image, in the order of completion.
 
     Raises:
-        ImageError: a result cannot be written, so that the next ones could not either.
+        ImageError: a result cannot be written.
         OSError: the folder cannot be made.
     """
     with atomic_file(plan.folder / RECORD) as temporary:
@@ -190,9 +199,11 @@ def run(plan: Plan, threads: int = 1) -> Generator[Outcome]:
     return _in_threads(partial(_prepare, settings=plan.settings), plan.jobs, threads)
 
 
-def _in_threads(work: Callable[[Job], Outcome], jobs: Iterable[Job], threads: int) -> Generator[Outcome]:
-    """What `work` gives for each of `jobs`, in the order in which they are done."""
-    waiting: set[Future[Outcome]] = set()
+def _in_threads(
+    work: Callable[[Preparation], PreparedFile], jobs: Iterable[Preparation], threads: int
+) -> Generator[PreparedFile]:
+    """Call `work` for each of `jobs`, and yield the results in the order of completion."""
+    waiting: set[Future[PreparedFile]] = set()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             for job in jobs:
@@ -208,8 +219,8 @@ def _in_threads(work: Callable[[Job], Outcome], jobs: Iterable[Job], threads: in
                 future.cancel()
 
 
-def _check_folder(plan: Plan) -> None:
-    """Refuse to mix results with anything else."""
+def _check_folder(plan: PreparationPlan) -> None:
+    """Refuse a folder with other files, or with results of other settings."""
     folder, record = plan.folder, plan.folder / RECORD
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
@@ -236,7 +247,7 @@ def _check_folder(plan: Plan) -> None:
             )
 
 
-def _refuse_collisions(jobs: list[Job]) -> None:
+def _refuse_collisions(jobs: list[Preparation]) -> None:
     claimed: dict[Path, Path] = {}
     for job in jobs:
         other = claimed.setdefault(job.destination, job.source)
@@ -248,30 +259,30 @@ def _refuse_collisions(jobs: list[Job]) -> None:
             )
 
 
-def _prepare(job: Job, settings: Settings) -> Outcome:
-    """One image; whatever is wrong with it becomes an outcome."""
+def _prepare(job: Preparation, settings: PreparationSettings) -> PreparedFile:
+    """Prepare one image; an image that cannot be used becomes an outcome with the reason."""
     source, destination = job.source, job.destination
     if (size := _whole(destination)) is not None:
-        return Outcome(source, "existing", destination, size)
+        return PreparedFile(source, "existing", destination, size)
     try:
         short = min(size_of(source))
         if short < settings.smallest:
-            return Outcome(source, "small", reason=f"{short} pixels are fewer than {settings.smallest}")
+            return PreparedFile(source, "small", reason=f"{short} pixels are fewer than {settings.smallest}")
         photo = read(source)
     except ImageError as error:
-        return Outcome(source, "failed", reason=str(error))
+        return PreparedFile(source, "failed", reason=str(error))
     if photo.alpha is not None and photo.alpha.min() < 1:
-        return Outcome(source, "transparent", reason="what lies under its transparency is no picture")
+        return PreparedFile(source, "transparent", reason="some of its pixels are transparent")
     if not settings.keep_gray and _is_gray(photo):
-        return Outcome(source, "gray", reason="it has no color")
+        return PreparedFile(source, "gray", reason="it has no color")
     made = _reduced(photo, settings)
     write_atomic(made, destination)
     height, width = made.color.shape[-2:]
-    return Outcome(source, "done", destination, (width, height))
+    return PreparedFile(source, "done", destination, (width, height))
 
 
 def _whole(file: Path) -> tuple[int, int] | None:
-    """The size of a result that is there and whole."""
+    """The size of an existing, intact result, else `None`."""
     try:
         return check(file) if file.exists() else None
     except ImageError:
@@ -283,8 +294,8 @@ def _is_gray(photo: Photo) -> bool:
     return photo.gray or bool((photo.color == photo.color[:, :1]).all())
 
 
-def _reduced(photo: Photo, settings: Settings) -> Photo:
-    """The picture alone, cut and reduced; of what the file said, the color space."""
+def _reduced(photo: Photo, settings: PreparationSettings) -> Photo:
+    """The cropped and downscaled image, without metadata except the color profile."""
     color = photo.color
     height, width = color.shape[-2:]
     short = min(height, width)

@@ -18,11 +18,11 @@ from restore.evaluation.running import measured
 from restore.inference import AnyRestorer
 from restore.registry import discover
 
-__all__ = ["Metrics", "spread"]
+__all__ = ["MeterArguments", "spread"]
 
 
 @dataclass(frozen=True)
-class Metrics:
+class MeterArguments:
     """The arguments of `restore.evaluation.meters`, as data."""
 
     names: tuple[str, ...]
@@ -33,7 +33,7 @@ class Metrics:
     @classmethod
     def of(
         cls, used: Iterable[AnyMeter], options: Mapping[str, Mapping[str, Any]], targets: Iterable[Path]
-    ) -> Metrics:
+    ) -> MeterArguments:
         """What workers build the metrics from.
 
         Args:
@@ -61,7 +61,7 @@ class Metrics:
 
 
 def spread(
-    cluster: Cluster, restorer: AnyRestorer, data: Dataset, metrics: Metrics, device: str = "auto"
+    cluster: Cluster, restorer: AnyRestorer, data: Dataset, metrics: MeterArguments, device: str = "auto"
 ) -> Callable[[Sequence[Path]], Iterator[tuple[Path, Measured | str]]]:
     """A function that measures files of a data set on a cluster, for `restore.evaluation.evaluate`.
 
@@ -144,7 +144,7 @@ class _Measuring:
 
     model: Recipe
     images: _Images
-    metrics: Metrics
+    metrics: MeterArguments
 
     def __call__(self, file: str, contents: Mapping[str, bytes]) -> Measured | str:
         tools = kept(self, lambda: self._tools(contents))

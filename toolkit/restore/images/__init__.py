@@ -14,7 +14,7 @@ from restore.images.checking import check
 from restore.images.color import Conversion, conversion_of
 from restore.images.fitting import losses
 from restore.images.formats import READ_SUFFIXES, WRITE_SUFFIXES, is_image_name, longest_side
-from restore.images.limits import MAX_PIXELS, Claim, readable
+from restore.images.limits import MAX_PIXELS, DeclaredSize, readable
 from restore.images.photo import Animation, Photo
 from restore.images.provenance import Provenance, read_provenance, stores_provenance
 from restore.images.reading import Header, from_pil, header_of, read, read_levels, size_of
@@ -27,8 +27,8 @@ __all__ = [
     "READ_SUFFIXES",
     "WRITE_SUFFIXES",
     "Animation",
-    "Claim",
     "Conversion",
+    "DeclaredSize",
     "Header",
     "Photo",
     "Provenance",

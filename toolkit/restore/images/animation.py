@@ -11,7 +11,7 @@ import torch
 from restore.errors import ImageError
 from restore.images.fitting import prepared
 from restore.images.formats import GIF, PNG, WEBP, format_of
-from restore.images.limits import MAX_PIXELS, check_claim, claim_of
+from restore.images.limits import MAX_PIXELS, check_declared_size, declared_by
 from restore.images.metadata import carried
 from restore.images.opening import opened_file, pillow_image
 from restore.images.photo import Animation, Photo
@@ -58,7 +58,7 @@ def read_all(path: Path, *, max_pixels: int | None = MAX_PIXELS) -> Photo | Anim
     with opened_file(path) as file, pillow_image(file, max_pixels) as image:
         if image.format not in _MOVING:
             return first
-        check_claim(claim_of(image, file), max_pixels)
+        check_declared_size(declared_by(image, file), max_pixels)
         size = image.size
         begin = 1 if image.info.get("default_image") else 0  # which is for those who show no animation
         frames, durations = [], []

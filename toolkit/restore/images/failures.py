@@ -119,7 +119,10 @@ def why_unreadable(error: Exception) -> tuple[str, str]:
         return "there is not enough memory to decode it", "close other programs, or reduce it"
     match error:
         case UnidentifiedImageError(__cause__=None):
-            found = "it is not an image that Pillow knows, or its header is damaged", _CONVERT_OR_REPLACE
+            found = (
+                "it is not an image in a format that is supported, or its header is damaged",
+                _CONVERT_OR_REPLACE,
+            )
         case UnidentifiedImageError(__cause__=BaseException() as reason):
             found = _why_undecoded(reason) or (
                 f"it is damaged, or of a kind that is not supported ({_detail(reason)})",

@@ -1,8 +1,9 @@
 """The memory that an image file asks for, added up from its headers before anything is decoded.
 
-A file of a hundred bytes can claim any size. `claim_of` adds up what decoding it takes, and `check_claim`
-refuses what is beyond the limit. The limit is a number of pixels, which people know of their images: an image
-may have that many, and its decoded samples may take as much memory as that many RGBA pixels of 32 bits.
+A file of a hundred bytes can declare any size. `declared_by` adds up what decoding it takes, and
+`check_declared_size` refuses what is beyond the limit. The limit is a number of pixels, which people know of
+their images: an image may have that many, and its decoded samples may take as much memory as that many RGBA
+pixels of 32 bits.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_PIXELS",
-    "Claim",
+    "DeclaredSize",
     "check_chunks",
     "check_chunks_before_pixels",
-    "check_claim",
+    "check_declared_size",
     "check_scans",
-    "claim_before_opening",
-    "claim_of",
-    "claim_of_page",
+    "declared_before_opening",
+    "declared_by",
+    "declared_by_page",
     "readable",
 ]
 
@@ -62,7 +63,7 @@ _BYTES_OF_MODE = {"1": 1, "L": 1, "P": 1, "LA": 4, "PA": 4, "RGB": 4, "YCbCr": 4
 
 
 @dataclass(frozen=True)
-class Claim:
+class DeclaredSize:
     """What the headers of a file say about its decoded size."""
 
     width: int
@@ -82,42 +83,44 @@ class Claim:
     def memory(self) -> int:
         """Bytes that the decoded image takes.
 
-        >>> Claim(1000, 500, pixel_bytes=3, frames=2).memory
+        >>> DeclaredSize(1000, 500, pixel_bytes=3, frames=2).memory
         3008192
         """
         overhead = _PER_FRAME * self.frames if self.frames > 1 else 0
         return math.ceil(self.pixels * self.pixel_bytes) + overhead + self.tile
 
 
-def check_claim(claim: Claim, max_pixels: int | None) -> None:
+def check_declared_size(declared: DeclaredSize, max_pixels: int | None) -> None:
     """Refuse a file that asks for too much memory.
 
     Args:
-        claim: of the file.
+        declared: by the file.
         max_pixels: the limit; ``None`` is any number.
 
     Raises:
         ImageError: with the memory that it would take, and the limit that allows it.
 
-    >>> check_claim(Claim(9000, 900), max_pixels=10**6)
+    >>> check_declared_size(DeclaredSize(9000, 900), max_pixels=10**6)
     Traceback (most recent call last):
     restore.errors.ImageError: it has more than 1000000 pixels (9000 x 900), which would take 31 MiB of \
 memory; set `max_pixels` to 8100000 if you trust the file
     """
     if max_pixels is None:
         return
-    size = f"{claim.width} x {claim.height}" + (f" in {claim.frames} frames" if claim.frames > 1 else "")
-    memory = readable(claim.memory)
-    if claim.pixels > max_pixels:
+    size = f"{declared.width} x {declared.height}" + (
+        f" in {declared.frames} frames" if declared.frames > 1 else ""
+    )
+    memory = readable(declared.memory)
+    if declared.pixels > max_pixels:
         problem = f"it has more than {max_pixels} pixels ({size}), which would take {memory} of memory"
-    elif claim.memory > max(max_pixels * _BYTES_PER_PIXEL, _ALWAYS):
+    elif declared.memory > max(max_pixels * _BYTES_PER_PIXEL, _ALWAYS):
         problem = (
-            f"decoding it ({size}) would take {memory} of memory, as much as {_needed(claim)} pixels of a "
+            f"decoding it ({size}) would take {memory} of memory, as much as {_needed(declared)} pixels of a "
             f"usual image, and {max_pixels} are allowed"
         )
     else:
         return
-    raise ImageError(problem, hint=f"set `max_pixels` to {_needed(claim)} if you trust the file")
+    raise ImageError(problem, hint=f"set `max_pixels` to {_needed(declared)} if you trust the file")
 
 
 def check_scans(image: Image.Image, scans: Scans | None) -> None:
@@ -168,13 +171,13 @@ def _check_count(names: Iterable[bytes]) -> None:
         )
 
 
-def _needed(claim: Claim) -> int:
+def _needed(declared: DeclaredSize) -> int:
     """The lowest limit that allows a file."""
-    return max(claim.pixels, math.ceil(claim.memory / _BYTES_PER_PIXEL))
+    return max(declared.pixels, math.ceil(declared.memory / _BYTES_PER_PIXEL))
 
 
-def claim_before_opening(file: IO[bytes]) -> Claim | None:
-    """The claim of a file of a format that is decoded, or gets its memory, as soon as it is opened.
+def declared_before_opening(file: IO[bytes]) -> DeclaredSize | None:
+    """What a file declares whose format is decoded, or gets its memory, as soon as it is opened.
 
     Returns:
         ``None`` for all other formats, which are opened by their headers alone.
@@ -188,13 +191,13 @@ def claim_before_opening(file: IO[bytes]) -> Claim | None:
         header = read_header(file)
         if header is None:
             raise ImageError("its header is damaged", hint="replace the file by a whole copy")
-        return Claim(header.width, header.height, pixel_bytes=max(16, 12 + 4 * header.extra))
+        return DeclaredSize(header.width, header.height, pixel_bytes=max(16, 12 + 4 * header.extra))
     canvas = webp_canvas(head) or largest_icon(file)
-    return Claim(*canvas) if canvas else None
+    return DeclaredSize(*canvas) if canvas else None
 
 
-def claim_of(image: Image.Image, file: IO[bytes] | None = None) -> Claim:
-    """The claim of an image that Pillow has opened and not decoded.
+def declared_by(image: Image.Image, file: IO[bytes] | None = None) -> DeclaredSize:
+    """What an image that Pillow has opened, and not decoded, declares.
 
     Args:
         image: of it, one frame counts if `file` is missing.
@@ -202,18 +205,18 @@ def claim_of(image: Image.Image, file: IO[bytes] | None = None) -> Claim:
     """
     width, height = image.size
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return _claim_of_tiff(image)
+        return _declared_by_tiff(image)
     pixel_bytes = _BYTES_OF_MODE.get(image.mode, 4)
     if file is None:
-        return Claim(width, height, pixel_bytes)
+        return DeclaredSize(width, height, pixel_bytes)
     if image.format == "GIF":
         width, height, frames = gif_canvas(file)
-        return Claim(max(width, image.width), max(height, image.height), 4, max(frames, 1))
-    return Claim(width, height, 4, max(1, getattr(image, "n_frames", 1)))
+        return DeclaredSize(max(width, image.width), max(height, image.height), 4, max(frames, 1))
+    return DeclaredSize(width, height, 4, max(1, getattr(image, "n_frames", 1)))
 
 
-def claim_of_page(page: Any) -> Claim:
-    """The claim of a TIFF page that tifffile has opened and not decoded.
+def declared_by_page(page: Any) -> DeclaredSize:
+    """What a TIFF page that tifffile has opened, and not decoded, declares.
 
     Raises:
         ImageError: a size is not a number.
@@ -223,17 +226,17 @@ def claim_of_page(page: Any) -> Claim:
             raise ImageError(f"its header is damaged ({name})", hint="replace it by a whole copy")
     pixel_bytes = page.samplesperpixel * math.ceil(page.bitspersample / 8) * max(page.imagedepth, 1)
     tile = page.tilewidth * page.tilelength * max(page.tiledepth, 1) * pixel_bytes
-    return Claim(page.imagewidth, page.imagelength, pixel_bytes, tile=tile)
+    return DeclaredSize(page.imagewidth, page.imagelength, pixel_bytes, tile=tile)
 
 
-def _claim_of_tiff(image: TiffImagePlugin.TiffImageFile) -> Claim:
+def _declared_by_tiff(image: TiffImagePlugin.TiffImageFile) -> DeclaredSize:
     tags = image.tag_v2
     samples = _largest(tags.get(TiffImagePlugin.SAMPLESPERPIXEL))
     pixel_bytes = samples * math.ceil(_largest(tags.get(TiffImagePlugin.BITSPERSAMPLE)) / 8)
     has_tiles = TiffImagePlugin.TILEWIDTH in tags
     tile = _largest(tags.get(TiffImagePlugin.TILEWIDTH)) * _largest(tags.get(TiffImagePlugin.TILELENGTH))
     pixel_bytes = max(pixel_bytes, _BYTES_OF_MODE.get(image.mode, 4))
-    return Claim(image.width, image.height, pixel_bytes, tile=tile * pixel_bytes if has_tiles else 0)
+    return DeclaredSize(image.width, image.height, pixel_bytes, tile=tile * pixel_bytes if has_tiles else 0)
 
 
 def _largest(value: Any) -> int:

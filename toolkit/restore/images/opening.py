@@ -15,9 +15,9 @@ from restore.images.formats import enable, needed_plugin
 from restore.images.limits import (
     MAX_PIXELS,
     check_chunks_before_pixels,
-    check_claim,
-    claim_before_opening,
-    claim_of,
+    check_declared_size,
+    declared_before_opening,
+    declared_by,
 )
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def pillow_image(file: IO[bytes], max_pixels: int | None) -> Image.Image:
             raise error from _refusal(file)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-    check_claim(claim_of(image), max_pixels)
+    check_declared_size(declared_by(image), max_pixels)
     return image
 
 
@@ -117,5 +117,5 @@ def _refusal(file: IO[bytes]) -> Exception | None:
 
 
 def _check_before_opening(file: IO[bytes], max_pixels: int | None) -> None:
-    if max_pixels is not None and (claim := claim_before_opening(file)):
-        check_claim(claim, max_pixels)
+    if max_pixels is not None and (declared := declared_before_opening(file)):
+        check_declared_size(declared, max_pixels)

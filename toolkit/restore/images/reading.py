@@ -17,7 +17,14 @@ from restore.images.exif import exif_of, orientation_of
 from restore.images.failures import explained_reading, is_out_of_memory
 from restore.images.headers import png_exif_after_pixels, tiff_pages
 from restore.images.jpeg import jpeg_scans
-from restore.images.limits import MAX_PIXELS, Claim, check_chunks, check_claim, check_scans, claim_of
+from restore.images.limits import (
+    MAX_PIXELS,
+    DeclaredSize,
+    check_chunks,
+    check_declared_size,
+    check_scans,
+    declared_by,
+)
 from restore.images.lossless import is_lossless
 from restore.images.metadata import channel_notes, dpi_of, omitted_notes, xmp_of
 from restore.images.opening import opened_file, pillow_image
@@ -45,7 +52,9 @@ class Decoder(Protocol):
     """A module that reads files which Pillow does not."""
 
     def is_known(self, file: IO[bytes]) -> bool: ...
-    def size_and_claim(self, file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, int], Claim]: ...
+    def size_and_declared(
+        self, file: IO[bytes], max_pixels: int | None
+    ) -> tuple[tuple[int, int], DeclaredSize]: ...
     def read(self, file: IO[bytes], max_pixels: int | None) -> Photo: ...
 
 
@@ -58,7 +67,7 @@ class Header:
 
     size: tuple[int, int]
     """Width and height of the first image, upright."""
-    claim: Claim
+    declared: DeclaredSize
     """What decoding takes."""
 
 
@@ -141,16 +150,16 @@ def header_of(path: Path, *, max_pixels: int | None = None, all_frames: bool = F
     with opened_file(path) as file:
         image = _opened(file, max_pixels)
         if not isinstance(image, Image.Image):
-            return Header(*image.size_and_claim(file, max_pixels))
+            return Header(*image.size_and_declared(file, max_pixels))
         with image:
             width, height = image.size
-            claim = claim_of(image, file if all_frames else None)
-            check_claim(claim, max_pixels)
+            declared = declared_by(image, file if all_frames else None)
+            check_declared_size(declared, max_pixels)
             if image.format == "PNG" and "exif" not in image.info:  # it may come after the pixels
                 image.info["exif"] = png_exif_after_pixels(file)
             # The size that Pillow reports for TIFF, and only for TIFF, is that of the upright image.
             turned = image.format != "TIFF" and swaps_sides(orientation_of(image))
-            return Header((height, width) if turned else (width, height), claim)
+            return Header((height, width) if turned else (width, height), declared)
 
 
 def _opened(file: IO[bytes], max_pixels: int | None) -> Image.Image | Decoder:

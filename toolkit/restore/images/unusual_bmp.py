@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from restore.errors import ImageError
-from restore.images.limits import Claim, check_claim
+from restore.images.limits import DeclaredSize, check_declared_size
 from restore.images.photo import Photo
 
-__all__ = ["is_known", "read", "size_and_claim"]
+__all__ = ["is_known", "read", "size_and_declared"]
 
 _HEADER = struct.Struct("<2s8xIIiiHHIIii8x4I")  # with the masks, which may come after a shorter header
 _BITFIELDS, _WITH_ALPHA = 3, 6
@@ -41,14 +41,14 @@ def is_known(file: IO[bytes]) -> bool:
     return _layout(file) is not None
 
 
-def size_and_claim(file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, int], Claim]:
+def size_and_declared(file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, int], DeclaredSize]:
     """Width and height, and what decoding it takes.
 
     Raises:
         ImageError: it takes more than `max_pixels` allows.
     """
     layout = _checked(file, max_pixels)
-    return (layout.width, abs(layout.height)), _claim(layout)
+    return (layout.width, abs(layout.height)), _declared(layout)
 
 
 def read(file: IO[bytes], max_pixels: int | None) -> Photo:
@@ -89,12 +89,12 @@ def _checked(file: IO[bytes], max_pixels: int | None) -> _Layout:
     layout = _layout(file)
     if layout is None:
         raise ImageError("its header is damaged", hint="replace it by a whole copy")
-    check_claim(_claim(layout), max_pixels)
+    check_declared_size(_declared(layout), max_pixels)
     return layout
 
 
-def _claim(layout: _Layout) -> Claim:
-    return Claim(layout.width, abs(layout.height), pixel_bytes=16)
+def _declared(layout: _Layout) -> DeclaredSize:
+    return DeclaredSize(layout.width, abs(layout.height), pixel_bytes=16)
 
 
 def _layout(file: IO[bytes]) -> _Layout | None:

@@ -17,7 +17,7 @@ from restore.images.decoding import swaps_sides, upright
 from restore.images.deep import planes_of
 from restore.images.exif import exif_of, orientation_of
 from restore.images.jpeg import jpeg_frame, jpeg_scans, jpeg_segments
-from restore.images.limits import Claim, check_claim
+from restore.images.limits import DeclaredSize, check_declared_size
 from restore.images.metadata import dpi_of, omitted_notes, xmp_of
 from restore.images.photo import Photo
 from restore.images.profiles import profile_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from restore.images.jpeg import Frame
 
-__all__ = ["is_known", "read", "size_and_claim"]
+__all__ = ["is_known", "read", "size_and_declared"]
 
 _START = b"\xff\xd8"
 _LOSSLESS, _LS = 0xC3, 0xF7
@@ -39,16 +39,16 @@ def is_known(file: IO[bytes]) -> bool:
     return frame is not None and (frame.kind in (_LOSSLESS, _LS) or frame.bits > 8)
 
 
-def size_and_claim(file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, int], Claim]:
+def size_and_declared(file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, int], DeclaredSize]:
     """Width and height, upright, and what decoding it takes.
 
     Raises:
         ImageError: it takes more than `max_pixels` allows.
     """
     content = _content(file)
-    frame, claim = _checked(content, max_pixels)
+    frame, declared = _checked(content, max_pixels)
     turned = swaps_sides(orientation_of(_metadata(content)))
-    return (frame.height, frame.width) if turned else (frame.width, frame.height), claim
+    return (frame.height, frame.width) if turned else (frame.width, frame.height), declared
 
 
 def read(file: IO[bytes], max_pixels: int | None) -> Photo:
@@ -82,13 +82,13 @@ def _content(file: IO[bytes]) -> bytes:
     return _START + file.read() if file.read(len(_START)) == _START else b""
 
 
-def _checked(content: bytes, max_pixels: int | None) -> tuple[Frame, Claim]:
+def _checked(content: bytes, max_pixels: int | None) -> tuple[Frame, DeclaredSize]:
     frame = jpeg_frame(content)
     if frame is None:
         raise ImageError("it has no frame", hint="replace it by a whole copy")
-    claim = Claim(frame.width, frame.height, frame.components * (2 if frame.bits > 8 else 1))
-    check_claim(claim, max_pixels)
-    return frame, claim
+    declared = DeclaredSize(frame.width, frame.height, frame.components * (2 if frame.bits > 8 else 1))
+    check_declared_size(declared, max_pixels)
+    return frame, declared
 
 
 def _decoded(content: bytes, frame: Frame) -> NDArray[Any]:

@@ -9,12 +9,12 @@ from PIL import Image, TiffImagePlugin
 from restore.images import deep
 from restore.images.decoding import split, swaps_sides, upright
 from restore.images.exif import exif_of_tags, orientation_in
-from restore.images.limits import Claim, check_claim, claim_of_page
+from restore.images.limits import DeclaredSize, check_declared_size, declared_by_page
 from restore.images.metadata import channel_notes, dpi_of, xmp_of
 from restore.images.photo import Photo
 from restore.images.profiles import profile_of
 
-__all__ = ["is_known", "is_preferred", "read", "size_and_claim"]
+__all__ = ["is_known", "is_preferred", "read", "size_and_declared"]
 
 _RATIONAL = 5
 _WEBP = 50001
@@ -37,7 +37,7 @@ def is_preferred(image: Image.Image) -> bool:
     return tags.get(TiffImagePlugin.COMPRESSION) == _WEBP or changes_sign
 
 
-def size_and_claim(file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, int], Claim]:
+def size_and_declared(file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, int], DeclaredSize]:
     """Width and height of the first page, upright, and what decoding it takes.
 
     Raises:
@@ -46,7 +46,7 @@ def size_and_claim(file: IO[bytes], max_pixels: int | None) -> tuple[tuple[int, 
     page = _page(file, max_pixels)
     width, height = page.imagewidth, page.imagelength
     turned = swaps_sides(orientation_in(_tags(file, page)))
-    return (height, width) if turned else (width, height), claim_of_page(page)
+    return (height, width) if turned else (width, height), declared_by_page(page)
 
 
 def read(file: IO[bytes], max_pixels: int | None) -> Photo:
@@ -83,7 +83,7 @@ def read(file: IO[bytes], max_pixels: int | None) -> Photo:
 
 def _page(file: IO[bytes], max_pixels: int | None) -> Any:
     page = deep.tiff_page(file)
-    check_claim(claim_of_page(page), max_pixels)
+    check_declared_size(declared_by_page(page), max_pixels)
     return page
 
 

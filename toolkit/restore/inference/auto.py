@@ -15,7 +15,7 @@ from torch import Tensor
 
 from restore.errors import UsageError
 from restore.images import Photo
-from restore.inference.choosing import AUTO, Row, choose
+from restore.inference.choosing import AUTO, RuleRow, choose
 from restore.inference.conditions import examined
 from restore.inference.inputs import as_batch, as_photo, file_of, in_unit_range
 from restore.inference.restorer import Kind, Restorer, Selected
@@ -37,7 +37,7 @@ class AutoRestorer:
         output_scale: output pixels per input pixel along one side.
     """
 
-    def __init__(self, rows: Sequence[Row], load: Callable[[str], Restorer], output_scale: float) -> None:
+    def __init__(self, rows: Sequence[RuleRow], load: Callable[[str], Restorer], output_scale: float) -> None:
         self._rows = tuple(rows)
         self._load = load
         self._loaded: dict[str, Restorer] = {}

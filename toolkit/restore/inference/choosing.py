@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from restore.estimation import Estimate
 
-__all__ = ["AUTO", "BEST_QUALITY", "BEYOND", "Choice", "Row", "choose", "found_in_words", "in_words"]
+__all__ = ["AUTO", "BEST_QUALITY", "BEYOND", "Choice", "RuleRow", "choose", "found_in_words", "in_words"]
 
 AUTO = "auto"
 """What a user writes in place of a model."""
@@ -21,7 +21,7 @@ BEST_QUALITY = 100
 
 
 @dataclass(frozen=True)
-class Row:
+class RuleRow:
     """Images within these limits are restored with this model."""
 
     model: str
@@ -98,7 +98,7 @@ def _span(values: Sequence[float]) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
-def choose(found: Estimate, rows: Sequence[Row]) -> Choice:
+def choose(found: Estimate, rows: Sequence[RuleRow]) -> Choice:
     """Choose the model for an image: that of the first row whose limits it is within.
 
     Args:
@@ -111,7 +111,7 @@ def choose(found: Estimate, rows: Sequence[Row]) -> Choice:
     Example:
         >>> from restore.estimation import JpegEstimate
         >>> jpeg = JpegEstimate(60, True, "4:2:0", (0, 0), "tables", 1.0)
-        >>> rows = (Row("", quality=91), Row("ffdnet:jpeg"))
+        >>> rows = (RuleRow("", quality=91), RuleRow("ffdnet:jpeg"))
         >>> choose(Estimate(jpeg, noise=None, blur=None, enlarged=None), rows).model
         'ffdnet:jpeg'
     """

@@ -17,7 +17,7 @@ from restore.images import Photo
 
 __all__ = [
     "SAMPLES",
-    "Limits",
+    "TrainedLimits",
     "as_tensors",
     "check_conditions",
     "check_strength",
@@ -64,7 +64,7 @@ def check_strength(strength: float, model: LoadedModel | None = None) -> None:
 
 
 @dataclass(frozen=True)
-class Limits:
+class TrainedLimits:
     """The strongest compression and noise that weights were trained on."""
 
     quality: int
@@ -78,7 +78,7 @@ class Limits:
         return worse or noisier
 
 
-def limits_of(model: LoadedModel) -> Limits | None:
+def limits_of(model: LoadedModel) -> TrainedLimits | None:
     """The limits of a model; of a chain, what any of its parts was trained on. `None` if one is unknown."""
     qualities, noises = [], []
     for part in model.parts or (model,):
@@ -87,7 +87,7 @@ def limits_of(model: LoadedModel) -> Limits | None:
             return None
         qualities.append(entry.lowest_quality)
         noises.append(entry.highest_noise)
-    return Limits(min(qualities), max(noises))
+    return TrainedLimits(min(qualities), max(noises))
 
 
 def given_numbers(model: LoadedModel) -> dict[str, float]:

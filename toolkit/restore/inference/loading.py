@@ -11,7 +11,7 @@ from restore.checkpoint import load_model, working_scale
 from restore.choices import Alpha, Engine, Precision
 from restore.errors import UsageError
 from restore.inference.auto import AnyRestorer, AutoRestorer
-from restore.inference.choosing import AUTO, Row
+from restore.inference.choosing import AUTO, RuleRow
 from restore.inference.conditions import check_strength
 from restore.inference.restorer import Restorer
 from restore.inference.rules import rule
@@ -141,7 +141,7 @@ def load_at(
     return Restorer(load_model(reference, registry, scale, options), **settings)
 
 
-def _own_scale(rows: Sequence[Row], registry: Registry) -> int:
+def _own_scale(rows: Sequence[RuleRow], registry: Registry) -> int:
     return check(rows[0].model, registry) or 1
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from restore.checkpoint import default_scale, working_scale
 from restore.errors import UsageError
 from restore.estimation.results import VISIBLE_NOISE, VISIBLE_QUALITY
-from restore.inference.choosing import BEST_QUALITY, Row
+from restore.inference.choosing import BEST_QUALITY, RuleRow
 from restore.interfaces import Task, Weights
 from restore.registry import ModelReference, Registry
 
@@ -27,7 +27,7 @@ _SMALL_NOISE = 6.0
 The lowest limit at which 95 % of clean training photos, downscaled 4x, are treated as clean."""
 
 
-def rule(registry: Registry, scale: float | None = None) -> tuple[Row, ...]:
+def rule(registry: Registry, scale: float | None = None) -> tuple[RuleRow, ...]:
     """The rule for one scale, made of the `Weights` in the registry that declare a task.
 
     An image is enlarged with weights that were trained on images as degraded as it is, and of several with
@@ -54,10 +54,10 @@ def rule(registry: Registry, scale: float | None = None) -> tuple[Row, ...]:
         missing = [task for task in _REMOVAL.values() if task not in removal]
         if missing:
             raise _none(missing[0])
-        return _reachable([Row("", VISIBLE_QUALITY + 1, VISIBLE_NOISE), *_chains(removal, VISIBLE_NOISE)])
+        return _reachable([RuleRow("", VISIBLE_QUALITY + 1, VISIBLE_NOISE), *_chains(removal, VISIBLE_NOISE)])
     enlarging = _enlarging(registry, scale)
     rows = [
-        Row(
+        RuleRow(
             model,
             quality=min(weights.lowest_quality or 1, VISIBLE_QUALITY + 1),
             noise=max(weights.highest_noise or 0, _SMALL_NOISE),
@@ -65,7 +65,7 @@ def rule(registry: Registry, scale: float | None = None) -> tuple[Row, ...]:
         for model, weights in enlarging.items()
     ]
     models = list(enlarging)
-    return _reachable([*rows, *_chains(removal, _SMALL_NOISE, f"+{models[0]}"), Row(models[-1])])
+    return _reachable([*rows, *_chains(removal, _SMALL_NOISE, f"+{models[0]}"), RuleRow(models[-1])])
 
 
 def removing(numbers: Mapping[str, T], registry: Registry) -> tuple[str, dict[str, T]]:
@@ -96,7 +96,7 @@ def removing(numbers: Mapping[str, T], registry: Registry) -> tuple[str, dict[st
     return model, {f"{label}.{name}": numbers[name] for label, name in zip(labels, names, strict=True)}
 
 
-def fingerprint(rows: Sequence[Row]) -> str:
+def fingerprint(rows: Sequence[RuleRow]) -> str:
     """Eight hexadecimal digits that change with the rule."""
     return hashlib.sha256(repr(tuple(rows)).encode()).hexdigest()[:8]
 
@@ -116,7 +116,7 @@ def _removal(registry: Registry) -> dict[Task, str]:
     }
 
 
-def _chains(removal: Mapping[Task, str], noise: float, then: str = "") -> list[Row]:
+def _chains(removal: Mapping[Task, str], noise: float, then: str = "") -> list[RuleRow]:
     """A row for each degradation that can be removed, and for all of them together.
 
     Args:
@@ -126,7 +126,7 @@ def _chains(removal: Mapping[Task, str], noise: float, then: str = "") -> list[R
     """
     tasks = [task for task in _REMOVAL.values() if task in removal]
     return [
-        Row(
+        RuleRow(
             "+".join(removal[task] for task in some) + then,
             quality=1 if "deblock" in some else VISIBLE_QUALITY + 1,
             noise=math.inf if "denoise" in some else noise,
@@ -168,7 +168,7 @@ def _degradation(weights: Weights) -> tuple[float, ...]:
     return (bool(noise) + bool(loss), noise, loss)
 
 
-def _reachable(rows: Sequence[Row]) -> tuple[Row, ...]:
+def _reachable(rows: Sequence[RuleRow]) -> tuple[RuleRow, ...]:
     """The rows without those that only suit images which an earlier row suits."""
     return tuple(
         row

@@ -45,7 +45,7 @@ class Thumbnail:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One value of a table."""
 
     text: str
@@ -62,7 +62,7 @@ class Section:
 
     title: str
     columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[Cell | None]]]
+    rows: Sequence[tuple[str, Sequence[TableCell | None]]]
     notes: Sequence[str]
     protocol: Sequence[tuple[str, str]]
     tradeoffs: Sequence[Markup]
@@ -138,7 +138,7 @@ def _notes(result: Result, rows: Sequence[Row]) -> Iterator[str]:
         yield f"Left out, because not every model restored them: {names}."
 
 
-def _value(result: Result, row: Row, meter: AnyMeter, value: float, best: float | None) -> Cell | None:
+def _value(result: Result, row: Row, meter: AnyMeter, value: float, best: float | None) -> TableCell | None:
     found = result.differences(row).get(meter.name)
     difference = ""
     if found is not None:
@@ -147,12 +147,12 @@ def _value(result: Result, row: Row, meter: AnyMeter, value: float, best: float 
     return _number(value, meter.text(value), best=value == best, difference=difference)
 
 
-def _number(value: float, text: str, *, best: bool = False, difference: str = "") -> Cell | None:
+def _number(value: float, text: str, *, best: bool = False, difference: str = "") -> TableCell | None:
     """A cell; none for NaN."""
     if isnan(value):
         return None
     sortable = repr(value) if isfinite(value) else "1e999"  # which JavaScript reads as infinity
-    return Cell(text, sortable, best, difference)
+    return TableCell(text, sortable, best, difference)
 
 
 def _tradeoffs(meters: Sequence[AnyMeter], means: dict[str, dict[str, float]]) -> list[Markup]:

@@ -2,8 +2,8 @@
 
 from restore.serve.folder import PrivateFolder
 from restore.serve.limits import Limits
-from restore.serve.networks import Networks
+from restore.serve.networks import RestorerCache
 from restore.serve.running import Address, serve
 from restore.serve.service import Service
 
-__all__ = ["Address", "Limits", "Networks", "PrivateFolder", "Service", "serve"]
+__all__ = ["Address", "Limits", "PrivateFolder", "RestorerCache", "Service", "serve"]

@@ -21,7 +21,7 @@ from restore.pages import page
 from restore.serve.jobs import ServedJob
 from restore.serve.limits import Limits
 from restore.serve.memory import Memory
-from restore.serve.networks import Networks
+from restore.serve.networks import RestorerCache
 from restore.serve.schema import ImageView, JobOptions, PlanView
 from restore.serve.uploads import Upload
 
@@ -41,7 +41,7 @@ class Looking:
         limits: of pixels.
     """
 
-    def __init__(self, networks: Networks, memory: Memory, limits: Limits) -> None:
+    def __init__(self, networks: RestorerCache, memory: Memory, limits: Limits) -> None:
         self._networks, self._memory, self._limits = networks, memory, limits
 
     def image(self, upload: Upload) -> ImageView:

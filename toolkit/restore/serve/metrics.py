@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from restore.serve.jobs import ENDED, Jobs, ServedJob
 
 if TYPE_CHECKING:
-    from restore.serve.networks import Networks
+    from restore.serve.networks import RestorerCache
     from restore.serve.uploads import Uploads
 
 __all__ = ["Metrics"]
@@ -42,7 +42,7 @@ class Metrics:
             self._seconds.observe(job.seconds or 0.0)
             self._pixels.inc(job.size[0] * job.size[1])
 
-    def text(self, jobs: Jobs, uploads: Uploads, networks: Networks) -> bytes:
+    def text(self, jobs: Jobs, uploads: Uploads, networks: RestorerCache) -> bytes:
         """All values."""
         waiting, running = jobs.count()
         self._waiting.set(waiting)

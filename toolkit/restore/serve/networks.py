@@ -18,7 +18,7 @@ from restore.inference.rules import rule
 from restore.registry import Registry
 from restore.serve.schema import JobOptions, ModelView
 
-__all__ = ["Networks"]
+__all__ = ["RestorerCache"]
 
 _REFERENCE = re.compile(r"[\w.-]+(:[\w.-]+)?(\+[\w.-]+(:[\w.-]+)?)*")
 _KEPT = 8
@@ -27,7 +27,7 @@ _KEPT = 8
 Key = tuple[str, float | None, float]
 
 
-class Networks:
+class RestorerCache:
     """Loads restorers by name and keeps them. Safe to use from several threads.
 
     Only models with weights that a plugin brings are offered: a name from outside never becomes the path of
@@ -39,7 +39,7 @@ class Networks:
 
     Example:
         >>> from restore.registry import discover
-        >>> networks = Networks(discover(), {"device": "cpu"})
+        >>> networks = RestorerCache(discover(), {"device": "cpu"})
         >>> networks.check(JobOptions(model="bicubic", scale=2))
         >>> [model.name for model in networks.offered if model.purpose == "auto"]
         ['auto']

@@ -18,7 +18,7 @@ from restore.serve.limits import Limits
 from restore.serve.looking import Looking
 from restore.serve.memory import Memory
 from restore.serve.metrics import Metrics
-from restore.serve.networks import Networks
+from restore.serve.networks import RestorerCache
 from restore.serve.problems import Problem
 from restore.serve.schema import JobOptions
 from restore.serve.uploads import Upload, Uploads, identifier
@@ -43,7 +43,7 @@ class Service:
 
     def __init__(
         self,
-        networks: Networks,
+        networks: RestorerCache,
         folder: PrivateFolder,
         limits: Limits | None = None,
         executor: Executor | None = None,

@@ -19,7 +19,7 @@ from restore.inference import AnyRestorer
 from restore.inference.tiles import Progress
 from restore.serve.jobs import Jobs, ServedJob
 from restore.serve.memory import Memory
-from restore.serve.networks import Networks
+from restore.serve.networks import RestorerCache
 from restore.serve.uploads import Uploads
 
 __all__ = ["Worker"]
@@ -48,7 +48,7 @@ class Worker:
     def __init__(
         self,
         jobs: Jobs,
-        networks: Networks,
+        networks: RestorerCache,
         uploads: Uploads,
         memory: Memory,
         max_pixels: int,

@@ -15,10 +15,10 @@ from restore.logits import input_gradient, scales_of
 from restore.resizing import imresize
 from restore.training.learner import Learner
 
-__all__ = ["AdversarialTrainer", "Batch", "r1_penalty"]
+__all__ = ["AdversarialBatch", "AdversarialTrainer", "r1_penalty"]
 
 
-class Batch:
+class AdversarialBatch:
     """The images that a discriminator compares: restored ones, their targets, and the inputs.
 
     Args:
@@ -98,7 +98,7 @@ class AdversarialTrainer:
         """Whether `look_ahead` has to be called before the parts of a step."""
         return self.loss.whole_batch and self.learner.parts > 1
 
-    def look_ahead(self, batches: Sequence[Batch]) -> None:
+    def look_ahead(self, batches: Sequence[AdversarialBatch]) -> None:
         """Compute the logits of all parts of this step for `term`, without gradients.
 
         Targets and restored images go through the discriminator one after the other, as in `term`: batch
@@ -113,7 +113,7 @@ class AdversarialTrainer:
             reals = [self._logits(network, batch.real, batch) for batch in batches if self.loss.needs_real]
         self._whole = _joined(fakes), _joined(reals)
 
-    def term(self, batch: Batch, part: int = 0) -> dict[str, Tensor]:
+    def term(self, batch: AdversarialBatch, part: int = 0) -> dict[str, Tensor]:
         """The generator's weighted adversarial loss, whose gradient reaches `batch.fake`.
 
         Args:
@@ -131,7 +131,7 @@ class AdversarialTrainer:
         value = self._over_whole_batch(self.loss.generator, fake, real, part)
         return {self.term_name: self.adversary.weight * value}
 
-    def update(self, batch: Batch, step: int) -> dict[str, float]:
+    def update(self, batch: AdversarialBatch, step: int) -> dict[str, float]:
         """Update the discriminator once if the gate is open.
 
         Args:
@@ -145,13 +145,13 @@ class AdversarialTrainer:
         if self.needs_all_logits and is_open:
             chunks = (each.chunk(learner.parts) for each in (batch.fake, batch.real, batch.degraded))
             with torch.no_grad():
-                passes = [self._both(Batch(*each)) for each in zip(*chunks, strict=True)]
+                passes = [self._both(AdversarialBatch(*each)) for each in zip(*chunks, strict=True)]
             fakes, reals = zip(*passes, strict=True)
             self._whole = _joined(fakes), _joined(reals)
         scores = []
         parts = learner.divide(batch.fake.detach(), batch.real, batch.degraded)
         for number, tensors in enumerate(parts):
-            part = Batch(*tensors)
+            part = AdversarialBatch(*tensors)
             with torch.set_grad_enabled(is_open):
                 fake, real = self._both(part)
             if is_open:
@@ -181,7 +181,9 @@ class AdversarialTrainer:
         self.scores = Scores(*state["scores"]) if state["scores"] else None
         self.updates = state.get("updates", 0)
 
-    def _losses(self, fake: Logits, real: Logits, batch: Batch, part: int, step: int) -> dict[str, Tensor]:
+    def _losses(
+        self, fake: Logits, real: Logits, batch: AdversarialBatch, part: int, step: int
+    ) -> dict[str, Tensor]:
         """The discriminator's loss and its penalties on one part."""
         if self.loss.whole_batch:
             loss = self._over_whole_batch(self.loss.discriminator, fake, real, part)
@@ -206,7 +208,7 @@ class AdversarialTrainer:
         seed = int(np.random.SeedSequence(count).generate_state(1, np.uint64)[0])
         return torch.Generator().manual_seed(seed)
 
-    def _in_float32(self, batch: Batch) -> Callable[[Tensor], Logits]:
+    def _in_float32(self, batch: AdversarialBatch) -> Callable[[Tensor], Logits]:
         """The discriminator outside of autocast. Its gradients are exchanged with those of the main pass."""
 
         def run(images: Tensor) -> Logits:
@@ -214,7 +216,7 @@ class AdversarialTrainer:
 
         return run
 
-    def _both(self, batch: Batch) -> tuple[Logits, Logits]:
+    def _both(self, batch: AdversarialBatch) -> tuple[Logits, Logits]:
         """Logits of the restored images and of the targets, in one pass."""
         images = torch.cat([batch.real, batch.fake])
         if self.conditional:
@@ -226,7 +228,7 @@ class AdversarialTrainer:
         real, fake = ([half[number] for half in halves] for number in (0, 1))
         return (fake[0], real[0]) if isinstance(logits, Tensor) else (fake, real)
 
-    def _logits(self, network: nn.Module, images: Tensor, batch: Batch) -> Logits:
+    def _logits(self, network: nn.Module, images: Tensor, batch: AdversarialBatch) -> Logits:
         logits = network(images, batch.condition()) if self.conditional else network(images)
         return logits.float() if isinstance(logits, Tensor) else [scale.float() for scale in logits]
 

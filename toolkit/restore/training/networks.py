@@ -21,7 +21,7 @@ from restore.interfaces import (
     parse,
 )
 from restore.registry import Registry
-from restore.training.adversarial import Batch
+from restore.training.adversarial import AdversarialBatch
 from restore.training.compiler import check_compiler
 from restore.training.memory import BYTES_PER_PARAMETER, check_step, total_memory
 from restore.training.objective import Objective, captured, check_layers, described
@@ -82,7 +82,7 @@ def build(setup: TrainingSetup, registry: Registry, device: torch.device) -> Net
 def discriminator_inputs(sample: Sample, *, conditional: bool) -> tuple[Tensor, ...]:
     """A batch of two targets, which batch normalization needs, and their conditions if it takes some."""
     images, degraded = (tensor.expand(2, -1, -1, -1) for tensor in (sample.target, sample.degraded))
-    return (images, Batch(images, images, degraded).condition()) if conditional else (images,)
+    return (images, AdversarialBatch(images, images, degraded).condition()) if conditional else (images,)
 
 
 def _check_sizes(sample: Sample, patch: int, scale: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from restore.data import Sample
-from restore.training.adversarial import Batch
+from restore.training.adversarial import AdversarialBatch
 from restore.training.measures import observe
 from restore.training.objective import captured
 from restore.training.optimization import learning_rate, seed_all, update_average
@@ -45,7 +45,7 @@ def train_step(session: Session, batch: Sample, fresh: Sequence[Sample] = ()) ->
         with fabric.autocast():
             terms = session.terms(restored, target, degraded=degraded, step=step, features=features)
         for adversary in session.adversaries:
-            terms |= adversary.term(Batch(restored, target, degraded), part)
+            terms |= adversary.term(AdversarialBatch(restored, target, degraded), part)
         seen.append(observe(session, terms, restored, target))
         generator.backward(terms)
         if session.losses is not None:
@@ -60,7 +60,7 @@ def train_step(session: Session, batch: Sample, fresh: Sequence[Sample] = ()) ->
         session.losses.update()
     update_average(session.average, generator.module, session.step, generator.averages)
     observed = {name: torch.stack([part[name] for part in seen]).mean(0) for name in seen[0]}
-    compared = Batch(torch.cat(images), batch.target, batch.degraded)
+    compared = AdversarialBatch(torch.cat(images), batch.target, batch.degraded)
     return values | observed | _train_discriminators(session, compared, iter(fresh), step)
 
 
@@ -87,14 +87,15 @@ def _look_ahead(session: Session, batch: Sample) -> None:
     chunks = zip(*(tensor.chunk(session.learner.parts) for tensor in batch), strict=True)
     with torch.no_grad():
         parts = [
-            Batch(_restored(session, part), part.target, part.degraded) for part in starmap(Sample, chunks)
+            AdversarialBatch(_restored(session, part), part.target, part.degraded)
+            for part in starmap(Sample, chunks)
         ]
     for adversary in waiting:
         adversary.look_ahead(parts)
 
 
 def _train_discriminators(
-    session: Session, batch: Batch, fresh: Iterator[Sample], step: int
+    session: Session, batch: AdversarialBatch, fresh: Iterator[Sample], step: int
 ) -> dict[str, float | Tensor]:
     values: dict[str, float | Tensor] = {}
     for trainer in session.adversaries:
@@ -103,7 +104,7 @@ def _train_discriminators(
             if trainer.adversary.fresh:
                 sample = next(fresh)
                 with torch.no_grad():
-                    images = Batch(_restored(session, sample), sample.target, sample.degraded)
+                    images = AdversarialBatch(_restored(session, sample), sample.target, sample.degraded)
             values |= trainer.update(images, step)
     return values
 

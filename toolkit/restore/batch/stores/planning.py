@@ -10,7 +10,7 @@ from restore.batch.jobs import Existing, Outcome, Transfer
 from restore.batch.naming import Naming
 from restore.batch.skipping import Results
 from restore.batch.stores.access import Entry, Store
-from restore.batch.stores.records import Records
+from restore.batch.stores.records import RecordWriter
 from restore.batch.stores.skipping import StoredResults
 from restore.batch.urls import Url, is_url
 from restore.errors import ImageError, RestoreError, UsageError, escaped
@@ -63,7 +63,7 @@ class StorePlan:
         Raises:
             ImageError: the store refuses the records.
         """
-        with Records(self.out) as records:
+        with RecordWriter(self.out) as records:
             for outcome in outcomes:
                 if outcome.status == "done" and outcome.transfer is not None:
                     records.add(outcome.transfer.name, outcome.stored, outcome.transfer.stamp)

@@ -24,7 +24,7 @@ from restore.batch.stores.access import Entry, Store, put
 from restore.batch.urls import Url
 from restore.files import to_line
 
-__all__ = ["FOLDER", "Done", "Records", "State"]
+__all__ = ["FOLDER", "Done", "RecordWriter", "State"]
 
 FOLDER = ".restore"
 """Of the records, in the folder of the results."""
@@ -82,7 +82,7 @@ class Done:
         return "outdated" if _find(self._made, _hash(f"{name}\0{identity}")) is not None else "unknown"
 
 
-class Records:
+class RecordWriter:
     """The records that one run writes. A context manager: at its end they become one file.
 
     Args:
@@ -98,7 +98,7 @@ class Records:
         self._parts: list[str] = []
         self._written = time.monotonic()
 
-    def __enter__(self) -> Records:
+    def __enter__(self) -> RecordWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
