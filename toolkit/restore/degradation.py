@@ -1,4 +1,4 @@
-"""What happened to an image before it is to be restored: the degradations of the literature."""
+"""The standard degradation of the super-resolution literature: MATLAB's bicubic downscaling."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
     ├── PluginError               one plugin is broken; the others go on
     │   ├── PluginImportError     it raised while it was imported
     │   ├── ContractVersionError  it was written for another version of the contract
-    │   ├── HookError             a hook is misspelt, unmarked, missing, or raised
+    │   ├── HookError             a hook is misspelled, unmarked, missing, or raised
     │   ├── EntryError            an entry is malformed
     │   ├── DuplicateEntryError   two plugins claim one name
     │   └── DuplicatePluginError  two distributions claim one entry point
@@ -120,7 +120,7 @@ class ContractVersionError(PluginError):
 
 
 class HookError(PluginError):
-    """A hook is misspelt, unmarked or missing, or raised when it was called."""
+    """A hook is misspelled, unmarked or missing, or raised when it was called."""
 
 
 class EntryError(PluginError):

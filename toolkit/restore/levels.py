@@ -1,4 +1,4 @@
-"""The two ways in which pixels are numbers: integer levels, and values in [0, 1].
+"""Convert between integer pixel levels and floating-point values in [0, 1].
 
 >>> to_values(torch.tensor([0, 51, 255], dtype=torch.uint8))
 tensor([0.0000, 0.2000, 1.0000])
@@ -18,7 +18,7 @@ FULL = {torch.uint8: 255, torch.uint16: 65535}
 
 
 def to_values(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Levels or values as values.
+    """Convert levels to values; values are passed through.
 
     Args:
         pixels: of any shape, uint8 or uint16 levels, or floating-point values in [0, 1].
@@ -32,7 +32,7 @@ def to_values(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def to_levels(values: Tensor, dtype: torch.dtype = torch.uint8) -> Tensor:
-    """Levels or values as levels; values are clamped to [0, 1] and rounded half up.
+    """Convert values to levels, clamped to [0, 1] and rounded half up; levels are passed through.
 
     Args:
         values: of any shape, floating point, or levels of the type `dtype`.

@@ -1,4 +1,4 @@
-"""What a batch would do, before it does anything."""
+"""Estimates for a dry run: what a batch would do, with time and memory."""
 
 from __future__ import annotations
 

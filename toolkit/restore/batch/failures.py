@@ -1,4 +1,4 @@
-"""Turn anything that is raised for one image into a failed outcome, and free what it held."""
+"""Turn any exception for one image into a failed outcome, and free its memory."""
 
 from __future__ import annotations
 

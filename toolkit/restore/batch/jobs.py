@@ -1,4 +1,4 @@
-"""One image of a batch: the job before, the outcome after, and who hears of it in between."""
+"""One image of a batch: its job, its outcome, and the listener for its progress."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Transfer:
-    """An image of a store to restore: fetched, worked on here, and put as a whole."""
+    """An image in an object store to restore: downloaded, processed here, uploaded in one piece."""
 
     source: Url
     destination: Url
     name: str
     """Of the result, relative to the folder of all results."""
     stamp: str
-    """What the result will be made of, and how; see `restore.batch.stores.records`."""
+    """Identifies source and settings of the result; see `restore.batch.stores.records`."""
 
 
 AnyJob = Job | Transfer
@@ -46,7 +46,7 @@ AnyJob = Job | Transfer
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input.
+    """The outcome for one input.
 
     >>> error = RestoreError("not an image", path="a.txt", hint="leave it out")
     >>> outcome = Outcome(Path("a.txt"), "failed", error=error)
@@ -62,9 +62,9 @@ class Outcome:
     size: tuple[int, int] | None = None
     """Width and height of the result in pixels."""
     seconds: float = 0.0
-    """Time spent on it, without waiting for others; an estimate for a planned one."""
+    """Processing time without waiting for other jobs; an estimate for a planned one."""
     notes: tuple[str, ...] = ()
-    """What the result lacks, or what a user may not expect of it."""
+    """Sentences about what the result lacks or what a user may not expect."""
     source_size: tuple[int, int] | None = None
     """Width and height of a planned input in pixels."""
     memory: int | None = None
@@ -73,7 +73,7 @@ class Outcome:
     """The model that was chosen for it, with what was found in it; also where its model was named and was
     trained on better images."""
     transfer: Transfer | None = field(default=None, repr=False)
-    """What was to be done, for an image of a store."""
+    """The transfer, for an image in an object store."""
     stored: str = field(default="", repr=False)
     """The identity of the result in its store."""
     error: RestoreError | None = field(default=None, compare=False, repr=False)
@@ -126,7 +126,7 @@ class Outcome:
 
 
 def renamed(outcome: Outcome, job: Job, name: AnyJob) -> Outcome:
-    """An outcome of `job` as one of `name`, for files that were used under other names.
+    """Replace the paths of `job` in an outcome by those of `name`, for files that were renamed.
 
     >>> error = RestoreError("not an image", path="/tmp/a.txt")
     >>> outcome = Outcome(Path("/tmp/a.txt"), "failed", error=error)
@@ -153,7 +153,7 @@ def renamed(outcome: Outcome, job: Job, name: AnyJob) -> Outcome:
 
 
 class Listener:
-    """Hears what happens while a batch runs; this one ignores it. Override what is of interest."""
+    """Callbacks while a batch runs; each does nothing by default. Override those that you need."""
 
     def restoring(self, job: AnyJob) -> AbstractContextManager[Progress | None]:  # noqa: ARG002
         """Enter while the network works on a job; the value is called with the fraction that is done."""

@@ -1,4 +1,4 @@
-"""Claims on results, for several processes that work on one folder.
+"""Locks on results, for several processes that work on one folder.
 
 A result is claimed by a lock of the operating system on a file next to it, which ends with its process,
 however that ends: no claim is ever stale. The lock file, which says who holds it, and what a killed process
@@ -27,7 +27,7 @@ _UNFINISHED = re.compile(rf"{re.escape(PREFIX)}([0-9a-f]{{16}})[.-]")
 
 
 class Claim:
-    """The right to make one result, until it is released or the process ends."""
+    """An exclusive lock on one result, until it is released or the process ends."""
 
     def __init__(self, destination: Path, lock: FileLock, made: list[Path]) -> None:
         self._destination = destination
@@ -69,7 +69,7 @@ def claim(destination: Path) -> Claim | None:
 
 
 def _unlinked(claimed: Claim) -> Claim:
-    """The claim, when nothing at the place of its temporary file leads elsewhere."""
+    """Return the claim after removing any link at the path of its temporary file."""
     try:
         remove_link(claimed.temporary)
     except OSError:
@@ -79,7 +79,7 @@ def _unlinked(claimed: Claim) -> Claim:
 
 
 def holder(destination: Path) -> str:
-    """The process that has claimed a result, for people: ``process 1234 on this-machine``."""
+    """The process that holds the lock on a result, such as ``process 1234 on this-machine``."""
     file = destination.with_name(f"{PREFIX}{_key(destination)}.lock")
     try:
         handle = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -92,7 +92,7 @@ def holder(destination: Path) -> str:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left in a folder of results; what is being worked on stays."""
+    """Remove the leftovers of killed processes from a folder; files that are in use stay."""
     with suppress(OSError):
         _sweep(folder)
 

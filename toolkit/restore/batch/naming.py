@@ -38,7 +38,7 @@ class Naming:
     """Keep the suffix of the input in the name, so that ``a.jpg`` and ``a.png`` have different results."""
 
     def __post_init__(self) -> None:
-        """Refuse what gives no names."""
+        """Check format and suffix."""
         if self.format is not None and self.ending not in WRITE_SUFFIXES:
             known = ", ".join(sorted(name[1:] for name in WRITE_SUFFIXES))
             raise UsageError(
@@ -56,11 +56,11 @@ class Naming:
 
     @property
     def ending(self) -> str:
-        """The format as the end of a name."""
+        """The file suffix of the requested format."""
         return f".{(self.format or '').lower().removeprefix('.')}"
 
     def names_a_file(self) -> bool:
-        """Whether `out` can only be an image."""
+        """Whether `out` names an image file and not a folder."""
         out = self.out
         return out is not None and out.suffix.lower() in WRITE_SUFFIXES and not out.is_dir()
 

@@ -12,7 +12,7 @@ __all__ = ["Output"]
 
 @dataclass(frozen=True)
 class Output:
-    """What is asked for besides the model and its scale.
+    """The requested size and encoding of results.
 
     Raises:
         UsageError: a side has no pixels.
@@ -33,7 +33,7 @@ class Output:
     """Leave out metadata; the color profile stays, because the colors need it."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes without pixels."""
+        """Check that width and height are positive."""
         for name, side in (("width", self.width), ("height", self.height)):
             if side is not None and side < 1:
                 raise UsageError(f"a {name} of {side} is not a size", hint=f"set `{name}` to 1 or more")
@@ -67,7 +67,7 @@ class Output:
         )
 
     def notes(self, source: Size, native: int) -> tuple[str, ...]:
-        """What a user may not expect of the size of a result, for a model of the scale `native`."""
+        """Notes on a result whose size differs from what a model of the scale `native` makes."""
         size = self.size(source, native)
         beyond = max(size[0] / (native * source[0]), size[1] / (native * source[1]))
         if not self.is_sized or beyond <= 1:

@@ -138,7 +138,7 @@ def _read_ahead(
     load: Callable[[AnyJob], Work | Outcome | None],
     wait: Callable[[AnyJob, float], None],
 ) -> Iterator[Work | Outcome]:
-    """What `load` gives for each job, while the next one is loaded; at last those that had to wait."""
+    """Yield what `load` returns for each job while the next one is loading; jobs that must wait come last."""
     waiting: list[AnyJob] = []
     for job, loading in _one_ahead((job, reader.submit(load, job)) for job in jobs):
         loaded = loading.result()
@@ -165,7 +165,7 @@ T = TypeVar("T")
 
 
 def _one_ahead(items: Iterable[T]) -> Iterator[T]:
-    """The same items, each when the next one has been taken."""
+    """Yield the same items, one step behind: each after the next one has been taken."""
     iterator = iter(items)
     try:
         upcoming = next(iterator)
@@ -178,6 +178,6 @@ def _one_ahead(items: Iterable[T]) -> Iterator[T]:
 
 
 def _wait(batch: Batch, job: AnyJob, seconds: float) -> None:
-    """After some seconds, say for whom a job waits."""
+    """After some seconds, report which process a job waits for."""
     if seconds >= _PATIENCE:
         batch.waits(job)

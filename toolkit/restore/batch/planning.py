@@ -1,4 +1,4 @@
-"""Files, folders and globs become jobs before anything is done."""
+"""Turn files, folders and globs into jobs before anything is processed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Plan", "plan"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done, and what is settled before it begins."""
+    """The jobs of a batch, and the outcomes that are known without running them."""
 
     jobs: list[Job] = field(default_factory=list)
     """In the order of the inputs."""
@@ -130,7 +130,7 @@ class _Search:
 
 
 def _matches(text: str) -> list[Path]:
-    """What a glob matches; the folders at its beginning that exist are taken by their names.
+    """The paths that a glob matches; leading folders that exist are taken literally.
 
     A folder called ``photos [2024]`` would otherwise have to be written with escapes.
     """
@@ -145,7 +145,7 @@ def _matches(text: str) -> list[Path]:
 
 
 def _without_results(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
-    """Leave out what `restore` made of another of these inputs, so that the same glob can be given again."""
+    """Skip results that `restore` made from other inputs, so that the same glob can be used again."""
     records = Records()
     kept, left_out = [], []
     places = {folded(job.destination): job for job in jobs}

@@ -35,7 +35,7 @@ class UnusableRecordError(ImageError):
 
 
 class Records:
-    """What made the files in any folder. For one thread."""
+    """Looks up the provenance of files in the records of their folders. Not thread-safe."""
 
     def __init__(self) -> None:
         self._folders: dict[Path, _Folder] = {}
@@ -75,7 +75,7 @@ def remember(file: Path, name: str, provenance: Provenance) -> None:
 
 @contextmanager
 def _opened(path: Path, flags: int, mode: str) -> Iterator[IO[bytes]]:
-    """A record, unbuffered, if it is safe to use."""
+    """Open a record file unbuffered, after checking that it is safe to use."""
     flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     if path.is_symlink():
         raise _unusable(path, "a symbolic link")
@@ -113,7 +113,7 @@ def _separator(record: IO[bytes]) -> bytes:
 
 
 class _Folder:
-    """The record of one folder, of which only what is new is read again."""
+    """The record of one folder; only appended lines are read again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

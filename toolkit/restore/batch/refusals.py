@@ -1,4 +1,4 @@
-"""Jobs that are refused when they are planned: the others are done."""
+"""Find jobs that must fail when a batch is planned; the others are processed."""
 
 from __future__ import annotations
 

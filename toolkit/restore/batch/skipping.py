@@ -1,4 +1,4 @@
-"""Whether a result exists already: judged by what it was made of and how, not by its name."""
+"""Decide whether a result is up to date, by its provenance and not by its name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Results", "model_name"]
 
 
 class Results:
-    """The results that exist, as seen by one batch. For one thread.
+    """The existing results, as seen by one batch. Not thread-safe.
 
     Args:
         restorer: what would restore the images.

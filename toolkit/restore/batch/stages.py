@@ -1,4 +1,4 @@
-"""What happens to one image of a batch: `load`, then `restore`, then `save`."""
+"""The three stages of one image of a batch: `load`, `restore` and `save`."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _LARGE = 64_000_000  # pixels of a result that a user may not expect
 
 @dataclass
 class Batch:
-    """What all jobs share: settings, the claims that are held, and the folders that were made.
+    """State that all jobs share: settings, held locks, and created folders.
 
-    A context manager: at its end claims are released, and folders removed that nothing was written into.
+    A context manager: at its end, locks are released and created folders that stayed empty are removed.
     """
 
     restorer: AnyRestorer
@@ -208,7 +208,7 @@ def save(work: Work, batch: Batch) -> Outcome:
 
 
 def _read(job: Job, max_pixels: int | None) -> Photo | Animation:
-    """All frames, where the format of the result has a place for them."""
+    """Read all frames if the output format can store them, otherwise the first."""
     limit = MAX_PIXELS if max_pixels is None else max_pixels
     reads = read_all if holds_animation(job.destination) else read
     return reads(job.source, max_pixels=limit)
@@ -236,7 +236,7 @@ def _restored(photo: Photo, work: Work, output: Output, progress: Progress | Non
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:
-    """What changes when a file is written to."""
+    """Size and times of a file, which change when it is written to."""
     try:
         status = file.stat()
     except OSError:

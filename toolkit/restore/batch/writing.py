@@ -66,7 +66,7 @@ def is_copied(work: Work, output: Output) -> bool:
 
 
 def losses_of(work: Work) -> tuple[str, ...]:
-    """What the result does not carry of its input."""
+    """Notes on what the result does not keep of its input."""
     first = first_frame(work.picture)
     notes = (*first.notes, *losses(first, work.job.destination))
     if isinstance(work.picture, Photo) and first.frames > 1:
@@ -76,7 +76,7 @@ def losses_of(work: Work) -> tuple[str, ...]:
 
 @contextmanager
 def writing(job: Job, temporary: Path | None = None) -> Iterator[None]:
-    """Turn what the disk refuses into one sentence about the result."""
+    """Turn an `OSError` in the block into an `ImageError` about the result."""
     try:
         yield
     except ImageError as error:  # of an encoder, about the file under its temporary name

@@ -1,4 +1,4 @@
-"""What a weights file contains, whoever wrote it."""
+"""Identify the model in a weights file of `restore train` or of another program."""
 
 from __future__ import annotations
 

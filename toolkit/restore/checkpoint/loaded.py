@@ -60,7 +60,7 @@ class LoadedModel:
 
     @property
     def entry(self) -> Weights | None:
-        """What its plugin says of the weights; `None` for a chain, a file of the user's or no weights."""
+        """The plugin's entry for the weights; `None` for a chain, a user's file, or no weights."""
         return next((entry for entry in self.spec.weights if entry.sha256 == self.digest), None)
 
     @classmethod

@@ -54,7 +54,7 @@ def main() -> None:
         # The reader of a pipe went away: no message, and none from Python's own flush at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception as error:  # nobody is shown a bare traceback
+    except Exception as error:  # a traceback is printed only with --debug
         from restore.cli import console
 
         if console.debug:

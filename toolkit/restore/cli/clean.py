@@ -29,7 +29,7 @@ def clean(
         str | None,
         typer.Option(
             metavar="auto|QUALITY",
-            help="Remove the traces of JPEG compression of this quality.",
+            help="Remove the artifacts of JPEG compression of this quality.",
             show_default="if there are any",
         ),
     ] = None,
@@ -42,9 +42,9 @@ def clean(
     """Remove noise and compression from photos.
 
     photo.jpg becomes photo_clean.jpg next to it, in the same size, and a folder becomes FOLDER_clean/ with
-    the same tree. Each photo gets what it needs; one without visible noise and compression is copied. A file
-    that fails is named with its reason, the others are done, and the exit code is 1. Running the command
-    again does what is missing or has changed.
+    the same tree. Noise and compression are measured for each photo; one without either is copied. A file
+    that fails is reported with the reason, the others are processed, and the exit code is 1. Run the same
+    command again to process only what is missing or has changed.
     """
     from restore.batch import Output
     from restore.inference.choosing import AUTO

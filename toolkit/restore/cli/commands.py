@@ -17,7 +17,7 @@ __all__ = ["COMMANDS", "Deferred", "Group"]
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "upscale": ("restore.cli.upscale:upscale", "Enlarge photos."),
     "clean": ("restore.cli.clean:clean", "Remove noise and compression from photos."),
-    "serve": ("restore.cli.serve:serve", "Offer a page and an HTTP interface that restore photos."),
+    "serve": ("restore.cli.serve:serve", "Restore photos on a web page or through an HTTP API."),
     "prepare": ("restore.cli.prepare:prepare", "Make clean training images from photos."),
     "degrade": ("restore.cli.degrade:degrade", "Make degraded test images from a folder of photos."),
     "train": ("restore.cli.train:train", "Train a model on folders of images."),
@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "export": ("restore.cli.export:export", "Export a model as a graph for other programs."),
     "publish": ("restore.cli.publish:publish", "Describe a run as a record for OpenModelDB."),
     "list": ("restore.cli.show:list_entries", "List models, losses, metrics and all other entries."),
-    "info": ("restore.cli.show:info", "Show one entry, or what is in an image or weights file."),
+    "info": ("restore.cli.show:info", "Describe an entry, an image or a weights file."),
     "doctor": ("restore.cli.doctor:doctor", "Show versions, devices, plugins, caches and any problems."),
     "plugin": ("restore.cli.plugin:app", "Create or check a plugin."),
 }

@@ -48,8 +48,8 @@ def compare(
 ) -> None:
     """Show the results of several models on one image.
 
-    The page is one file that loads nothing: two results under a slider, the same detail of all, the places
-    where they differ most, their times, and metrics, of which most need a target. A model that fails is
+    The page is one self-contained file: two results under a slider, the same detail of all results, the
+    regions where they differ most, times and metrics. Most metrics need a target. A model that fails is
     reported, the others are compared, and the exit code is 1.
     """
     from restore import evaluation

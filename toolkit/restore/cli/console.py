@@ -25,7 +25,7 @@ debug = False
 
 
 def message(text: str) -> None:
-    """Print one line for people to stderr; see `restore.cli.errors.in_options` for what becomes of `text`."""
+    """Print one line to stderr, after `restore.cli.errors.in_options` has named the options in `text`."""
     sys.stderr.write(f"{in_options(text)}\n")
     sys.stderr.flush()
 

@@ -16,7 +16,7 @@ __all__ = ["degrade"]
 def degrade(
     *,
     source: Annotated[Path, typer.Argument(help="Folder of images, searched recursively.")],
-    out: Annotated[Path, options.out("Folder of the results; new, or one to continue.")],
+    out: Annotated[Path, options.out("Folder for the results: a new one, or one to continue.")],
     degradation: Annotated[
         str,
         typer.Option(metavar="NAME[+NAME...]", help="Degrade by this entry or chain; see 'restore list'."),
@@ -28,9 +28,9 @@ def degrade(
 ) -> None:
     """Make degraded test images from a folder of photos.
 
-    Results are PNG files with the names of their sources. The file degraded.jsonl, next to them, records what
-    was drawn for each. What a seed draws for an image does not depend on the other images; seed 0 draws what
-    'restore evaluate' does. The same command again continues; a file that cannot be read is reported, the
+    Results are PNG files with the names of their sources. The file degraded.jsonl, next to them, records the
+    random parameters of each. They depend only on the seed and the name of the image; seed 0 gives the inputs
+    of 'restore evaluate'. Run the same command again to continue. A file that cannot be read is reported, the
     others are degraded, and the exit code is 1.
     """
     from restore.data import find_degradation, labels, options_of

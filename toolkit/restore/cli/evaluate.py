@@ -64,9 +64,10 @@ def evaluate(
     """Measure models against target images.
 
     Without --data, the images of --degraded are measured by metrics that need no target.
-    Each degradation, and each value of --sweep, has a table of its own. Each value carries the protocol by
-    which it was measured; only values of one protocol share a column. An image that cannot be measured is
-    reported with its reason, means are over the images that all models restored, and the exit code is 1.
+    Each degradation, and each value of --sweep, has a table of its own. The measurement
+    protocol is printed with the values; only values of one protocol are in one table. An image that cannot be
+    measured is reported with the reason, means are over the images that all models restored, and the exit
+    code is 1.
     """
     from restore import evaluation
     from restore.allocator import keep_memory

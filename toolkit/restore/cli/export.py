@@ -29,9 +29,9 @@ def export(
 ) -> None:
     """Export a model as a graph for other programs.
 
-    The graph maps RGB in [0, 1] of shape (batch, 3, height, width) to the restored images, with all that the
-    model does. Numbers that a model takes beside the image, such as sigma, are inputs of shape (batch). The
-    results are compared with those of PyTorch before the file is written.
+    The graph maps RGB in [0, 1] of shape (batch, 3, height, width) to the restored images. It
+    contains the whole model. Conditioning inputs, such as sigma, are inputs of shape (batch). The results are
+    compared with those of PyTorch before the file is written.
     """
     from restore import export as exporting
     from restore.checkpoint import load_model

@@ -57,10 +57,10 @@ def check(
     assign: options.Set = None,
     json: options.Json = False,
 ) -> None:
-    """Check that a plugin keeps the contract, and say what to change where it does not.
+    """Check that a plugin follows the contract, and report how to fix what fails.
 
     Entries are checked with the defaults of their options, or with the values of --set. The exit code is 1
-    when a check fails. A model that cannot be exported gets a note, which is no failure.
+    when a check fails. A model that cannot be exported gets a note; this is not a failure.
     """
     registry = discover()
     names = _chosen(name, registry)

@@ -38,11 +38,11 @@ Jobs = Annotated[
 def prepare(
     *,
     source: Annotated[Path, typer.Argument(help="Folder of photos, searched recursively.")],
-    dest: Annotated[Path, typer.Argument(help="Folder of the results; new, or one to go on with.")],
+    dest: Annotated[Path, typer.Argument(help="Folder for the results: a new one, or one to continue.")],
     min_side: MinSide = None,
     square: Annotated[bool, typer.Option("--square", help="Cut out the central square.")] = False,
     size: Size = None,
-    keep_gray: Annotated[bool, typer.Option("--keep-gray", help="Use images without color too.")] = False,
+    keep_gray: Annotated[bool, typer.Option("--keep-gray", help="Also use images without color.")] = False,
     file_format: Format = "png",
     jobs: Jobs = None,
     json: options.Json = False,
@@ -51,7 +51,7 @@ def prepare(
 
     Photos are cropped and downscaled, which removes noise and compression artifacts.
 
-    EnhanceNet's data: restore prepare coco/ clean/ --min-side 384 --square --size 256. Nothing is enlarged.
+    EnhanceNet's data: restore prepare coco/ clean/ --min-side 384 --square --size 256. No image is enlarged.
     Run the same command again to continue: finished images are kept. A file that cannot be read is reported
     with the reason; the others are processed, and the exit code is 1.
     """

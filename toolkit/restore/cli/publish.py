@@ -32,7 +32,7 @@ def publish(
     """Describe a run as a record for OpenModelDB.
 
     The record has the weights' hash and size, the architecture, scale, steps, batch and patch size, data,
-    degradation and results. Author, license and address are yours to give.
+    degradation and results. Set author, license and URL by options.
     """
     import json
 

@@ -1,4 +1,4 @@
-"""What a batch prints: results to stdout; failures, notes, progress and totals to stderr."""
+"""Output of a batch: results to stdout; failures, notes, progress and totals to stderr."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NAMED = 20
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a user wants to see."""
+    """Options for the output of a batch."""
 
     json: bool = False
     """Print JSON instead of text."""

@@ -54,7 +54,7 @@ def reproduce(
 ) -> None:
     """Print the tables of a paper with measured values.
 
-    What cannot be measured, because weights or images are not given, is shown as missing with what to do.
+    Values that cannot be measured, because weights or images are missing, are marked with what is needed.
     """
     from restore.allocator import keep_memory
     from restore.checkpoint import load_model

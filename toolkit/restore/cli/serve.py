@@ -41,7 +41,9 @@ class AddressOptions:
     ] = None
     token: Annotated[
         str,
-        typer.Option(envvar="RESTORE_TOKEN", help="Require this secret of all clients.", show_default="none"),
+        typer.Option(
+            envvar="RESTORE_TOKEN", help="Require this secret from all clients.", show_default="none"
+        ),
     ] = ""
 
     @property
@@ -54,7 +56,7 @@ class AddressOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LimitOptions:
-    """How much clients may send, and how long it is kept; see `restore.cli.grouping`."""
+    """Limits on uploads, and how long they are kept; see `restore.cli.grouping`."""
 
     keep: Annotated[
         float, typer.Option(min=0.1, metavar="MINUTES", help="Remove uploads and results after this time.")
@@ -84,7 +86,7 @@ def serve(
     listen: AddressOptions,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Keep uploads and results here for a time.", show_default="the temporary folder"),
+        typer.Option(help="Keep uploads and results in this folder.", show_default="the temporary folder"),
     ] = None,
     accept: LimitOptions,
     workers: Annotated[
@@ -95,7 +97,7 @@ def serve(
     computing: options.Computing,
     cluster: options.Cluster = None,
 ) -> None:
-    """Offer a page and an HTTP interface that restore photos.
+    """Restore photos on a web page or through an HTTP API.
 
     Open the printed address in a browser, drop photos on the page and download the results. Programs send
     images to /api/restore or /api/jobs, see /reference. Nothing leaves this machine, and no other

@@ -40,7 +40,7 @@ def info(
     *,
     json: options.Json = False,
 ) -> None:
-    """Show one entry, or what is in an image or weights file.
+    """Describe an entry, an image or a weights file.
 
     An entry: options, scales, weights, source. An image: JPEG quality, noise, blur, earlier enlargement.
     Weights, as FILE or MODEL:FILE: architecture, scale, parameters, training.

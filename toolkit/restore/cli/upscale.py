@@ -32,8 +32,8 @@ def upscale(
     """Enlarge photos.
 
     photo.jpg becomes photo_x4.jpg next to it, and a folder becomes FOLDER_x4/ with the same tree. A file that
-    fails is named with its reason, the others are done, and the exit code is 1. Running the command again
-    does what is missing or has changed.
+    fails is reported with the reason, the others are processed, and the exit code is 1. Run the same command
+    again to process only what is missing or has changed.
     """
     from restore.batch import Output
 

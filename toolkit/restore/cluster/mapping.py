@@ -210,7 +210,7 @@ def _fatal(error: object, client: Client) -> RestoreError:
     if isinstance(error, CancelledError) or client.status != "running":
         return RestoreError(
             "the connection to the scheduler is lost",
-            hint="start the scheduler again if it ended, then run the same command: it does what is missing",
+            hint="start the scheduler again if it ended, then run the same command to process the rest",
         )
     text = in_one_line(error) if isinstance(error, BaseException) else str(error)
     return RestoreError(

@@ -45,7 +45,7 @@ class Source(BaseModel):
     data: list[Path] = Field(min_length=1, description="folders of training images")
     degraded: list[Path] = Field([], description="folders of their degraded images, one for each of `data`")
     degradation: str | None = Field(
-        None, description="what makes the inputs, without `degraded`; none: that of the run"
+        None, description="degradation that makes the inputs, without `degraded`; none: that of the run"
     )
     degradation_options: dict[str, Any] = Field({}, description="options of `degradation`")
     weight: float = Field(1.0, gt=0, description="share of the samples, relative to the other sources")
@@ -97,12 +97,14 @@ class TrainingConfig(BaseModel):
         [], description="folders of their degraded images, one for each of `val`; none: made by `degradation`"
     )
     metric: Names = Field(
-        ["psnr"], min_length=1, description="metrics that a validation measures; a loss is one, too"
+        ["psnr"],
+        min_length=1,
+        description="metrics to measure in each validation; losses can be used as metrics",
     )
     keep: Names = Field(
         [],
-        description="what to keep beside the last weights: best:METRIC, those with the best value of a "
-        "metric in the mean over all folders of `val`",
+        description="weights to keep besides the last: best:METRIC keeps those with the best mean of a "
+        "metric over all folders of `val`",
     )
     patience: int = Field(
         0,
@@ -149,7 +151,7 @@ class TrainingConfig(BaseModel):
     )
     degradation: str = Field(
         "bicubic",
-        description="what makes the inputs: a degradation, or a chain of them such as blur+bicubic+jpeg",
+        description="degradation that makes the inputs, or a chain such as blur+bicubic+jpeg",
     )
 
     model_options: dict[str, Any] = Field({}, description="options of the model")

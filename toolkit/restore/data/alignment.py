@@ -1,4 +1,4 @@
-"""Whether degraded images show the same as their targets, at the same place."""
+"""Check that degraded images are aligned with their targets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CLEAR = 6.0  # height of a peak in standard deviations, below which the images 
 
 @dataclass(frozen=True)
 class Offset:
-    """Where a degraded image lies against its target, reduced to the same size."""
+    """The shift of a degraded image against its downscaled target."""
 
     x: float
     """Input pixels to the right."""

@@ -1,4 +1,4 @@
-"""The numbers that a model takes beside the degraded image, from what the degradation drew."""
+"""The conditioning inputs of a model, from the parameters that the degradation drew."""
 
 from __future__ import annotations
 

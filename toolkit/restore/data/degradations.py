@@ -1,4 +1,4 @@
-"""Degradations by name: one entry, or several of them in a row."""
+"""Degradations by name: a single entry, or a chain of them."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def generator_of(seed: int, image: int | str) -> torch.Generator:
 
 
 class _Chain:
-    """Degradations in a row, in their order or in a new one for each image."""
+    """A chain of degradations, applied in order or in a random order for each image."""
 
     def __init__(self, elements: Sequence[_Element], *, shuffled: bool) -> None:
         self._labels = [element.label for element in elements]

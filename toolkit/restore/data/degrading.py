@@ -30,7 +30,7 @@ RECORD = "degraded.jsonl"
 
 @dataclass(frozen=True)
 class DegradedFile:
-    """What became of one image."""
+    """The outcome for one image."""
 
     source: Path
     status: Literal["done", "existing", "failed"]

@@ -1,4 +1,4 @@
-"""What was measured of one model on one data set: plain data."""
+"""The measurements of one model on one data set, as plain data."""
 
 from __future__ import annotations
 

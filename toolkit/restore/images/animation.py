@@ -1,4 +1,4 @@
-"""Animated GIF, WebP, PNG and AVIF: every frame, for how long, and how often."""
+"""Animated GIF, WebP, PNG and AVIF: frames, durations and loop count."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def _as_levels(photo: Photo) -> Photo:
 
 
 def _with_alpha(photo: Photo) -> Photo:
-    """An opaque frame among clear ones has to be of their kind."""
+    """Add an opaque alpha channel, so that all frames have the same mode."""
     if photo.alpha is not None:
         return photo
     full = 255 if photo.color.dtype == torch.uint8 else 1

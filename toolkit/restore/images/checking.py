@@ -33,7 +33,7 @@ def check(path: Path) -> tuple[int, int]:
 
 
 def _ends_well(path: Path) -> bool:
-    """Whether the file has the mark that JPEG, PNG, GIF and WebP put at their end."""
+    """Whether the file ends with the end marker of its format: JPEG, PNG, GIF or WebP."""
     with path.open("rb") as file:
         head = file.read(12)
         length = file.seek(0, os.SEEK_END)

@@ -49,7 +49,7 @@ _DAMPING = 0.01
 
 
 class Conversion(ABC):
-    """From the colors of a profile to sRGB, and of changes there back."""
+    """The conversion from the color space of a profile to sRGB, and of differences back to it."""
 
     @property
     def is_identity(self) -> bool:

@@ -1,4 +1,4 @@
-"""Decoding of what Pillow opened: pixels of any mode to channels of levels or of values in [0, 1]."""
+"""Decode the pixels of an opened Pillow image of any mode to levels or to values in [0, 1]."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def decoded(image: Image.Image) -> tuple[Tensor, Literal[8, 16, 32]]:
 
 
 def _decoded_deep(image: Image.Image, file: IO[bytes]) -> tuple[Tensor, Literal[8, 16, 32]]:
-    """The same of a file whose colors Pillow would cut to 8 bits, not turned."""
+    """Like `decoded`, for files that Pillow would reduce to 8 bits; the orientation is not applied."""
     if image.format == "TIFF":
         page = deep.tiff_page(file)
         return deep.tiff_planes(page), deep.bits_of(page)
@@ -60,12 +60,12 @@ def _decoded_deep(image: Image.Image, file: IO[bytes]) -> tuple[Tensor, Literal[
 
 
 def split(planes: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Color, and alpha if there is one."""
+    """Split into color and alpha; alpha is `None` if there is none."""
     return (planes[:, :-1], planes[:, -1:]) if planes.shape[1] % 2 == 0 else (planes, None)
 
 
 def swaps_sides(orientation: int) -> bool:
-    """Whether an upright image of this EXIF orientation is as wide as the stored one is high."""
+    """Whether this EXIF orientation swaps width and height."""
     return orientation in _UPRIGHT and _UPRIGHT[orientation][0]
 
 
@@ -122,7 +122,7 @@ def _deep_range(image: Image.Image) -> tuple[int, bool]:
 
 
 def _correct_transparent_color(image: Image.Image) -> None:
-    """Bring the transparent color of a PNG to the 8 bits of the pixels that Pillow compares with it."""
+    """Scale the transparent color of a PNG to 8 bits, the depth of the decoded pixels."""
     key = image.info.get("transparency")
     tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
     match key, tiles and tiles[0].args:
@@ -133,7 +133,7 @@ def _correct_transparent_color(image: Image.Image) -> None:
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:
-    """To sRGB by the embedded profile, or by Pillow's formula when there is none that works."""
+    """Convert CMYK to sRGB with the embedded profile, or with Pillow's formula without a valid one."""
     if profile := image.info.get("icc_profile"):
         with suppress(ImageCms.PyCMSError, OSError):
             source = ImageCms.ImageCmsProfile(BytesIO(profile))

@@ -1,4 +1,4 @@
-"""Files with more bits than Pillow keeps: 16-bit color of PNG and TIFF, and TIFF in floating point.
+"""Files of high bit depth that Pillow would reduce: 16-bit color in PNG and TIFF, floating-point TIFF.
 
 Pillow reduces 16-bit color to 8 bits, and does not know gray with alpha of 16 bits or color in floating point
 in TIFF. imagecodecs (libpng) and tifffile keep them; they are imported when the first such file is read.
@@ -32,7 +32,7 @@ _FLOAT = 3
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether Pillow would cut the pixels of a file that it has opened, and not decoded yet, to 8 bits."""
+    """Whether Pillow would reduce the pixels of an opened file to 8 bits when it decodes them."""
     if not isinstance(image, PngImagePlugin.PngImageFile | TiffImagePlugin.TiffImageFile) or not image.tile:
         return False
     return image.mode in {"RGB", "RGBA", "LA", "RGBX"} and ";16" in str(image.tile[0].args)
@@ -48,7 +48,7 @@ def png_planes(file: IO[bytes]) -> Tensor:
 
 
 def tiff_page(file: IO[bytes]) -> Any:
-    """The first page of a TIFF file, not decoded, as tifffile describes it."""
+    """The first page of a TIFF file as a tifffile page, not decoded."""
     import tifffile
 
     logging.getLogger("tifffile").addHandler(logging.NullHandler())  # it warns of unusual tags
@@ -123,5 +123,5 @@ def planes_of(values: NDArray[Any], bits: int = 16) -> Tensor:
 
 
 def _named(value: Any) -> str:
-    """An enumeration's member, or a number that has none, for people."""
+    """The name of an enumeration's member, or the number if it has none."""
     return str(getattr(value, "name", value)).lower()

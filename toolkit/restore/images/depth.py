@@ -42,7 +42,7 @@ def stored_bits(file: IO[bytes], form: str | None) -> int:
 
 
 def _byte(head: bytes, name: bytes, offset: int) -> int:
-    """A byte of a structure by its offset from the end of its name; 0 if it is not there."""
+    """Read one byte of a box by its offset after the box type; 0 if there is no such box."""
     place = head.find(name)
     at = place + len(name) + offset
     return head[at] if place >= 0 and at < len(head) else 0

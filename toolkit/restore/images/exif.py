@@ -1,4 +1,4 @@
-"""The EXIF data of an image: read from files of others, and corrected for the results."""
+"""Read the EXIF data of an image, and adapt it to the result."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def exif_of(image: Image.Image) -> tuple[bytes | None, tuple[str, ...]]:
 
 
 def exif_of_tags(found: Image.Exif) -> tuple[bytes | None, tuple[str, ...]]:
-    """The same of tags; a tag whose value cannot be written, for one of a wrong type, is dropped alone."""
+    """Like `exif_of`, from tags. A tag whose value cannot be written is dropped, the others are kept."""
     try:
         if _count(found) > _MAX_TAGS:
             return None, (f"its EXIF was dropped: it has more than {_MAX_TAGS} tags",)
@@ -158,7 +158,7 @@ def _is_writable(value: Any, tag: int, directory: int | None = None) -> bool:
 
 
 def plausible_dpi(x: float, y: float) -> tuple[float, float] | None:
-    """A resolution, unless it is one of the placeholders that stand for none."""
+    """The resolution, or `None` for the placeholder values that mean "unknown"."""
     return (x, y) if 1 < x < 65536 and 1 < y < 65536 else None
 
 
@@ -178,7 +178,7 @@ def resolution_in(exif: bytes) -> tuple[float, float] | None:
 
 
 def corrected(exif: bytes, dpi: tuple[float, float] | None, software: str | None) -> bytes:
-    """The data with the resolution and the software that apply now; `None` leaves them as they are."""
+    """Set the resolution and the software tag of EXIF data; `None` keeps the old value."""
     tags = Image.Exif()
     try:
         tags.load(exif)
@@ -197,7 +197,7 @@ def corrected(exif: bytes, dpi: tuple[float, float] | None, software: str | None
 
 
 def shortened_to(limit: int, exif: bytes) -> bytes | None:
-    """The data without the largest of its tags, such as the maker's notes, if that makes it short enough.
+    """Drop the largest tags, such as the maker note, until the data is short enough.
 
     Args:
         limit: in bytes.

@@ -1,4 +1,4 @@
-"""What a format can store of a photo, and what it cannot."""
+"""Adapt a photo to what an output format can store, and report what is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["losses", "prepared"]
 
 
 def losses(photo: Photo, path: Path) -> tuple[str, ...]:
-    """What a file of this name cannot store of `photo`, for people; nothing for an unknown suffix."""
+    """Sentences about what the format of `path` cannot store of `photo`; empty for an unknown suffix."""
     try:
         form = format_of(path)
     except ImageError:
@@ -52,10 +52,10 @@ def losses(photo: Photo, path: Path) -> tuple[str, ...]:
 
 
 def prepared(photo: Photo, form: Format) -> Photo:
-    """What of `photo` the format can store: without opaque alpha, in sRGB where there is no profile.
+    """Reduce `photo` to what the format can store: drop opaque alpha, convert to sRGB without a profile.
 
     Raises:
-        ImageError: it cannot store this size or transparency, or these are no pixels.
+        ImageError: the format cannot store this size or transparency, or the shapes are wrong.
     """
     check_shapes(photo)
     height, width = photo.color.shape[-2:]
@@ -87,7 +87,7 @@ def _in_srgb(photo: Photo, profile: bytes) -> Photo:
 
 
 def _profile_note(form: Format, profile: bytes) -> str | None:
-    """What losing the profile means; nothing if it is sRGB, which is what is assumed without one."""
+    """The note on a lost color profile; `None` if it is sRGB, which viewers assume without one."""
     conversion = conversion_of(profile)
     if conversion and conversion.is_identity:
         return None

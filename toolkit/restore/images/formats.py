@@ -1,4 +1,4 @@
-"""Which files are images by their names, and what each format that is written can hold."""
+"""Image formats: their file suffixes, and what each output format can store."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Format:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether it has a place for transparency."""
+        """Whether the format can store transparency."""
         return any(mode.endswith("A") for mode in self.modes)
 
 

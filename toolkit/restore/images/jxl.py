@@ -22,7 +22,7 @@ _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 @dataclass(frozen=True)
 class JxlHeader:
-    """What the header of a JPEG XL file says."""
+    """Size and kind of a JPEG XL image, from its header."""
 
     width: int
     height: int

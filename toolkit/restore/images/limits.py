@@ -246,7 +246,7 @@ def _largest(value: Any) -> int:
 
 
 def readable(size: float) -> str:
-    """A number of bytes for people.
+    """Format a number of bytes with a binary unit.
 
     >>> readable(3 * 2**30), readable(200 * 2**20)
     ('3.0 GiB', '200 MiB')

@@ -1,4 +1,4 @@
-"""What a file says about its picture beside EXIF and colors, and what of all that goes into another file."""
+"""Metadata other than EXIF and color profiles, and which metadata is written to a result."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def xmp_of(info: dict[Any, Any]) -> tuple[bytes | None, tuple[str, ...]]:
 
 
 def channel_notes(photometric: int | None, samples: int, *, alpha: bool) -> tuple[str, ...]:
-    """The note on channels of a TIFF file beyond color and alpha, such as near infrared, for people.
+    """The note on channels of a TIFF file beyond color and alpha, such as near infrared.
 
     >>> channel_notes(2, 4, alpha=False)
     ('only 3 of its 4 channels were used',)
@@ -59,7 +59,7 @@ def channel_notes(photometric: int | None, samples: int, *, alpha: bool) -> tupl
 
 
 def omitted_notes(image: Image.Image) -> tuple[str, ...]:
-    """Notes on what a file says beside its picture and no result keeps; `image` is decoded."""
+    """Notes on metadata that results do not keep; `image` is decoded."""
     found = []
     if _has_extended_xmp(image):
         found.append("the extended part of its XMP was dropped")
@@ -90,7 +90,7 @@ def _has_iptc(image: Image.Image) -> bool:
 
 
 def dpi_of(info: dict[Any, Any], exif: bytes | None = None) -> tuple[float, float] | None:
-    """The resolution, unless it is one of the placeholders that stand for none."""
+    """The resolution, or `None` for the placeholder values that mean "unknown"."""
     try:
         x, y = (float(value) for value in info["dpi"])
     except (KeyError, TypeError, ValueError, ArithmeticError):
@@ -101,7 +101,7 @@ def dpi_of(info: dict[Any, Any], exif: bytes | None = None) -> tuple[float, floa
 def carried(
     photo: Photo, form: Format, mode: str, *, provenance: Provenance | None = None, strip: bool = False
 ) -> dict[str, Any]:
-    """What goes along into a file of this mode, by Pillow's names.
+    """The metadata to write into a file of this mode, by Pillow's names.
 
     PNG has a place of its own for the provenance, in the others it becomes a part of the XMP packet.
     """

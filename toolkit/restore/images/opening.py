@@ -1,4 +1,4 @@
-"""Opening of image files: what is no image or too large is refused before any pixel is decoded."""
+"""Open image files; invalid and oversized files are refused before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Bounded(BufferedReader):
 
 @contextmanager
 def opened_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file with content, open for reading; whatever goes wrong in the block becomes an `ImageError`."""
+    """Open a non-empty file for reading; any exception in the block becomes an `ImageError`."""
     with explained_reading(path), strict_pillow():
         check_file(path)
         # Not by its path: Pillow would map uncompressed TIFF into memory, and scramble it when the
@@ -52,7 +52,7 @@ def opened_file(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def opened(path: Path, max_pixels: int | None = MAX_PIXELS) -> Iterator[Image.Image]:
-    """The image in a file as Pillow opens it, not decoded."""
+    """Open the image in a file with Pillow, without decoding it."""
     with opened_file(path) as file, pillow_image(file, max_pixels) as image:
         yield image
 

@@ -1,4 +1,4 @@
-"""What a picture is, apart from any file."""
+"""Decoded images: pixels with the metadata of their file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Animation", "Photo"]
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A picture, upright, and what its file carried."""
+    """A decoded image, in upright orientation, with the metadata of its file."""
 
     color: Tensor
     """``(1, 3, H, W)`` in any memory format: float32 in [0, 1], or uint8 levels from 0 to 255; if `gray`, the
@@ -22,9 +22,9 @@ class Photo:
     gray: bool = False
     """The file had one color channel: it is repeated in `color`, and written back as one."""
     bits: Literal[8, 16, 32] = 8
-    """Bits per channel that are worth writing, where `color` has as many; 32 stands for floating point."""
+    """Bits per channel to write, at most those that `color` has; 32 is floating point."""
     icc_profile: bytes | None = None
-    """Always of the kind that `gray` says: a gray profile or an RGB one."""
+    """A gray profile if `gray` is true, otherwise an RGB profile."""
     exif: bytes | None = None
     """Without orientation, which `color` has already, without thumbnail, and without tags that describe the
     pixels' layout."""
@@ -33,21 +33,21 @@ class Photo:
     dpi: tuple[float, float] | None = None
     """Horizontal and vertical resolution in pixels per inch."""
     lossless: bool = False
-    """Whether it is from a file of a format that is usually lossy, such as WebP, which stored it exactly. A
-    file of that format is then written so as well."""
+    """Whether the file was losslessly compressed in a format that is usually lossy, such as WebP. Results in
+    that format are then lossless as well."""
     frames: int = 1
-    """Pictures in the file: when more than one, this is the first of them."""
+    """Number of images in the file, of which this is the first."""
     notes: tuple[str, ...] = ()
-    """What was changed on the way from the file to here, for people: "its palette became RGB"."""
+    """Sentences about what decoding changed, such as "its palette became RGB"."""
 
 
 @dataclass(frozen=True, eq=False)
 class Animation:
-    """Pictures of one size that are shown in turn, each whole: what disposal and blending make of them."""
+    """The frames of an animation, all of one size, with disposal and blending already applied."""
 
     frames: tuple[Photo, ...]
-    """At least one, as 8-bit levels. What the file carries besides pixels is with the first."""
+    """At least one, as 8-bit levels. The first one has the metadata of the file."""
     durations: tuple[float, ...]
-    """Milliseconds for which each is shown."""
+    """Duration of each frame in milliseconds."""
     plays: int = 0
-    """How often it is shown in all; 0 is for ever."""
+    """Total number of plays; 0 loops forever."""

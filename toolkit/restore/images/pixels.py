@@ -1,4 +1,4 @@
-"""Pixels of photos as encoders take them: arrays of levels, and images in Pillow's memory."""
+"""Convert photos to what encoders take: arrays of levels, and Pillow images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _HALF = 128  # the first level of alpha that is opaque where there is nothing in
 
 
 def check_shapes(photo: Photo) -> None:
-    """Refuse what is not one picture.
+    """Check that color and alpha have the shapes of a single image.
 
     Raises:
         ImageError: names the shape that is wrong.
@@ -56,26 +56,26 @@ def check_shapes(photo: Photo) -> None:
 
 
 def mode_of(photo: Photo, form: Format) -> str:
-    """The kind of pixels that keeps most of the photo."""
+    """The Pillow mode of the format that preserves most of the photo."""
     alpha = "" if photo.alpha is None else "A"
     wanted = [f"L{alpha}", f"RGB{alpha}"] if photo.gray else [f"RGB{alpha}"]
     return next((mode for mode in wanted if mode in form.modes), "RGB")
 
 
 def bits_of(photo: Photo, form: Format) -> Bits:
-    """The most that both have; levels have 8."""
+    """Bits per channel to write: the smaller of what photo and format have; uint8 photos have 8."""
     deepest = 8 if photo.color.dtype == torch.uint8 else photo.bits
     return min(deepest, form.bits)
 
 
 def drawn(photo: Photo, mode: str, bits: Bits = 8) -> Image.Image:
-    """The pixels alone."""
+    """The pixels as a Pillow image, without metadata."""
     found = pixels(photo, mode, bits)
     return Image.fromarray(found[..., 0] if found.shape[2] == 1 else found)
 
 
 def bands(photo: Photo, mode: str, bits: Bits) -> Iterator[NDArray[Any]]:
-    """The pixels from the top, some rows at a time, so that there is never a second copy of them all."""
+    """Yield the pixels in bands of rows from the top, which avoids a second copy of the image."""
     height, width = photo.color.shape[-2:]
     count = max(1, png.BAND // width)
     for top in range(0, height, count):
@@ -98,7 +98,7 @@ def pixels(photo: Photo, mode: str, bits: Bits, rows: slice = slice(None)) -> ND
 
 
 def levels(plane: Tensor, bits: Bits) -> NDArray[Any]:
-    """Levels of values in [0, 1], rounded half up, or those values themselves in 32 bits; uint8 is levels.
+    """Convert values in [0, 1] to levels, rounded half up; 32 bits keeps them as floats. uint8 stays uint8.
 
     Raises:
         ImageError: a value is NaN or infinite.

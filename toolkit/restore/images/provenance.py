@@ -1,4 +1,4 @@
-"""What made a picture: written into its file, read back to know whether the work is done already."""
+"""The provenance of a result, which is stored in its file, so that finished results are recognized."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Provenance:
 
     @classmethod
     def from_text(cls, text: str) -> Provenance | None:
-        """The inverse; ``None`` of what is not the text of a provenance."""
+        """Parse what `to_text` returned; ``None`` if `text` is not valid."""
         try:
             content: Any = json.loads(text)
             settings, estimated = (
@@ -72,7 +72,7 @@ def stores_provenance(path: Path) -> bool:
 
 
 def read_provenance(path: Path) -> Provenance | None:
-    """What made the picture in a file, from its header alone; ``None`` if it does not say, or is no image."""
+    """Read the provenance from the header of a file; ``None`` without one, or if it is no image."""
     try:
         with opened_header(path) as image:
             info = image.info

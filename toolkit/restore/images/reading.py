@@ -1,4 +1,4 @@
-"""Files, and images in Pillow's memory, to photos."""
+"""Read image files and Pillow images as photos."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _DECODERS: tuple[Decoder, ...] = (unusual_tiff, unusual_jpeg, unusual_bmp)
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of an image file says."""
+    """The header of an image file."""
 
     size: tuple[int, int]
     """Width and height of the first image, upright."""

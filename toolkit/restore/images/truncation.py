@@ -53,7 +53,7 @@ def is_cut_off(path: Path) -> bool:
 
 
 def cut_off_notes(content: bytes, scans: Scans, image: Image.Image | None = None) -> tuple[str, ...]:
-    """The note on a picture of which a part is missing, for people.
+    """The note on an image of which a part is missing.
 
     Args:
         content: of a JPEG file.

@@ -1,4 +1,4 @@
-"""Photos to files, and to images in Pillow's memory."""
+"""Write photos to files, and convert them to Pillow images."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def write(
 
 
 def write_atomic(photo: Photo, path: Path) -> None:
-    """Like `write`, but a failure leaves an existing file as it was, and no part of a new one.
+    """Like `write`, but a failure keeps an existing file and leaves no partial file.
 
     Raises:
         ImageError: as for `write`.
@@ -188,7 +188,7 @@ def save_options(
 
 
 def _texts(provenance: Provenance | None) -> dict[str, str]:
-    """What a PNG says in words."""
+    """The text chunks of a PNG."""
     return {"Software": SOFTWARE, KEYWORD: provenance.to_text()} if provenance else {}
 
 

@@ -1,4 +1,4 @@
-"""A restorer that looks at each image, and restores it with the model that it needs."""
+"""A restorer that measures each image and chooses the model for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``auto`` chooses for an image by the rows of a rule, and how that is said."""
+"""Choose the model for an image by the rows of a rule, and describe the choice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers that a network takes beside the image: given, or estimated from the whole image."""
+"""Conditioning inputs of a network, such as the noise level: given, or estimated from the whole image."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class TrainedLimits:
     noise: float
 
     def exceeded_by(self, found: Estimate) -> bool:
-        """Whether an image has more than that, and enough of it to be seen."""
+        """Whether an image is visibly more degraded than that."""
         seen = found.degradations
         worse = "jpeg" in seen and found.jpeg is not None and found.jpeg.quality < self.quality
         noisier = "noise" in seen and found.noise is not None and found.noise.mean_sigma > self.noise

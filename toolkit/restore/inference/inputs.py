@@ -1,4 +1,4 @@
-"""The kinds of images that a program may have: arrays, tensors, PIL images, files and their bytes."""
+"""Convert the supported kinds of images: arrays, tensors, PIL images, files and their bytes."""
 
 from __future__ import annotations
 

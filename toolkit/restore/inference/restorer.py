@@ -141,7 +141,7 @@ class Restorer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user may not expect of the results."""
+        """Sentences about results that differ from what a user may expect."""
         name, notes = self.model.reference, []
         if self.output_scale != self.scale:
             notes.append(

@@ -1,4 +1,4 @@
-"""The rule by which ``auto`` chooses models, made of the weights that say what they are for."""
+"""The rule by which ``auto`` chooses models, built from the weights that declare a task."""
 
 from __future__ import annotations
 

@@ -131,11 +131,11 @@ def _register(plugin: Plugin) -> pluggy.PluginManager:
     for hook in known:
         if hook not in marked and callable(getattr(plugin.module, hook, None)):
             raise HookError(f"plugin {plugin.owner} defines {hook} without @hookimpl", hint="mark it")
-    misspelt = next((name for name in marked if name not in known), None)
-    if misspelt:
+    misspelled = next((name for name in marked if name not in known), None)
+    if misspelled:
         raise HookError(
-            f"plugin {plugin.owner} implements '{misspelt}', which is not a hook."
-            f"{nearest(misspelt, known)} Known hooks: {', '.join(known)}"
+            f"plugin {plugin.owner} implements '{misspelled}', which is not a hook."
+            f"{nearest(misspelled, known)} Known hooks: {', '.join(known)}"
         )
     if not marked:
         raise HookError(f"plugin {plugin.owner} implements no hook. Known hooks: {', '.join(known)}")

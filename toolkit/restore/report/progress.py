@@ -1,4 +1,4 @@
-"""The log of a training run for people: a line, or a table of how it stands."""
+"""Progress of a training run as text: a line per log entry, or a table of the current values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def training_line(line: dict[str, Any]) -> str:
 
 
 class Progress:
-    """How a run stands: the latest of every value, and the best of each validation."""
+    """The latest value of each quantity of a run, and the best result of each validation."""
 
     def __init__(self) -> None:
         self.latest: dict[str, Any] = {}
@@ -36,7 +36,7 @@ class Progress:
         """Value and step, since this object was created."""
 
     def take(self, line: dict[str, Any]) -> None:
-        """Look at a line of the training log."""
+        """Update with a line of the training log."""
         if "steps" in line:
             shares = {name: value for name, value in self.latest.items() if name.startswith(_SHARE)}
             self.latest = shares | line  # they are measured now and then only

@@ -1,4 +1,4 @@
-"""`restore serve`: a page for people and an HTTP interface for programs, over `restore.batch`."""
+"""`restore serve`: a web page and an HTTP API on top of `restore.batch`."""
 
 from restore.serve.folder import PrivateFolder
 from restore.serve.limits import Limits

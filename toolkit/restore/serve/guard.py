@@ -1,4 +1,4 @@
-"""Which requests are answered at all: Host, Origin and token are checked, and answers get their headers."""
+"""Access control: check Host, Origin and token of requests, and add security headers to responses."""
 
 from __future__ import annotations
 

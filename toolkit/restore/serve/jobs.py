@@ -1,4 +1,4 @@
-"""The jobs of a server: a bounded queue, their states, and who hears of changes."""
+"""The jobs of a server: a bounded queue, job states, and listeners for changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Hear = Callable[["ServedJob | None"], None]
 
 @dataclass(eq=False)
 class ServedJob:
-    """A job and what became of it."""
+    """A job with its state and result."""
 
     upload: Upload
     options: JobOptions
@@ -36,7 +36,7 @@ class ServedJob:
     folder: Path
     """For the result; removed with the job."""
     name: str
-    """Of the result, for people."""
+    """Display name of the result."""
     id: str = field(default_factory=identifier)
     state: State = "queued"
     progress: float = 0.0
@@ -57,7 +57,7 @@ class ServedJob:
 
     @property
     def shown(self) -> Job:
-        """The same with the names that people see."""
+        """The job with the names that users see."""
         return Job(Path(self.upload.name), Path(self.name))
 
 

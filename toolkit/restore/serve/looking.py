@@ -1,4 +1,4 @@
-"""What is shown before and after a job: findings, plans, previews, and the comparison with the input."""
+"""Views of a job: findings and plan before it, previews, and the comparison with the input after it."""
 
 from __future__ import annotations
 

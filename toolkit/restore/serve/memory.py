@@ -1,4 +1,4 @@
-"""Which jobs run at the same time: those that fit into memory together."""
+"""Limit the jobs that run at the same time to those that fit into memory together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the interface takes and returns."""
+"""Request and response models of the HTTP API."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class PlanView(BaseModel):
 
 
 class JobView(BaseModel):
-    """A job and what became of it."""
+    """A job with its state and result."""
 
     id: str
     image: str

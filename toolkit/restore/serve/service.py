@@ -1,4 +1,4 @@
-"""Everything of a server but HTTP: uploads, jobs, models, and the threads that work."""
+"""A server without HTTP: uploads, jobs, models and worker threads."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def _table_options_are_valid(spec: PublishedTable, registry: Registry) -> None:
 def _table_says_its_source(spec: PublishedTable, registry: Registry) -> None:  # noqa: ARG001
     expect(spec.rows, "the table has no rows: name the data sets")
     expect(spec.protocol.strip(), "the protocol is empty: say how the paper measured")
-    expect(spec.reference.strip(), "the reference is empty: say where the figures were published")
+    expect(spec.reference.strip(), "the reference is empty: say where the values were published")
 
 
 def _metric_prefers_the_target(spec: MetricSpec, scale: int, options: Options) -> None:

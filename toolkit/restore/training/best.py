@@ -63,7 +63,7 @@ class BestWeights:
 
     @property
     def reason(self) -> str:
-        """Why the run stops, for people."""
+        """The reason why the run stops, as a sentence."""
         steps = " and ".join(f"{name} at step {best.step}" for name, best in self.found.items())
         last = f"the best {steps}" if steps else "none was a number"
         return f"{' and '.join(self.better)} did not improve in {self.since} validations ({last})"

@@ -29,7 +29,7 @@ class Monitor:
     """Callbacks of a run; each has a default that does nothing."""
 
     message: Callable[[str], None] = lambda _: None
-    """Takes a sentence for people."""
+    """Called with each message as a sentence."""
     log: Callable[[dict[str, Any]], None] = lambda _: None
     """Takes a line of ``log.jsonl``: with the key ``steps`` it is about training steps, with ``validation``
     about a validation, with ``warning`` it is a sentence that `message` got too."""

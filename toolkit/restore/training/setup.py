@@ -85,7 +85,7 @@ class TrainingSetup:
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    # The processes that load images are forked afterwards, which is safe only before torch's threads run.
+    # The processes that load images are forked later, which is safe only before torch's threads run.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

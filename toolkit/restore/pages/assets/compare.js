@@ -100,9 +100,9 @@
       mark.classList.toggle("below", parseFloat(mark.style.top) < 18);
     });
     const { canvas } = tiles[0];
-    const centre = middle(canvas, tileZoom());
+    const center = middle(canvas, tileZoom());
     const [wide, high] = [canvas.clientWidth / tileZoom(), canvas.clientHeight / tileZoom()];
-    place(loupe, centre.x - wide / 2, centre.y - high / 2, wide, high);
+    place(loupe, center.x - wide / 2, center.y - high / 2, wide, high);
     loupe.hidden = region >= 0;
   }
 
@@ -132,10 +132,10 @@
   function zoomBy(factor, canvas = slider, at = null) {
     const before = canvas === slider ? stageZoom() : tileZoom();
     const after = Math.min(before * factor, LARGEST);
-    const centre = middle(canvas, before);
+    const center = middle(canvas, before);
     const box = canvas.getBoundingClientRect();
     const [dx, dy] = at ? [at.clientX - box.left - box.width / 2, at.clientY - box.top - box.height / 2] : [0, 0];
-    const start = at ? centre : view; // without a pointer the point looked at stays
+    const start = at ? center : view; // without a pointer the point looked at stays
     look(start.x + dx / before - dx / after, start.y + dy / before - dy / after, after);
   }
 
@@ -155,8 +155,8 @@
       pointers.set(event.pointerId, event);
       if (pointers.size === 2) return pinch(last, event);
       if (element === slider && stageZoom() <= whole()) return point(event);
-      const centre = middle(element, zoomOf());
-      look(centre.x - (event.clientX - last.clientX) / zoomOf(), centre.y - (event.clientY - last.clientY) / zoomOf());
+      const center = middle(element, zoomOf());
+      look(center.x - (event.clientX - last.clientX) / zoomOf(), center.y - (event.clientY - last.clientY) / zoomOf());
     });
     function pinch(last, event) {
       const other = [...pointers.values()].find((pointer) => pointer.pointerId !== event.pointerId);
@@ -166,9 +166,9 @@
     }
     function point(event) {
       const box = element.getBoundingClientRect();
-      const centre = middle(element, zoomOf());
+      const center = middle(element, zoomOf());
       const { clientX, clientY } = event;
-      look(centre.x + (clientX - box.left - box.width / 2) / zoomOf(), centre.y + (clientY - box.top - box.height / 2) / zoomOf());
+      look(center.x + (clientX - box.left - box.width / 2) / zoomOf(), center.y + (clientY - box.top - box.height / 2) / zoomOf());
     }
     const release = (event) => {
       pointers.delete(event.pointerId);
