@@ -131,8 +131,8 @@ class Jobs:
         if int(100 * before) != int(100 * progress) and job.state == "running":
             self._tell(job)
 
-    def end(self, job: ServedJob, state: State, **found: Any) -> None:
-        """End a job, unless it has ended before.
+    def end(self, job: ServedJob, state: State, **found: Any) -> bool:
+        """End a job; false if it has ended before.
 
         Args:
             job: the job.
@@ -141,7 +141,7 @@ class Jobs:
         """
         with self._changed:
             if job.state in ENDED:
-                return
+                return False
             for name, value in found.items():
                 setattr(job, name, value)
             job.state, job.ended = state, time.monotonic()
@@ -149,6 +149,7 @@ class Jobs:
                 job.progress = 1.0
             job.upload.jobs -= 1
         self._tell(job)
+        return True
 
     def cancel(self, job: ServedJob, reason: str = "") -> None:
         """End a job that waits or runs; its network stops at the next tile."""

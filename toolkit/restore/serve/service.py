@@ -102,8 +102,8 @@ class Service:
         self.jobs.cancel(job)
         self.jobs.forget(job)
         shutil.rmtree(job.folder, ignore_errors=True)
-        self.uploads.results -= job.bytes or 0
-        job.bytes = None
+        size, job.bytes = job.bytes or 0, None
+        self.uploads.add_result(-size)
 
     def expire(self) -> None:
         """Remove jobs that ended a while ago, and images that were not used since."""

@@ -89,8 +89,7 @@ class Uploads:
         self._lock = threading.Lock()
         self._reserved = 0
         self._receiving = 0
-        self.results = 0
-        """Bytes of the results, which count too."""
+        self._results = 0
 
     @property
     def stored(self) -> int:
@@ -99,7 +98,12 @@ class Uploads:
             return self._stored()
 
     def _stored(self) -> int:
-        return sum(upload.bytes for upload in self._uploads.values()) + self._reserved + self.results
+        return sum(upload.bytes for upload in self._uploads.values()) + self._reserved + self._results
+
+    def add_result(self, size: int) -> None:
+        """Count the bytes of a result, which need room too; negative where it is removed."""
+        with self._lock:
+            self._results += size
 
     @contextmanager
     def receiving(self, size: int) -> Iterator[Place]:

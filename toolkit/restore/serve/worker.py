@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,19 +105,29 @@ class Worker:
         if job.cancel.is_set():
             self._jobs.end(job, "canceled")
         elif outcome.status == "done":
-            size = job.job.destination.stat().st_size
-            self._uploads.results += size
-            self._jobs.end(
-                job,
-                "done",
-                size=outcome.size,
-                bytes=size,
-                seconds=round(outcome.seconds, 3),
-                model=outcome.choice.model if outcome.choice else job.options.model,
-                notes=(*((outcome.choice.sentence,) if outcome.choice else ()), *shown.notes),
-            )
+            self._keep(job, shown)
         else:
             self._jobs.end(job, "failed", reason=shown.reason)
+        if job.state != "done":  # it may have been removed while the result was being written
+            shutil.rmtree(job.folder, ignore_errors=True)
+
+    def _keep(self, job: ServedJob, outcome: Outcome) -> None:
+        try:
+            size = job.job.destination.stat().st_size
+        except FileNotFoundError as error:  # the job was removed at this moment
+            self._end(job, failed(job.job, error))
+            return
+        kept = self._jobs.end(
+            job,
+            "done",
+            size=outcome.size,
+            bytes=size,
+            seconds=round(outcome.seconds, 3),
+            model=outcome.choice.model if outcome.choice else job.options.model,
+            notes=(*((outcome.choice.sentence,) if outcome.choice else ()), *outcome.notes),
+        )
+        if kept:
+            self._uploads.add_result(size)
 
 
 @dataclass
