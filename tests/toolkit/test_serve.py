@@ -10,9 +10,10 @@ import socket
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,9 +25,13 @@ from PIL import Image
 from served import Server, encoded, started
 
 import restore
+from restore.batch import Outcome
+from restore.batch.executor import Settings
+from restore.batch.jobs import AnyJob
 from restore.errors import UsageError
 from restore.registry import discover
 from restore.serve import Address, PrivateFolder, RestorerCache, Service
+from restore.serve.forms import Form
 from restore.serve.jobs import ENDED
 from restore.serve.memory import Memory
 from restore.serve.schema import JobOptions
@@ -191,6 +196,7 @@ def test_models_health_metrics_and_the_description(client: httpx.Client) -> None
     assert {"bicubic", "enhancenet:photo", "ffdnet:jpeg"} <= set(names)
     assert "dncnn" not in names, "it has no weights"
     assert client.get("/api/health").json()["status"] == "ok"
+    assert client.post("/api/restore", params=BICUBIC, content=encoded()).status_code == 200
     assert 'restore_jobs_total{state="done"}' in client.get("/api/metrics").text
     paths = client.get("/api/openapi.json").json()["paths"]
     assert {"/api/jobs", "/api/jobs/{job}", "/api/models", "/api/health", "/api/metrics"} <= set(paths)
@@ -297,6 +303,9 @@ def test_a_chunked_body_without_a_length_is_bounded(client: httpx.Client, server
         ("application/json", b'{"image": "../../etc/passwd"}'),
         ("application/json", b'{"image": 7}'),
         ("application/json", b"[" * 10_000),
+        (f"multipart/form-data; boundary={'x' * 300}", b""),
+        ("multipart/form-data; boundary=x", b"--x\r\nA: " + bytes(100_000)),
+        ("multipart/form-data; boundary=x", b"--x\r\n" + 100 * b"A: b\r\n"),
     ],
 )
 def test_malformed_bodies_are_problems_of_the_client(client: httpx.Client, kind: str, content: bytes) -> None:
@@ -322,7 +331,47 @@ def test_forms_are_bounded_in_files_and_fields(client: httpx.Client, server: Ser
         "/api/images", content=body, headers={"content-type": "multipart/form-data; boundary=x"}
     )
     assert "its end is missing" in problem(part, 400)
+    for names, reason in (
+        (b'; name="image"', "its file has no filename"),
+        (b"; name=\"image\"; filename*=UTF-8''a.png", "its file has no filename"),
+        (b'; filename="a.png"', "it has a file ''"),
+        (b"", "one of its parts has no name"),
+    ):
+        nameless = client.post(
+            "/api/images",
+            content=b"--x\r\nContent-Disposition: form-data" + names + b"\r\n\r\n1\r\n--x--",
+            headers={"content-type": "Multipart/Form-Data; boundary=x"},
+        )
+        assert reason in problem(nameless, 400)
     assert server.kept() == before
+
+
+def test_forms_may_be_cut_anywhere_and_their_files_may_resemble_boundaries() -> None:
+    content = b"\r\n--x\r\n--xx\r--x\r\n\r\r\n-\r\n--" + bytes(range(256))
+    body = (
+        b'--xxx\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+        + content
+        + b'\r\n--xxx\r\nContent-Disposition: form-data; name="model"\r\n\r\nbicubic\r\n--xxx--\r\n'
+    )
+    for cuts in (*((cut,) for cut in range(len(body))), range(1, len(body))):
+        target = BytesIO()
+        form = Form("multipart/form-data; boundary=xxx", target)
+        for begin, end in pairwise((0, *cuts, len(body))):
+            form.write(body[begin:end])
+        assert form.end() == ("a.png", {"model": "bicubic"})
+        assert target.getvalue() == content
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [("/api/session", "application/json"), ("/api/session", "image/png"), ("/api/jobs", "Application/json")],
+)
+def test_bodies_without_an_image_are_bounded_since_they_are_read_into_memory(
+    client: httpx.Client, address: str, kind: str
+) -> None:
+    content = b'{"token": "' + 100_000 * b"x" + b'"}'
+    answer = client.post(address, content=content, headers={"content-type": kind})
+    assert "a body without an image may have 64 KiB" in problem(answer, 413)
 
 
 def test_file_names_of_forms_may_be_utf_8_or_latin_1(client: httpx.Client) -> None:
@@ -361,7 +410,7 @@ def test_names_from_outside_are_shown_and_never_opened(client: httpx.Client, ser
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "a@127.0.0.1", ""]
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "a@127.0.0.1", "", "[::1", "["]
 )
 def test_other_hosts_are_refused(client: httpx.Client, host: str) -> None:
     assert "is not called" in problem(client.get("/api/models", headers={"host": host}), 421)
@@ -369,7 +418,7 @@ def test_other_hosts_are_refused(client: httpx.Client, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["null", "https://evil.example", "http://127.0.0.1:1", "http://localhost:3000"]
+    "origin", ["null", "https://evil.example", "http://127.0.0.1:1", "http://localhost:3000", "http://[", ""]
 )
 def test_pages_of_other_origins_are_refused(client: httpx.Client, origin: str) -> None:
     answer = client.post("/api/jobs", params=BICUBIC, content=encoded(), headers={"origin": origin})
@@ -513,6 +562,36 @@ def test_a_canceled_job_stops_and_leaves_nothing(client: httpx.Client, server: S
     client.delete(f"/api/jobs/{job['id']}")
     client.delete(f"/api/images/{job['image']}")
     assert set(server.kept()) <= before
+
+
+class RemovingExecutor:
+    """Has each job removed when its result is nearly written."""
+
+    service: Service
+
+    def run(self, jobs: Iterable[AnyJob], settings: Settings) -> Iterator[Outcome]:
+        for job in jobs:
+            self.service.remove(*self.service.jobs.all())
+            destination = Path(str(job.destination))
+            destination.parent.mkdir(parents=True)
+            destination.write_bytes(b"a result")
+            yield Outcome(job.source, "done", job.destination)
+
+
+def test_a_result_that_is_written_after_its_job_was_removed_is_removed(tmp_path: Path) -> None:
+    networks, executor = RestorerCache(discover(), {"device": "cpu"}), RemovingExecutor()
+    with PrivateFolder(tmp_path) as folder, Service(networks, folder, executor=executor) as service:
+        executor.service = service
+        with service.uploads.receiving(2**20) as place:
+            place.path.write_bytes(encoded())
+            upload = service.uploads.add(place, "a.png")
+        job = service.submit(upload, JobOptions.model_validate(BICUBIC))
+        before = service.uploads.stored
+        wait_for(lambda: job.state == "canceled")
+        wait_for(lambda: not job.folder.exists(), 5)
+        time.sleep(0.2)
+        assert not job.folder.exists()
+        assert service.uploads.stored == before
 
 
 def test_slow_uploads_time_out_and_leave_nothing(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ class Form:
         target: what the bytes of the file are written to.
 
     Raises:
-        Problem: the header has no boundary.
+        Problem: the header has no boundary, or one that is too long.
     """
 
     def __init__(self, content_type: str, target: IO[bytes]) -> None:
@@ -39,18 +39,21 @@ class Form:
         self._fields: dict[str, bytes] = {}
         self._filename: str | None = None
         self._is_whole = False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._headers.clear,
-                "on_header_field": self._on_header_field,
-                "on_header_value": self._on_header_value,
-                "on_header_end": self._on_header_end,
-                "on_headers_finished": self._on_headers_finished,
-                "on_part_data": self._on_part_data,
-                "on_end": self._on_end,
-            },
-        )
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._headers.clear,
+                    "on_header_field": self._on_header_field,
+                    "on_header_value": self._on_header_value,
+                    "on_header_end": self._on_header_end,
+                    "on_headers_finished": self._on_headers_finished,
+                    "on_part_data": self._on_part_data,
+                    "on_end": self._on_end,
+                },
+            )
+        except FormParserError as error:
+            raise _unreadable(str(error)) from error
 
     def write(self, chunk: bytes) -> None:
         """Take the next part of the body.
@@ -94,6 +97,8 @@ class Form:
                 raise _unreadable(f"it has a file '{name}'; send one file, `image`")
             self._filename = _decoded(options[b"filename"]) or "image"
             return
+        if not name or name == "image":
+            raise _unreadable("its file has no filename" if name else "one of its parts has no name")
         if len(self._fields) >= _FIELDS:
             raise _unreadable(f"it has more than {_FIELDS} fields")
         self._name = name

@@ -87,7 +87,7 @@ class Access:
                 f"this server is not called '{host}'; start it with `allowed_host` for this name",
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}"):
             return Problem(HTTPStatus.FORBIDDEN, f"pages of '{origin}' may not use this server")
         if not path.startswith("/api/"):
             return None
@@ -132,7 +132,10 @@ class Guard:
 def _name(host: str) -> str:
     """The host of a Host header, without its port.
 
-    >>> _name("LocalHost:8765"), _name("[::1]:80")
-    ('localhost', '::1')
+    >>> _name("LocalHost:8765"), _name("[::1]:80"), _name("[::1")
+    ('localhost', '::1', '')
     """
-    return (urlsplit(f"//{host}").hostname or "") if "@" not in host else ""
+    try:
+        return (urlsplit(f"//{host}").hostname or "") if "@" not in host else ""
+    except ValueError:  # such as a bracket that is not closed
+        return ""

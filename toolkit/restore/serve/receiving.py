@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,9 +18,13 @@ from restore.serve.limits import Limits
 from restore.serve.problems import Problem
 from restore.serve.uploads import Upload, Uploads
 
-__all__ = ["BoundedBodies", "received"]
+__all__ = ["BoundedBodies", "is_json", "received"]
 
-_FORM = 64 * 2**10  # bytes of a form around its file
+_IMAGES = frozenset({"/api/images", "/api/jobs", "/api/restore"})
+"""Where bodies with an image are sent to."""
+
+_SMALL = 64 * 2**10
+"""Bytes of a form around its file, and of a body without an image, which is read into memory."""
 
 
 class BoundedBodies:
@@ -34,6 +39,7 @@ class BoundedBodies:
             await self._app(scope, receive, send)
             return
         begin, size, whole = time.monotonic(), 0, False
+        of_image = self._limits.upload_bytes if _has_image(scope) else 0
 
         async def bounded() -> Message:
             nonlocal size, whole
@@ -48,8 +54,8 @@ class BoundedBodies:
                 ) from None
             size += len(message.get("body", b""))
             whole = not message.get("more_body", False)
-            if size > self._limits.upload_bytes + _FORM:
-                raise _too_large(self._limits)
+            if size > of_image + _SMALL:
+                raise _too_large(of_image)
             return message
 
         await self._app(scope, bounded, send)
@@ -69,12 +75,12 @@ async def received(
         ImageError: it is no image.
     """
     length = int(request.headers.get("content-length") or limits.upload_bytes)
-    if length > limits.upload_bytes + _FORM:
-        raise _too_large(limits)
+    if length > limits.upload_bytes + _SMALL:
+        raise _too_large(limits.upload_bytes)
     with uploads.receiving(length) as place:
         content_type = request.headers.get("content-type", "")
         with place.path.open("wb") as target:
-            if content_type.startswith("multipart/form-data"):
+            if _media_type(content_type) == "multipart/form-data":
                 form = Form(content_type, target)
                 async for chunk in request.stream():
                     form.write(chunk)
@@ -85,7 +91,7 @@ async def received(
                 async for chunk in request.stream():
                     target.write(chunk)
         if place.path.stat().st_size > limits.upload_bytes:
-            raise _too_large(limits)
+            raise _too_large(limits.upload_bytes)
         upload = await asyncio.to_thread(uploads.add, place, name)
     try:
         yield upload, fields
@@ -94,9 +100,27 @@ async def received(
         raise
 
 
-def _too_large(limits: Limits) -> Problem:
-    return Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"an image may have {limits.upload_bytes / 2**20:,.0f} MiB; send a smaller file",
-        {"Connection": "close"},
+def is_json(headers: Headers) -> bool:
+    """Whether the body of a request is JSON.
+
+    >>> is_json(Headers({"content-type": "Application/JSON; charset=utf-8"}))
+    True
+    """
+    return _media_type(headers.get("content-type", "")) == "application/json"
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
+def _has_image(scope: Scope) -> bool:
+    return scope["path"] in _IMAGES and not is_json(Headers(scope=scope))
+
+
+def _too_large(of_image: int) -> Problem:
+    detail = (
+        f"an image may have {of_image / 2**20:,.0f} MiB; send a smaller file"
+        if of_image
+        else f"a body without an image may have {_SMALL / 2**10:.0f} KiB"
     )
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, {"Connection": "close"})

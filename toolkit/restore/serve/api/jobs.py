@@ -11,7 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from restore.serve.api.parameters import IMAGE_BODY, TheJob, TheService
 from restore.serve.events import events
-from restore.serve.receiving import received
+from restore.serve.receiving import is_json, received
 from restore.serve.schema import Group, JobView, Submission
 
 __all__ = ["router"]
@@ -22,7 +22,7 @@ router = APIRouter()
 @router.post("/jobs", status_code=HTTPStatus.ACCEPTED, openapi_extra=IMAGE_BODY)
 async def add_job(request: Request, service: TheService, answer: Response) -> JobView:
     """Restore an image: a form, the image itself, or JSON that names an image that was uploaded before."""
-    if request.headers.get("content-type", "").startswith("application/json"):
+    if is_json(request.headers):
         wanted = Submission.model_validate_json(await request.body())
         job = service.submit(service.uploads.get(wanted.image), wanted.options, wanted.group)
     else:

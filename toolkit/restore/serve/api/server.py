@@ -20,11 +20,18 @@ __all__ = ["router"]
 router = APIRouter()
 
 
-@router.post("/session", status_code=HTTPStatus.NO_CONTENT)
-async def session(body: Token, request: Request) -> Response:
+_TOKEN = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": Token.model_json_schema()}}}
+}
+
+
+@router.post("/session", status_code=HTTPStatus.NO_CONTENT, openapi_extra=_TOKEN)
+async def session(request: Request) -> Response:
     """Exchange the token for a cookie, which streams and images of the page need."""
     access = cast("Access", request.app.state.access)
-    if not access.knows(body.token):
+    # FastAPI would answer 400 to whatever stops the reading, such as that the body is too large.
+    given = Token.model_validate_json(await request.body())
+    if not access.knows(given.token):
         await asyncio.sleep(0.5)  # slows guessing down
         raise Problem(HTTPStatus.UNAUTHORIZED, "this is not the token of the server")
     answer = Response(status_code=HTTPStatus.NO_CONTENT)
