@@ -209,13 +209,17 @@ def _docstring(thing: Any) -> str:
 
 
 def _markdown(text: str) -> str:
-    """A docstring as Markdown: literals in single backticks, and literal blocks fenced."""
+    """A docstring as Markdown: literals in single backticks, literal blocks and examples fenced."""
+    text = re.sub(r"``(.+?)``", r"`\1`", text, flags=re.DOTALL)
     text = re.sub(
-        r"::\n\n((?:    .*(?:\n|$)|\n)+)",
-        lambda block: f":\n\n```py\n{textwrap.dedent(block[1]).strip()}\n```\n\n",
-        text,
+        r"::\n\n((?:    .*(?:\n|$)|\n)+)", lambda block: f":\n\n{_fenced('py', block[1])}\n\n", text
     )
-    return re.sub(r"``(.+?)``", r"`\1`", text, flags=re.DOTALL).strip()
+    example = r"^(?:Example:\n)?((?: *>>> .*)(?:\n.+)*)"
+    return re.sub(example, lambda block: _fenced("pycon", block[1]), text, flags=re.MULTILINE).strip()
+
+
+def _fenced(language: str, code: str) -> str:
+    return f"```{language}\n{textwrap.dedent(code).strip()}\n```"
 
 
 PARTS: Mapping[str, Callable[[], str]] = {

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 from pathlib import Path
 
 import pytest
+
+import restore
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (ROOT / "toolkit", *sorted((ROOT / "plugins").iterdir()))
@@ -30,11 +33,27 @@ def test_the_examples_of_a_module_run(name: str, tmp_path: Path, monkeypatch: py
     assert failed == 0, "see the captured output"
 
 
-def test_the_public_interfaces_have_examples() -> None:
-    assert {
-        "restore.errors",
-        "restore.interfaces.models",
-        "restore.interfaces.options",
-        "restore.registry.discovery",
-        "restore.registry.entries",
-    } <= set(modules())
+PURE = "degradation", "fusion", "logits", "metrics", "resizing", "tiling"
+
+
+def test_pure_functions_entries_and_ways_in_have_examples() -> None:
+    pure = [
+        function
+        for module in (importlib.import_module(f"restore.{name}") for name in PURE)
+        for function in (getattr(module, public) for public in module.__all__)
+        if inspect.isfunction(function)
+    ]
+    interfaces = importlib.import_module("restore.interfaces")
+    entries = [getattr(interfaces, name) for name in interfaces.__all__ if name.endswith("Spec")]
+    evaluation, testing = (importlib.import_module(f"restore.{name}") for name in ("evaluation", "testing"))
+    ways_in = [
+        restore.load,
+        restore.Restorer.upscale,
+        restore.discover,
+        evaluation.evaluate,
+        testing.model_checks,
+    ]
+    public = [*pure, *entries, *ways_in]
+    assert len(pure) >= 15
+    assert len(entries) >= 11
+    assert [each.__qualname__ for each in public if ">>> " not in (inspect.getdoc(each) or "")] == []

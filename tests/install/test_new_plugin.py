@@ -185,4 +185,4 @@ def test_an_unwritable_folder_is_an_error_of_one_sentence(
     assert caught.value.code == 1
     (sentence,) = capsys.readouterr().err.splitlines()
     assert sentence.startswith("error: ")
-    assert "choose another place" in sentence
+    assert "choose another folder" in sentence

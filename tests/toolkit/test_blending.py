@@ -103,7 +103,7 @@ def test_networks_that_differ_are_refused(tmp_path: Path, registry: Registry) ->
 
 
 def test_a_model_without_weights_is_refused(tmp_path: Path, registry: Registry) -> None:
-    with pytest.raises(UsageError, match="'bicubic' has no weights of this program"):
+    with pytest.raises(UsageError, match="'bicubic' has no weights that 'restore train' wrote"):
         blend([load_model("bicubic", registry)], tmp_path / "mean.safetensors")
 
 

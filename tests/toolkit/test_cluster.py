@@ -398,7 +398,7 @@ def test_weights_in_a_file_reach_a_machine_that_lacks_them(
     recipe = Recipe.of(restorer, "cpu")
     sent = weights_of(recipe)
     file.unlink()
-    with pytest.raises(WeightsError, match="this worker has no such weights"):
+    with pytest.raises(WeightsError, match="this worker does not have the weights"):
         recipe.restorer()
     again = recipe.restorer(sent)
     assert isinstance(again, Restorer)
@@ -411,7 +411,7 @@ def test_weights_in_a_file_reach_a_machine_that_lacks_them(
     assert made
     assert made.model == "srcnn:generator.safetensors"
     other = replace(recipe, digest="0" * 64)
-    with pytest.raises(WeightsError, match="are others than the client's"):
+    with pytest.raises(WeightsError, match="differ from the client's"):
         other.restorer(sent)
 
 

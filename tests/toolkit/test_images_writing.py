@@ -315,7 +315,7 @@ def test_a_full_disk_is_reported_and_leaves_the_old_file(
     path = tmp_path / name
     path.write_bytes(b"old")
     fail_on_disk(monkeypatch, errno.ENOSPC)
-    with pytest.raises(ImageError, match="No space left on device; make room") as caught:
+    with pytest.raises(ImageError, match="No space left on device; free some space") as caught:
         write_atomic(Photo(flat()), path)
     assert str(path) in str(caught.value)
     monkeypatch.undo()
@@ -326,7 +326,7 @@ def test_a_full_disk_is_reported_and_leaves_the_old_file(
 def test_what_the_encoder_refuses_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
-    with pytest.raises(ImageError, match=r"the encoder refused it \('utf-8' codec can't decode .*\); choose"):
+    with pytest.raises(ImageError, match=r"the encoder failed \('utf-8' codec can't decode .*\); choose"):
         write(Photo(flat(), xmp=b"\xff"), path, small=True)
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]

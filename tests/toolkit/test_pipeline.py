@@ -260,7 +260,7 @@ def test_each_failure_is_named_at_its_place_and_the_rest_goes_on(jobs: list[Job]
         ),
         (RuntimeError("mat1 and mat2\nmust match"), "unexpected RuntimeError: mat1 and mat2 must match"),
         (ZeroDivisionError(), "unexpected ZeroDivisionError: no message"),
-        (OSError(5, "Input/output error"), "Input/output error; make room"),
+        (OSError(5, "Input/output error"), "Input/output error; free some space"),
     ],
 )
 def test_whatever_the_network_raises_fails_that_image_alone(
@@ -347,7 +347,9 @@ def test_a_full_disk_fails_each_image_and_leaves_nothing(
     outcomes = list(run(jobs))
     assert {outcome.status for outcome in outcomes} == {"failed"}
     assert [
-        outcome.reason for outcome in outcomes if "No space left on device; make room" not in outcome.reason
+        outcome.reason
+        for outcome in outcomes
+        if "No space left on device; free some space" not in outcome.reason
     ] == []
     assert not jobs[0].destination.parent.exists()
 

@@ -443,15 +443,15 @@ def test_every_answer_has_the_headers_that_keep_pages_apart(client: httpx.Client
 
 @pytest.mark.parametrize("token", ["", "short"])
 def test_an_address_that_others_reach_needs_a_token(token: str) -> None:
-    with pytest.raises(UsageError, match="others can reach"):
+    with pytest.raises(UsageError, match="other machines can reach"):
         Address("0.0.0.0", token=token)  # noqa: S104 - it is refused
-    with pytest.raises(UsageError, match="others can reach photos"):
+    with pytest.raises(UsageError, match="other machines can reach photos"):
         Address(allowed_hosts=("localhost", "photos.example"), token=token)
 
 
 def test_a_server_on_all_addresses_needs_a_name_which_is_shown() -> None:
     token = "0123456789abcdef"  # noqa: S105 - of no server
-    with pytest.raises(UsageError, match="needs a name by which it is called; set `allowed_host`"):
+    with pytest.raises(UsageError, match="needs a host name; set `allowed_host`"):
         Address("0.0.0.0", token=token)  # noqa: S104 - it is refused
     address = Address("0.0.0.0", allowed_hosts=("photos.example", "127.0.0.1"), token=token)  # noqa: S104 - not listened on
     assert (address.shown, Address("::1").shown) == ("photos.example", "[::1]")

@@ -141,7 +141,7 @@ def test_a_dry_run_lists_and_writes_nothing(memory: Any, upscale: Callable[..., 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["memory://in"], "results from a store need a place"),
+        (["memory://in"], "results of inputs in a store need an output folder"),
         (["memory://in", "-o", "memory://in"], "the results would be among the inputs"),
         (["memory://in", "-o", "https://host/out"], "nothing can be written there"),
         (

@@ -331,7 +331,9 @@ def test_a_disk_that_is_full_fails_what_does_not_fit_and_leaves_no_part(
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert done.returncode == 1
     result = (tmp_path / "in_x4" / large.name).with_suffix(".webp" if "webp" in options else ".png")
-    assert f"{result}: cannot write it: File too large; make room or choose another place" in done.stderr
+    assert (
+        f"{result}: cannot write it: File too large; free some space or choose another folder" in done.stderr
+    )
     assert names(tmp_path / "in_x4") - {".restore.jsonl"} == {"a" + result.suffix}
     assert upscale(small.parent, *options).returncode == 0
     assert size(result) == (600, 600)

@@ -27,6 +27,11 @@ def bicubic(target: Tensor, scale: int, *, release: Release = "current") -> Tens
 
     Raises:
         ValueError: H or W is not a multiple of `scale`.
+
+    Example:
+        >>> import torch
+        >>> bicubic(torch.rand(1, 3, 40, 60), 4).shape
+        torch.Size([1, 3, 10, 15])
     """
     height, width = target.shape[-2:]
     if height % scale or width % scale:
@@ -42,6 +47,11 @@ def crop_to_multiple(image: Tensor, scale: int) -> Tensor:
 
     Raises:
         ValueError: the image is smaller than `scale` in one direction.
+
+    Example:
+        >>> import torch
+        >>> crop_to_multiple(torch.rand(1, 3, 41, 63), 4).shape
+        torch.Size([1, 3, 40, 60])
     """
     height, width = (side // scale * scale for side in image.shape[-2:])
     if not height or not width:

@@ -165,13 +165,23 @@ def escaped(text: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The sentence `Did you mean 'x'?` with a leading space, or nothing when no known word is close."""
+    """The sentence `Did you mean 'x'?` with a leading space, or nothing when no known word is close.
+
+    Example:
+        >>> nearest("bicubik", ["bicubic", "srcnn"])
+        " Did you mean 'bicubic'?"
+    """
     guess = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean '{guess[0]}'?" if guess else ""
 
 
 def first_line(error: Exception) -> str:
-    """The first two lines with content, shortened: libraries put their advice in the lines below."""
+    r"""The first two lines with content, shortened: libraries put their advice in the lines below.
+
+    Example:
+        >>> first_line(ValueError("the file is damaged\n\nSee the manual\nof the format"))
+        'the file is damaged See the manual'
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return shortened(" ".join(lines[:2])) if lines else type(error).__name__
 
@@ -186,7 +196,12 @@ def shortened(text: str, length: int = 300) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """All that an error says, on one line."""
+    r"""The message of an error on one line.
+
+    Example:
+        >>> in_one_line(ValueError("the file\nis damaged"))
+        'the file is damaged'
+    """
     return " ".join(str(error).split())
 
 

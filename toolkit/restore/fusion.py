@@ -27,6 +27,13 @@ class FusedConv(nn.Module):
         conv: the plain layer; its weights are copied.
         dtype: of the weights, the inputs and the results.
         relu: cut off what is below zero.
+
+    Example:
+        >>> conv, image = nn.Conv2d(3, 8, 3, padding=1), torch.rand(1, 3, 9, 9)
+        >>> fused = FusedConv(conv, torch.float32, relu=True)
+        >>> with torch.inference_mode():
+        ...     torch.allclose(fused(image), conv(image).relu(), atol=1e-5)
+        True
     """
 
     weight: Tensor
@@ -64,6 +71,12 @@ class FusedResidual(nn.Module):
         first: the plain layer before the ReLU; see `FusedConv`.
         second: the plain layer after it.
         dtype: of the weights, the inputs and the results.
+
+    Example:
+        >>> first, second = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        >>> with torch.inference_mode():
+        ...     FusedResidual(first, second, torch.float32)(torch.rand(1, 8, 9, 9)).shape
+        torch.Size([1, 8, 9, 9])
     """
 
     def __init__(self, first: nn.Conv2d, second: nn.Conv2d, dtype: torch.dtype) -> None:
@@ -86,6 +99,12 @@ class FusedUpsampling(nn.Module):
         conv: the plain layer after the enlargement: stride 1, zero padding that keeps the size.
         factor: of the enlargement.
         dtype: of the weights, the inputs and the results.
+
+    Example:
+        >>> conv, image = nn.Conv2d(8, 8, 3, padding=1), torch.rand(1, 8, 9, 9)
+        >>> with torch.inference_mode():
+        ...     FusedUpsampling(conv, 2, torch.float32)(image).shape
+        torch.Size([1, 8, 18, 18])
     """
 
     weight: Tensor
@@ -122,6 +141,10 @@ def folded(weight: Tensor, factor: int) -> Tensor:
     Returns:
         ``(C, D, k + factor - 1, k + factor - 1)`` for a transposed convolution of stride `factor` with the
         same padding p.
+
+    Example:
+        >>> folded(torch.rand(16, 8, 3, 3), 2).shape
+        torch.Size([8, 16, 4, 4])
     """
     ones = weight.new_ones(1, 1, factor, factor)
     planes = weight.double().flatten(0, 1)[:, None]  # (D*C, 1, k, k)

@@ -24,6 +24,12 @@ def luma(image: Tensor, *, gray: bool) -> Tensor:
 
     Returns:
         ``(B, 1, H, W)`` float64, whole numbers in [0, 255].
+
+    Example:
+        >>> white = torch.ones(1, 3, 2, 2)
+        >>> luma(white, gray=False)[0, 0]
+        tensor([[235., 235.],
+                [235., 235.]], dtype=torch.float64)
     """
     levels = quantize(image.double()) * 255
     if gray:
@@ -34,7 +40,12 @@ def luma(image: Tensor, *, gray: bool) -> Tensor:
 
 
 def shave(image: Tensor, border: int) -> Tensor:
-    """Cut `border` pixels from each side; an image without anything inside the border is left whole."""
+    """Cut `border` pixels from each side; an image without anything inside the border is left whole.
+
+    Example:
+        >>> shave(torch.zeros(1, 3, 10, 12), 4).shape
+        torch.Size([1, 3, 2, 4])
+    """
     if min(image.shape[-2:]) <= 2 * border:
         return image
     return image[..., border : image.shape[-2] - border, border : image.shape[-1] - border]
@@ -50,6 +61,10 @@ def psnr(restored: Tensor, target: Tensor, *, data_range: float) -> float:
 
     Returns:
         dB; infinite for equal images.
+
+    Example:
+        >>> round(psnr(torch.full((4, 4), 0.5), torch.full((4, 4), 0.6), data_range=1), 2)
+        20.0
     """
     error = (restored.double() - target.double()).square().mean().item()
     return 10 * math.log10(data_range**2 / error) if error else math.inf
@@ -68,6 +83,11 @@ def ssim(restored: Tensor, target: Tensor, *, data_range: float) -> float:
 
     Source: Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to
     structural similarity", 2004.
+
+    Example:
+        >>> image = torch.rand(1, 1, 16, 16)
+        >>> round(ssim(image, image, data_range=1), 4)
+        1.0
     """
     x, y = restored.double(), target.double()
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2

@@ -17,7 +17,7 @@ from restore.config import CONFIG_FILE, WEIGHTS_FILE, TrainingConfig, resolve
 from restore.data import find_images
 from restore.errors import RestoreError, UsageError
 from restore.interfaces import ObjectiveSpec
-from restore.registry import Registry
+from restore.registry import ModelReference, Registry
 from restore.tiling import round_up
 
 __all__ = ["About", "Record", "Resource", "record"]
@@ -82,7 +82,7 @@ class Record(_Camel):
 
 @dataclass(frozen=True)
 class About:
-    """What a run does not know about itself."""
+    """The fields of a record that are not part of a run."""
 
     author: str = "unknown"
     """Name in the catalog: letters and digits in words separated by ``-``."""
@@ -182,8 +182,8 @@ def _images(config: TrainingConfig) -> int | None:
 
 def _pretrained(config: TrainingConfig) -> str | None:
     """The model that the run started from, if its file has the name of one in the catalog."""
-    for reference in (config.init, config.model):
-        name = Path((reference or "").partition(":")[2]).stem.replace("_", "-")
+    for reference in filter(None, (config.init, config.model)):
+        name = Path(ModelReference.parse(reference).weights).stem.replace("_", "-")
         if re.fullmatch(_MODEL_ID, name):
             return name
     return None

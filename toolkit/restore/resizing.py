@@ -42,6 +42,10 @@ def imresize(
         ValueError: while a graph is traced, for anything but an enlargement that `enlarge` can do.
 
     Source: R. G. Keys, "Cubic convolution interpolation for digital image processing", 1981.
+
+    Example:
+        >>> imresize(torch.rand(1, 3, 40, 60), (10, 15)).shape
+        torch.Size([1, 3, 10, 15])
     """
     if torch.compiler.is_exporting():  # a matrix for each size cannot be part of a graph for any size
         return enlarge(image, _factor(image, size, plain=edges == "symmetric" and not round_passes))
@@ -68,6 +72,11 @@ def enlarge(image: Tensor, scale: int) -> Tensor:
 
     Returns:
         ``(B, C, scale*H, scale*W)``, equal to `imresize` with symmetric edges to rounding.
+
+    Example:
+        >>> image = torch.rand(1, 3, 5, 7)
+        >>> torch.allclose(enlarge(image, 2), imresize(image, (10, 14)), atol=1e-5)
+        True
     """
     phases = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
     taps = torch.arange(-2, 3, dtype=torch.float64)
@@ -81,12 +90,22 @@ def enlarge(image: Tensor, scale: int) -> Tensor:
 
 
 def cubic_reach(scale: int) -> int:
-    """How far, in input pixels, the cubic kernel looks when it enlarges by an integer `scale`."""
+    """How far, in input pixels, the cubic kernel looks when it enlarges by an integer `scale`.
+
+    Example:
+        >>> cubic_reach(4)
+        2
+    """
     return 0 if scale == 1 else 2
 
 
 def quantize(image: Tensor) -> Tensor:
-    """Clamp to [0, 1] and round to multiples of 1/255, halves up: what an 8-bit file keeps."""
+    """Clamp to [0, 1] and round to multiples of 1/255, halves up: what an 8-bit file keeps.
+
+    Example:
+        >>> quantize(torch.tensor([-0.2, 0.5, 1.3])) * 255
+        tensor([  0., 128., 255.])
+    """
     # Resizing by a power of two makes many exact halves; the nudge keeps rounding noise from deciding them.
     tie = 1e-7 if image.dtype == torch.float64 else 1e-4
     return (image.clamp(0, 1) * 255 + 0.5 + tie).floor() / 255

@@ -95,6 +95,15 @@ def map_tiles(
 
     Raises:
         torch.OutOfMemoryError: there is no room for a tile of a pixel, or of `stride` pixels a side.
+
+    Example:
+        >>> image = torch.rand(1, 3, 30, 40)
+        >>> result = torch.empty(1, 3, 60, 80)
+        >>> double = torch.nn.Upsample(scale_factor=2)
+        >>> for tile, inner in map_tiles(double, image, scale=2, size=16, halo=0):
+        ...     _ = tile.place(result, 2).copy_(inner)
+        >>> torch.equal(result, double(image))
+        True
     """
     left = deque(tiles(image.shape[-2], image.shape[-1], size, halo, stride))
     while left:

@@ -39,7 +39,7 @@ def build_turn(options: TurnOptions) -> Augment:
 
 
 def build_channel_shuffle(options: AugmentationOptions) -> Augment:  # noqa: ARG001 - the toolkit's
-    """The color channels in another order, every order as often."""
+    """Permute the color channels; all permutations are equally likely."""
 
     def shuffle(pair: Pair, generator: torch.Generator, partner: Pair | None) -> Pair:  # noqa: ARG001
         order = torch.randperm(3, generator=generator)

@@ -71,7 +71,7 @@ Range = Annotated[Interval, PlainSerializer(_shown, return_type=float | str, whe
 
 
 class ElementOptions(Options):
-    """What every element has."""
+    """Options that every element has."""
 
     probability: float = Field(1.0, ge=0, le=1, description="share of the images that it is applied to")
 

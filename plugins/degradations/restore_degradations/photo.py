@@ -1,4 +1,4 @@
-"""What phones and web sites do to photos."""
+"""The degradation of photos from phones and web sites."""
 
 from __future__ import annotations
 

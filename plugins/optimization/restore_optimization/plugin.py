@@ -19,7 +19,7 @@ CONTRACT = 2
 
 @hookimpl
 def restore_optimizers() -> list[OptimizerSpec]:
-    """Adam and what followed it."""
+    """Adam, AdamW, SOAP and schedule-free AdamW."""
     return [
         OptimizerSpec(
             "adam",

@@ -44,7 +44,7 @@ def _explained(error: Exception, source: Path | Url) -> RestoreError:
             "close other programs, or reduce `tile` or `scale`",
         )
     elif isinstance(error, OSError):
-        problem, hint = error.strerror or in_one_line(error), "make room or choose another place"
+        problem, hint = error.strerror or in_one_line(error), "free some space or choose another folder"
     else:
         problem = f"unexpected {type(error).__name__}: {in_one_line(error) or 'no message'}"
         hint = "leave the image out, and report it with its traceback"

@@ -65,7 +65,7 @@ def claim(destination: Path) -> Claim | None:
             made = _make(folder)
             lock = _locked(folder, _key(destination))
             return _unlinked(Claim(destination, lock, made)) if lock else None
-    raise FileNotFoundError(2, "the folder is removed again and again", str(folder))
+    raise FileNotFoundError(2, "another process keeps removing the folder", str(folder))
 
 
 def _unlinked(claimed: Claim) -> Claim:

@@ -55,12 +55,12 @@ class Url:
 
     @property
     def stem(self) -> str:
-        """The name without its end."""
+        """The name without its suffix."""
         return PurePosixPath(self.name).stem
 
     @property
     def suffix(self) -> str:
-        """The end of the name, such as ``.png``."""
+        """The suffix of the name, such as ``.png``."""
         return PurePosixPath(self.name).suffix
 
     def __truediv__(self, relative: str) -> Url:

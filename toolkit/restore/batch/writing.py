@@ -90,5 +90,5 @@ def writing(job: Job, temporary: Path | None = None) -> Iterator[None]:
         raise ImageError(
             f"cannot write the result: {error.strerror or error}",
             path=job.destination,
-            hint="make room or choose another place",
+            hint="free some space or choose another folder",
         ) from error

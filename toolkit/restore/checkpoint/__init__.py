@@ -1,4 +1,4 @@
-"""Files that hold networks: weights that ship, and checkpoints from which a run goes on.
+"""Files with networks: weights, and checkpoints from which a run resumes.
 
 Both are safetensors and JSON, never pickles.
 """

@@ -66,8 +66,7 @@ def _parts(models: Sequence[LoadedModel], shares: Sequence[float]) -> list[float
     for model in models:
         if model.spec.open is not None or model.parts or not model.weights:
             raise UsageError(
-                f"'{model.reference}' has no weights of this program: name a model with weights that "
-                f"'restore train' wrote"
+                f"'{model.reference}' has no weights that 'restore train' wrote", hint="name a model that has"
             )
         if (model.spec.name, model.scale, model.options) != (first.spec.name, first.scale, first.options):
             raise UsageError(
@@ -79,7 +78,9 @@ def _parts(models: Sequence[LoadedModel], shares: Sequence[float]) -> list[float
         raise UsageError(f"{len(shares)} shares for {len(models)} models: give one for each")
     total = math.fsum(shares)
     if not math.isfinite(total) or total == 0:
-        raise UsageError(f"the shares have the sum {total}, by which they cannot be divided: give others")
+        raise UsageError(
+            f"the shares have the sum {total}, which cannot be normalized: give shares with another sum"
+        )
     return [share / total for share in shares]
 
 

@@ -1,4 +1,4 @@
-"""Several networks one after the other as one network."""
+"""A chain of networks as one network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Chain", "Geometry", "chained"]
 
 
 class Chain(nn.Module):
-    """Networks that work one after the other.
+    """Networks applied one after the other.
 
     In evaluation mode, values are clamped to [0, 1] between them, because each expects an image. In training
     mode they are not, so that gradients pass.
@@ -50,7 +50,7 @@ class Chain(nn.Module):
 
 @dataclass(frozen=True)
 class Geometry:
-    """What decides how an image is cut into tiles: see `restore.interfaces.ModelSpec`."""
+    """The fields of `restore.interfaces.ModelSpec` that decide how an image is cut into tiles."""
 
     scale: int
     halo: int | None

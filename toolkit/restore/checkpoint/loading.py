@@ -148,7 +148,7 @@ def _load(
     loaded = _from_file(reference, spec, file, scale, given)
     if loaded.digest != choice.sha256:
         raise WeightsError(
-            "the weights are damaged: their SHA-256 is another one", path=file, hint="install again"
+            "the weights are damaged: their SHA-256 does not match", path=file, hint="install again"
         )
     return loaded
 

@@ -1,4 +1,4 @@
-"""The options of models at run time: whose they are in a chain, and whether the weights allow them."""
+"""Run-time options of models: assign them to the parts of a chain, and check them against the weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a run, from which it goes on."""
+"""Checkpoints: the complete state of a run, from which it resumes."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _damage(place: Path) -> str:
-    """What is wrong with a checkpoint; nothing when it is whole."""
+    """What is wrong with a checkpoint; empty if it is intact."""
     try:
         hashes = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
         wrong = [name for name, digest in hashes.items() if sha256(place / name) != digest]

@@ -43,13 +43,13 @@ def sentence(error: Exception) -> str:
     >>> sentence(RestoreError("not an image", path="notes.txt", hint="pass an image"))
     'notes.txt: not an image; pass an image'
     >>> sentence(OSError(28, "No space left on device", "a.png"))
-    'a.png: No space left on device; make room, or choose another place'
+    'a.png: No space left on device; free some space, or choose another folder'
     """
     if isinstance(error, RestoreError):
         return in_options(str(error))
     if isinstance(error, OSError):
         name = f"{error.filename}: " if error.filename else ""
-        return escaped(f"{name}{error.strerror or error}; make room, or choose another place")
+        return escaped(f"{name}{error.strerror or error}; free some space, or choose another folder")
     return escaped(
         f"unexpected {type(error).__name__}: {in_one_line(error)}; check the installation with 'restore "
         f"doctor', then run again with 'restore --debug' and report it"

@@ -56,7 +56,7 @@ class Reporter(Listener):
     def __init__(self, plan: Plan | StorePlan, files: Streams, options: ReportOptions) -> None:
         if options.draw and files.write:
             raise UsageError(
-                "standard output has no place for the image of the differences", hint="set `out` to a file"
+                "the image of the differences cannot go to standard output", hint="set `out` to a file"
             )
         self._plan, self._files, self._options = plan, files, options
         self._notes = _Notes()

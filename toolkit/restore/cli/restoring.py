@@ -1,4 +1,4 @@
-"""What `restore upscale` and `restore clean` share: their options, and the batch that they run."""
+"""Shared by `restore upscale` and `restore clean`: options, and running the batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["BatchOptions", "loaded", "run", "tile_size"]
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions:
-    """The options of a command that makes an image of each image; see `restore.cli.grouping`."""
+    """Options of the commands that restore images; see `restore.cli.grouping`."""
 
     inputs: options.Files
     out: Annotated[

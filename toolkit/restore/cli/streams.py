@@ -35,7 +35,7 @@ class Streams:
     """The file for standard output."""
 
     def name(self, file: Path | Url) -> str:
-        """What the user calls a file."""
+        """The name of a file as the user wrote it."""
         return STREAM if file in (self.read, self.write) else str(file)
 
     def named(self, outcome: Outcome) -> Outcome:
@@ -83,7 +83,7 @@ def streams(inputs: list[str], out: Path | None, ending: str | None, *, json: bo
         yield Streams(inputs, out)
         return
     if len(inputs) > 1:
-        raise UsageError("standard input and output have room for one image", hint="give one input")
+        raise UsageError("standard input and output take one image", hint="give one input")
     if writes:
         _check_output(inputs[0], json=json)
     with TemporaryDirectory(prefix="restore-") as folder:
@@ -99,7 +99,7 @@ def _check_output(source: str, *, json: bool) -> None:
         raise UsageError("standard output is a terminal", hint="redirect it, or set `out` to a file")
     if Path(source).is_dir():
         raise UsageError(
-            "standard output has room for one image, and this is a folder",
+            "standard output takes one image, and this is a folder",
             path=source,
             hint="set `out` to a folder",
         )

@@ -15,6 +15,7 @@ from restore.cli import console, options
 from restore.cli.training_display import progress_display
 from restore.config import Source, TrainingConfig
 from restore.errors import UsageError
+from restore.registry import ModelReference
 
 if TYPE_CHECKING:
     from restore.training import TrainingResult
@@ -139,7 +140,7 @@ def _report(result: TrainingResult, settings: TrainingConfig) -> None:
             f"stopped at step {result.step}, everything is saved: continue with --resume --run {result.run}"
         )
         raise typer.Exit(130)
-    model = settings.model.partition(":")[0]
+    model = ModelReference.parse(settings.model).name
     console.message(f"done: use it as {model}:{result.weights}")
     for metric, file in result.best_weights.items():
         console.message(f"best {metric}, of step {result.best[metric].step}: {model}:{file}")

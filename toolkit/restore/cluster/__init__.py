@@ -1,4 +1,4 @@
-"""Work on other processes and machines, through Dask: models that workers load, and items they work on."""
+"""Run work on other processes and machines through Dask."""
 
 from restore.cluster.client import Cluster, connect
 from restore.cluster.mapping import Killed, Reply

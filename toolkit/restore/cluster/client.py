@@ -189,13 +189,13 @@ def _started(count: int) -> LocalCluster:
 
 
 def _patient() -> AbstractContextManager[object]:
-    """Wait for a worker that starts again, however long it takes: the library gives it up after 15 s."""
+    """Wait for a restarting worker without a timeout; the library gives up after 15 s."""
     return dask.config.set({"distributed.deploy.lost-worker-timeout": "1 day"})
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What goes wrong is reported by this package; the library would log it too, over several lines."""
+    """Silence the library's log: this package reports errors itself."""
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
     levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
     for logger in levels:

@@ -214,6 +214,6 @@ def _fatal(error: object, client: Client) -> RestoreError:
         )
     text = in_one_line(error) if isinstance(error, BaseException) else str(error)
     return RestoreError(
-        f"a worker cannot do this work: {type(error).__name__}: {text}",
-        hint="look into the log of the worker",
+        f"a worker cannot run this job: {type(error).__name__}: {text}",
+        hint="see the log of the worker",
     )

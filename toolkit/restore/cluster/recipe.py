@@ -1,4 +1,4 @@
-"""What a worker needs to load a model that equals the client's: data, never the network itself."""
+"""Serializable description of a model, from which workers load an identical one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Recipe", "WeightsFile", "weights_of"]
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file of weights that no plugin brings, such as one of a training run."""
+    """A weights file that is not part of a plugin, such as one of a training run."""
 
     path: str
     """Where it is on the client's machine, and perhaps on a disk that the workers share."""
@@ -89,7 +89,7 @@ class Recipe:
             contents: SHA-256 -> bytes of the `files`, for a machine that lacks them.
 
         Raises:
-            RestoreError: as for `restore.inference.load`, or the weights here are others than the client's.
+            RestoreError: as for `restore.inference.load`, or the weights here differ from the client's.
         """
         with _LOADING:
             if self not in _loaded:
@@ -117,7 +117,7 @@ class Recipe:
         )
         if _digest(restorer) != self.digest:
             raise WeightsError(
-                f"the weights of '{self.reference}' are others than the client's",
+                f"the weights of '{self.reference}' differ from the client's",
                 hint="install the same release of the plugin on all machines",
             )
         return restorer
@@ -167,7 +167,7 @@ def _local(file: WeightsFile, contents: Mapping[str, bytes]) -> Path:
     if not kept.is_file() or sha256(kept) != file.sha256:
         if file.sha256 not in contents:
             raise WeightsError(
-                "this worker has no such weights", path=file.path, hint="put them on a shared disk"
+                "this worker does not have the weights", path=file.path, hint="put them on a shared disk"
             )
         with atomic_file(kept) as place:
             place.write_bytes(contents[file.sha256])

@@ -1,4 +1,4 @@
-"""What a thread of a worker keeps from one item to the next."""
+"""Objects that a worker thread keeps between items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the contents of training images say: whether a resumed run sees the same ones, and which are cut off.
+"""Fingerprint training images, to detect changes between runs, and find truncated ones.
 
 Each file is read once for it: the answer is kept in the user's cache until size, times or inode change.
 """

@@ -1,4 +1,4 @@
-"""Folders of images: which files they contain, and whether those can be read."""
+"""Find the images in folders and check that they can be read."""
 
 from __future__ import annotations
 

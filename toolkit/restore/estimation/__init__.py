@@ -1,4 +1,4 @@
-"""What a picture suffers from, measured on its file and its pixels alone.
+"""Estimate the degradation of an image from its file and pixels alone.
 
 Each measurement is a pure function with a short file of its own, and `estimate` combines them::
 

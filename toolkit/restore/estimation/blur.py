@@ -35,6 +35,11 @@ def blur_width(image: Tensor) -> BlurEstimate | None:
 
     Returns:
         Sigma in pixels, or ``None`` where the picture has fewer than 64x64 pixels or no edges.
+
+    Example:
+        >>> edge = (torch.arange(128) // 64).float().expand(3, 128, 128)
+        >>> blur_width(edge).sigma < 1
+        True
     """
     windows = luma(sampled_windows(image.reshape(image.shape[-3:]), _SIZE, _WINDOWS))
     if not len(windows):

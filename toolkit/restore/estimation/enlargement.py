@@ -43,6 +43,12 @@ def enlargement_factor(image: Tensor, *, jpeg_grid: bool = False) -> Enlargement
 
     Returns:
         ``None`` where there is no trace, or the picture has fewer than 96 rows or columns.
+
+    Example:
+        >>> from restore.resizing import imresize
+        >>> small = torch.rand(1, 3, 120, 120, generator=torch.Generator().manual_seed(0))
+        >>> enlargement_factor(imresize(small, (240, 240)).clamp(0, 1)).factor
+        2.0
     """
     image = image.reshape(image.shape[-3:])
     height, width = image.shape[-2:]

@@ -95,6 +95,12 @@ def jpeg_from_file(file: Path | bytes) -> JpegEstimate | None:
 
     Raises:
         ImageError: the file at the path is missing or cannot be read.
+
+    Example:
+        >>> content = BytesIO()
+        >>> Image.new("RGB", (64, 64)).save(content, "JPEG", quality=60)
+        >>> jpeg_from_file(content.getvalue()).quality
+        60
     """
     if isinstance(file, bytes):
         try:

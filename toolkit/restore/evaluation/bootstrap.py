@@ -14,7 +14,12 @@ _AT_ONCE = 2**22  # draws that are held in memory
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference with its confidence interval."""
+    """A mean difference with its confidence interval.
+
+    Example:
+        >>> Difference(mean=0.3, low=0.1, high=0.5).is_clear
+        True
+    """
 
     mean: float
     low: float

@@ -58,7 +58,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Pictures of one scene: the input, one result per model, and the target if there is one."""
+    """The input, one result per model, and the target if there is one."""
 
     title: str
     scale: float

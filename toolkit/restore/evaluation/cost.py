@@ -29,7 +29,12 @@ def cost(restorer: Restorer, largest: Tensor) -> Cost:
 
 
 def parameters(network: nn.Module) -> int:
-    """Number of parameters."""
+    """Number of parameters.
+
+    Example:
+        >>> parameters(nn.Conv2d(3, 8, 3))
+        224
+    """
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -108,7 +113,7 @@ class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _tensors(tree: Any) -> Iterator[Tensor]:
-    """Those with a memory of their own that can be seen: a library's packed weights have none."""
+    """The tensors with visible memory of their own; packed weights of a library have none."""
     for leaf in tree_leaves(tree):
         if isinstance(leaf, Tensor) and leaf.layout == torch.strided:
             yield leaf

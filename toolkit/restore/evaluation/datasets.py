@@ -39,7 +39,7 @@ class EvaluationSample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Where the images come from and how their inputs are made."""
+    """A folder of targets, of inputs or of both, and the degradation that makes missing inputs."""
 
     name: str
     targets: Path | None
@@ -162,7 +162,7 @@ def named_folder(text: str) -> tuple[str, Path]:
 
 
 def _labeled(drawn: Parameters, degradation: str) -> Parameters:
-    """Parameters as those of a chain are called: with the label of the element before the name."""
+    """Prefix parameter names with the label of their element, as for a chain."""
     return drawn if "+" in degradation else {f"{degradation}.{key}": value for key, value in drawn.items()}
 
 

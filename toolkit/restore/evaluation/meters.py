@@ -1,4 +1,4 @@
-"""Metrics by name, ready to be used: those of the plugins, and each of their losses that compares images."""
+"""Build metrics by name: those of the plugins, and losses that compare two images."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Better: TypeAlias = Literal["higher", "lower"]
 
 
 class AnyMeter:
-    """How the values of a metric are printed and compared."""
+    """The fields for printing and comparing the values of a metric."""
 
     name: str
     protocol: str
@@ -119,6 +119,11 @@ def meters(
         UnknownNameError: there is neither such a metric nor such a loss.
         OptionsError: an option is not usable.
         RestoreError: a loss cannot fetch what it needs.
+
+    Example:
+        >>> from restore.registry import discover
+        >>> [meter.title for meter in meters(["psnr", "ssim"], discover(), scale=4)]
+        ['psnr (dB)', 'ssim']
     """
     found: list[Meter] = []
     for name, spec, parsed in _checked(names, registry, options or {}):
@@ -174,6 +179,11 @@ def check_meters(
         UnknownNameError: there is neither such a metric nor such a loss.
         OptionsError: an option is not usable.
         UsageError: a metric needs targets, or a set of images.
+
+    Example:
+        >>> from restore.registry import discover
+        >>> check_meters(["psnr", "l1"], discover())
+        {'psnr': 'higher', 'l1': 'lower'}
     """
     better: dict[str, Better] = {}
     for name, spec, _ in _checked(names, registry, options or {}):

@@ -28,7 +28,7 @@ def warm_up(restorer: Restorer, image: Tensor) -> None:
 
 
 def selected(restorer: AnyRestorer, image: Photo | Tensor, file: Path | None = None) -> Selected:
-    """How an image is restored: the model that is chosen for it, if one is, and the numbers for the network.
+    """Select the model and the conditioning inputs for an image.
 
     Args:
         restorer: the model, or several of which one is chosen.
@@ -54,7 +54,7 @@ def timed(how: Selected, image: ImageKind, progress: Progress | None = None) -> 
 
 
 def settings(restorer: AnyRestorer) -> dict[str, str]:
-    """Engine, precision and device, on which the times depend, and options of the model that were given."""
+    """Engine, precision, device and given model options, on which the times depend."""
     one = restorer.any() if isinstance(restorer, AutoRestorer) else restorer
     options = {"rule": restorer.rule} if isinstance(restorer, AutoRestorer) else one.settings
     return {"engine": one.engine, "precision": one.precision, "device": one.device.type, **options}

@@ -1,4 +1,4 @@
-"""The ways in which the inputs of an evaluation are made: degradations, and sweeps over their options."""
+"""Variants of the inputs of an evaluation: degradations, and sweeps over their options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Sweep", "Variant", "inputs_title", "variants"]
 
 @dataclass(frozen=True)
 class Sweep:
-    """One option of degradations, and the values that it takes in turn."""
+    """An option of degradations, and the values to evaluate it with."""
 
     key: str
     """``LABEL.OPTION``, such as ``jpeg.quality``."""

@@ -1,4 +1,4 @@
-"""How true a restored image is to its input, where there is no target to compare it with.
+"""Check how faithful a restored image is to its input, without a target.
 
 ::
 

@@ -1,4 +1,4 @@
-"""How far a result contradicts what its input leaves certain."""
+"""Consistency: how well a downscaled result agrees with its input."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def consistency_map(restored: Tensor, degraded: Tensor, estimate: Estimate | Non
 
     Returns:
         ``(1, 1, H, W)`` in [0, 1], 0 where the reduced result agrees with the input.
+
+    Example:
+        >>> from restore.resizing import imresize
+        >>> degraded = torch.full((1, 3, 16, 16), 0.5)
+        >>> consistency_map(imresize(degraded, (64, 64)), degraded).max() < 1e-4
+        tensor(True)
     """
     return contradiction(restored, degraded, estimate).abs().amax(1, keepdim=True)
 

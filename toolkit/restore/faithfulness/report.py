@@ -1,4 +1,4 @@
-"""What can be said of a result and its input alone, and what to warn of."""
+"""Compare a result with its input alone, and warn of suspicious values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COLORS = ("red", "green", "blue")
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """How a result compares with its input."""
+    """The comparison of a result with its input."""
 
     consistency: float
     """PSNR in dB between the input and the result, downscaled to its size, of what the input leaves certain:

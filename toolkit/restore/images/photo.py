@@ -12,7 +12,14 @@ __all__ = ["Animation", "Photo"]
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A decoded image, in upright orientation, with the metadata of its file."""
+    """A decoded image, in upright orientation, with the metadata of its file.
+
+    Example:
+        >>> import torch
+        >>> photo = Photo(torch.rand(1, 3, 4, 6), bits=16)
+        >>> photo.alpha is None, photo.gray
+        (True, False)
+    """
 
     color: Tensor
     """``(1, 3, H, W)`` in any memory format: float32 in [0, 1], or uint8 levels from 0 to 255; if `gray`, the

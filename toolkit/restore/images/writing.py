@@ -117,7 +117,7 @@ def explained_writing(path: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if error.strerror is None:  # of Pillow, not of the disk
             raise _refused(error, path) from error
-        hint = "make room or choose another place"
+        hint = "free some space or choose another folder"
         raise ImageError(f"cannot write it: {error.strerror}", path=path, hint=hint) from error
     except Exception as error:
         raise _refused(error, path) from error
@@ -125,9 +125,7 @@ def explained_writing(path: Path | None = None) -> Iterator[None]:
 
 def _refused(error: Exception, path: Path | None) -> ImageError:
     reason = in_one_line(error) or type(error).__name__
-    return ImageError(
-        f"the encoder refused it ({reason})", path=path, hint="choose another format, such as .png"
-    )
+    return ImageError(f"the encoder failed ({reason})", path=path, hint="choose another format, such as .png")
 
 
 def _encoded(

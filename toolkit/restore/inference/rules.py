@@ -145,14 +145,14 @@ def _enlarging(registry: Registry, scale: float | None) -> dict[str, Weights]:
     found: dict[str, Weights] = {}
     refusal = _none("enlarge")
     for model in dict.fromkeys(model for model, weights in _weights(registry) if weights.task == "enlarge"):
-        name, _, of_weights = model.partition(":")
-        spec = registry.models[name]
+        parsed = ModelReference.parse(model)
+        spec = registry.models[parsed.name]
         try:
-            at = working_scale(model, registry, scale) or default_scale(spec, of_weights)
+            at = working_scale(model, registry, scale) or default_scale(spec, parsed.weights)
         except UsageError as error:
             refusal = error
             continue
-        found[model] = next(one for one in spec.weights if (one.name, one.scale) == (of_weights, at))
+        found[model] = next(one for one in spec.weights if (one.name, one.scale) == (parsed.weights, at))
     if not found:
         raise refusal
     ordered = dict(sorted(found.items(), key=lambda item: _degradation(item[1])))

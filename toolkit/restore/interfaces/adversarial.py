@@ -78,6 +78,11 @@ class AdversarialLossSpec(Named):
     """The formula of an adversarial term; ``build(options)`` gives an `AdversarialLoss`.
 
     One that penalizes gradients is also a `GradientPenalty`.
+
+    Example:
+        >>> from restore.interfaces import lazy
+        >>> AdversarialLossSpec("hinge", "Hinge loss", build=lazy("restore_mine.losses:build_hinge")).name
+        'hinge'
     """
 
     name: str
@@ -97,6 +102,11 @@ class DiscriminatorSpec(Named):
     ``build(target_size, options)`` gives a module that maps images ``(B, 3, target_size, target_size)`` to
     `Logits`: the larger, the more real. A conditional one is called with a second argument, the degraded
     images enlarged to the size of the first by bicubic interpolation.
+
+    Example:
+        >>> from restore.interfaces import lazy
+        >>> DiscriminatorSpec("patch", "Logits of patches", lazy("restore_mine.patch:build")).conditional
+        False
     """
 
     name: str

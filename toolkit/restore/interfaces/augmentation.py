@@ -51,6 +51,12 @@ class AugmentationSpec(Named):
 
     The toolkit decides by `AugmentationOptions.probability` whether a sample is changed; what is built
     always changes it.
+
+    Example:
+        >>> from restore.interfaces import lazy
+        >>> spec = AugmentationSpec("flip", "Horizontal flips", build=lazy("restore_mine.flip:build"))
+        >>> spec.options().probability
+        1.0
     """
 
     name: str

@@ -28,7 +28,14 @@ UNDEGRADED: Mapping[str, float] = {"sigma": 0.0, "quality": 100.0}
 
 
 class Degraded(NamedTuple):
-    """Degraded images, and what was drawn for each of them."""
+    """Degraded images, and what was drawn for each of them.
+
+    Example:
+        >>> import torch
+        >>> degraded = Degraded(torch.rand(2, 3, 8, 8), ({"sigma": 12.5}, {"sigma": 3.0}))
+        >>> degraded.parameters[0]
+        {'sigma': 12.5}
+    """
 
     image: Tensor
     """``(B, 3, h, w)`` in [0, 1]."""
@@ -57,6 +64,18 @@ class DegradationSpec(Named):
     """A degradation. Several form a chain by name: ``blur+bicubic+noise+jpeg``.
 
     In a chain exactly one element resizes and is built for the scale; the others are built for scale 1.
+
+    Example:
+        >>> from restore.interfaces import lazy
+        >>> spec = DegradationSpec(
+        ...     "haze",
+        ...     "A veil of gray",
+        ...     build=lazy("restore_mine.haze:build"),
+        ...     protocol=lambda scale, options: "haze of 20%",
+        ...     resizes=False,
+        ... )
+        >>> spec.margin(1, spec.options())
+        0
     """
 
     name: str

@@ -49,6 +49,11 @@ class LossSpec(Named):
 
     Raises:
         EntryError: an input is unknown or named twice, or the restored images are not the first.
+
+    Example:
+        >>> from restore.interfaces import lazy
+        >>> LossSpec("l1", "Mean absolute error", build=lazy("restore_mine.losses:build_l1")).inputs
+        ('restored', 'target')
     """
 
     name: str

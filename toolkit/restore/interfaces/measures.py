@@ -67,7 +67,20 @@ class _Measure(Named):
 
 @dataclass(frozen=True)
 class MetricSpec(_Measure):
-    """A metric of single images, with the protocol by which its values may be compared."""
+    """A metric of single images, with the protocol by which its values may be compared.
+
+    Example:
+        >>> from restore.interfaces import lazy
+        >>> spec = MetricSpec(
+        ...     "mae",
+        ...     "Mean absolute error",
+        ...     build=lazy("restore_mine.metrics:build"),
+        ...     protocol=lambda scale, options: "RGB, 8 bits",
+        ...     better="lower",
+        ... )
+        >>> spec.digits
+        4
+    """
 
     build: Callable[[int, Any], Metric]
     """``build(scale, options)``."""

@@ -23,7 +23,15 @@ Task = Literal["enlarge", "denoise", "deblock"]
 
 @dataclass(frozen=True)
 class Weights:
-    """A set of pretrained weights for one scale."""
+    """A set of pretrained weights for one scale.
+
+    Example:
+        >>> from pathlib import Path
+        >>> digest = "0" * 64  # the SHA-256 of the file
+        >>> weights = Weights("photo", 4, Path("photo_x4.safetensors"), digest, "CC-BY-4.0", "10,000 photos")
+        >>> weights.name, weights.scale
+        ('photo', 4)
+    """
 
     name: str
     """The part after the colon in ``NAME:WEIGHTS``."""

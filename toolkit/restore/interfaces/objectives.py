@@ -35,7 +35,12 @@ class Gate(Protocol):
 
 
 class AlwaysOpen(Options):
-    """The gate of an ordinary adversarial objective: the discriminator is updated in every step."""
+    """The gate of an ordinary adversarial objective: the discriminator is updated in every step.
+
+    Example:
+        >>> AlwaysOpen().is_open(None)
+        True
+    """
 
     def is_open(self, scores: Scores | None) -> bool:  # noqa: ARG002 - the protocol's
         """Always true."""
@@ -44,7 +49,12 @@ class AlwaysOpen(Options):
 
 @dataclass(frozen=True)
 class Term:
-    """A loss by name, any plugin's, with its weight and options."""
+    """A loss by name, any plugin's, with its weight and options.
+
+    Example:
+        >>> Term("perceptual", weight=0.5, options={"layers": "pool2:1"}).label
+        'perceptual'
+    """
 
     loss: str
     """Name of a loss."""
@@ -66,6 +76,10 @@ class Adversary:
     """An adversarial term of an objective: a discriminator and an adversarial loss by name.
 
     In each step the generator is updated first, then the discriminator `steps` times.
+
+    Example:
+        >>> Adversary("unet", weight=0.1, loss="hinge", r1=10).label
+        'adversary'
     """
 
     discriminator: str
@@ -104,6 +118,12 @@ class ObjectiveSpec(Named):
 
     Raises:
         EntryError: the recipe is empty, has a label twice or a patch size below 1.
+
+    Example:
+        >>> terms, adversaries = (Term("l1"),), (Adversary("unet", weight=0.1),)
+        >>> spec = ObjectiveSpec("sharp", "L1 and a U-Net", terms, adversaries)
+        >>> spec.patch_size
+        128
     """
 
     name: str

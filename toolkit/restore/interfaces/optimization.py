@@ -37,6 +37,11 @@ class OptimizerSpec(Named):
     ``params`` (a list of parameters) and ``lr`` (its learning rate at its peak). It may split groups and add
     keys of its own, and leaves other keys where they are. The learning rate of each group is set before each
     step. All that it remembers is in its ``state_dict``, as tensors and numbers.
+
+    Example:
+        >>> from restore.interfaces import lazy
+        >>> OptimizerSpec("sgd", "Stochastic gradient descent", build=lazy("restore_mine.sgd:build")).name
+        'sgd'
     """
 
     name: str
@@ -64,7 +69,13 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class ScheduleSpec(Named):
-    """A learning-rate schedule; ``build(options)`` gives a `Schedule`. The warm-up comes before it."""
+    """A learning-rate schedule; ``build(options)`` gives a `Schedule`. The warm-up comes before it.
+
+    Example:
+        >>> from restore.interfaces import lazy
+        >>> ScheduleSpec("linear", "Linear decay", build=lazy("restore_mine.schedules:build_linear")).name
+        'linear'
+    """
 
     name: str
     summary: str

@@ -1,4 +1,4 @@
-"""Several files as one ZIP archive, written while it is sent."""
+"""Stream several files as one ZIP archive."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _PING = 15.0  # seconds without an event after which proxies are shown that the 
 
 
 class Changes:
-    """The jobs that changed since one last looked; what a slow client misses is left out.
+    """The jobs that changed since the last call; intermediate changes are dropped for slow clients.
 
     Args:
         jobs: all jobs.

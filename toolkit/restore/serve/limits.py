@@ -1,4 +1,4 @@
-"""What a server accepts and for how long it keeps it."""
+"""Limits of a server: sizes, numbers and times."""
 
 from __future__ import annotations
 

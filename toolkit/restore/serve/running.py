@@ -31,8 +31,8 @@ class Address:
     """Where a server listens, and how it may be called.
 
     Raises:
-        UsageError: others can reach it and there is no token, or one that can be guessed; or there is no name
-            by which it may be called.
+        UsageError: other machines can reach it and there is no token, or one that can be guessed; or it has
+            no host name.
     """
 
     host: str = "127.0.0.1"
@@ -46,12 +46,12 @@ class Address:
         others = [name for name in (self.host, *self.allowed_hosts) if not is_loopback(name)]
         if others and len(self.token) < _SHORTEST:
             raise UsageError(
-                f"others can reach {others[0]}, so that a token of at least {_SHORTEST} characters is needed",
+                f"other machines can reach {others[0]}, so a token of {_SHORTEST} characters is needed",
                 hint="set `token`, such as to the output of: openssl rand -hex 16",
             )
         if not self.access.hosts:
             raise UsageError(
-                f"a server on all addresses ({self.host}) needs a name by which it is called",
+                f"a server on all addresses ({self.host}) needs a host name",
                 hint="set `allowed_host` to the name or address that clients use",
             )
 

@@ -29,6 +29,11 @@ def model_checks(spec: ModelSpec, *, scale: int, options: Options | None = None)
         spec: the entry.
         scale: a scale that it supports.
         options: options of the model instead of the defaults.
+
+    Example:
+        >>> from restore.registry import discover
+        >>> for check in model_checks(discover().models["bicubic"], scale=2)[:3]:
+        ...     check()
     """
     chosen = spec.options() if options is None else options
     claims = (

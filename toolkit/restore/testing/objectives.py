@@ -24,7 +24,13 @@ __all__ = ["discriminator_checks", "loss_checks", "objective_checks"]
 
 
 def loss_checks(spec: LossSpec, *, options: Options | None = None, size: int = 64) -> list[Check]:
-    """The claims about a loss, on images of `size` pixels."""
+    """The claims about a loss, on images of `size` pixels.
+
+    Example:
+        >>> from restore.registry import discover
+        >>> for check in loss_checks(discover().losses["l1"], size=16):
+        ...     check()
+    """
     chosen = spec.options() if options is None else options
     claims = (
         _loss_is_a_scalar,

@@ -1,4 +1,4 @@
-"""The generator before its first step: fresh, or with the weights of its own or of another model."""
+"""Initial weights of the generator: random, or from its own or another model's weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LISTED = 20  # names in a message
 
 @dataclass(frozen=True)
 class Start:
-    """What a run starts from."""
+    """The model and weights that a run starts from."""
 
     options: Options
     initial: LoadedModel | None = None

@@ -1,4 +1,4 @@
-"""An image of what a run is trained on."""
+"""An image of the first training samples of a run."""
 
 from __future__ import annotations
 

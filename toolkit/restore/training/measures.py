@@ -1,4 +1,4 @@
-"""Measurements of a step besides its losses. None of them changes what is learned."""
+"""Measurements of a training step besides its losses. None of them changes the training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches from and to object stores: listing, planning, transfer, and what is done already."""
+"""Batches from and to object stores: listing, planning, transfer and skipping."""
 
 from restore.batch.stores.planning import StorePlan, plan_stores
 

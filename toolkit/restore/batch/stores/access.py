@@ -1,4 +1,4 @@
-"""Files in stores through fsspec: listed page by page, fetched and put as a whole.
+"""Access files in object stores through fsspec: paged listing, and whole-file download and upload.
 
 Credentials come from the configuration of each store's library, never from here.
 """
@@ -147,7 +147,7 @@ class Store:
 
 
 def fetch(url: Url, file: Path) -> None:
-    """Copy a file of a store to this machine.
+    """Download a file from a store.
 
     Raises:
         ImageError: it does not exist, or the store refuses.
@@ -158,7 +158,7 @@ def fetch(url: Url, file: Path) -> None:
 
 
 def put(file: Path, url: Url, stamp: str = "") -> str:
-    """Copy a finished file of this machine to a store: nobody ever sees a part of it.
+    """Upload a finished local file; the store never shows a partial file.
 
     Args:
         file: what to copy.

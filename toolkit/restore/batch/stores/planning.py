@@ -1,4 +1,4 @@
-"""Jobs from and to stores, one by one while a listing is read: memory does not grow with their number."""
+"""Plan jobs from and to stores while a listing is read, with memory independent of their number."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["StorePlan", "plan_stores"]
 
 @dataclass(frozen=True)
 class StorePlan:
-    """What is to be done in stores, found while it is done. Made by `plan_stores`."""
+    """The plan of a batch in stores, which is read lazily. Made by `plan_stores`."""
 
     sources: tuple[_Source, ...]
     out: Url
@@ -83,7 +83,9 @@ def plan_stores(inputs: Iterable[str], out: str | None, naming: Naming, *, recur
         UsageError: there is no `out`, it is among the inputs, or the library of a store is not installed.
     """
     if out is None:
-        raise UsageError("results from a store need a place", hint="set `out` to a folder or an address")
+        raise UsageError(
+            "results of inputs in a store need an output folder", hint="set `out` to a folder or an address"
+        )
     given = list(inputs)
     target = _url(out)
     if str(target).startswith(("http://", "https://")):

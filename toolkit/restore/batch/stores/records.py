@@ -1,4 +1,4 @@
-"""What is done in a store: small files next to the results, read once, and held in 24 bytes per result.
+"""Records of finished results in a store: small files next to them, held in 24 bytes per result.
 
 Each run writes files of its own, so that no run waits for another. A line is about one result: its name, its
 identity in listings, and a stamp of what it was made of and how. A result is done if the listing shows the
@@ -36,7 +36,7 @@ State = Literal["missing", "done", "outdated", "unknown"]
 
 
 class Done:
-    """Which results exist, and what is known of them.
+    """The existing results with their records.
 
     Args:
         results: the results that exist.
@@ -63,7 +63,7 @@ class Done:
         self._stamped, self._made = _sorted(stamped), _sorted(made)
 
     def state(self, name: str, stamp: str) -> State:
-        """What is known of a result.
+        """Whether a result is up to date.
 
         Args:
             name: of the result.
@@ -122,7 +122,7 @@ class RecordWriter:
             self._write()
 
     def _write(self) -> None:
-        """Put what is new into a file of its own."""
+        """Write the new records to a file of their own."""
         self._written = time.monotonic()
         if not self._new:
             return

@@ -1,4 +1,4 @@
-"""Whether a result in a store exists already: judged by listings and records, without a request for each."""
+"""Decide whether results in a store are up to date, by listings and records, without a request for each."""
 
 from __future__ import annotations
 

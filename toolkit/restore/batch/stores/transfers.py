@@ -1,4 +1,4 @@
-"""Images of stores as files of this machine, while they are worked on."""
+"""Local copies of images from stores while they are processed."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Transfers:
 
 
 class Renaming(Listener):
-    """Passes on what it hears, with the original of each job."""
+    """Forwards callbacks, with the original of each job."""
 
     def __init__(self, listener: Listener, transfers: Transfers) -> None:
         self._listener, self._transfers = listener, transfers
@@ -93,7 +93,7 @@ class Renaming(Listener):
 
 
 def _safe(name: str) -> str:
-    """A name that every file system takes."""
+    """A file name that is valid on every file system."""
     if len(name.encode("utf-8", "surrogateescape")) <= _LONGEST and not set(name) & {"/", "\\", "\0"}:
         return name
     return f"image{Path(name.replace(chr(0), '')).suffix[:20]}"
