@@ -1,13 +1,20 @@
 """Measure models on data sets and single images; every value carries the protocol that produced it.
 
-::
-
-    registry = discover()
-    data = dataset(Path("Set5/HR"), registry, 4)
-    used = meters(["psnr", "perceptual"], registry, 4, targets=[Path("Set5/HR")])
-    rows = [evaluate(load(name, scale=4), data, used) for name in ("bicubic", "enhancenet")]
-    result = Result(tuple(rows), tuple(used), against="bicubic")
-    result.differences(rows[1])["psnr"]  # mean, with its 95 % interval
+>>> from pathlib import Path
+>>> from PIL import Image
+>>> import restore
+>>> Path("targets").mkdir()
+>>> for angle in (0, 30):
+...     Image.linear_gradient("L").rotate(angle).save(f"targets/{angle}.png")
+>>> registry = restore.discover()
+>>> data = dataset(Path("targets"), registry, 4)
+>>> used = meters(["psnr", "l1"], registry, 4, targets=[Path("targets")])
+>>> models = [restore.load(name, scale=4, device="cpu") for name in ("bicubic", "srcnn")]
+>>> rows = [evaluate(model, data, used) for model in models]
+>>> result = Result(tuple(rows), tuple(used), against="bicubic")
+>>> difference = result.differences(rows[1])["psnr"]  # mean, with its 95 % interval
+>>> difference.low <= difference.mean <= difference.high
+True
 """
 
 from restore.evaluation.bootstrap import Difference, paired

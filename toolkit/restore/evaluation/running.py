@@ -43,20 +43,6 @@ def evaluate(
 
     Raises:
         DataError: the folder is missing or has no image.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from PIL import Image
-        >>> from restore.evaluation import dataset, meters
-        >>> from restore.inference import load
-        >>> from restore.registry import discover
-        >>> Path("targets").mkdir()
-        >>> Image.radial_gradient("L").save("targets/a.png")
-        >>> registry = discover()
-        >>> data = dataset(Path("targets"), registry, 4)
-        >>> row = evaluate(load("bicubic", device="cpu"), data, meters(["psnr"], registry, 4))
-        >>> row.means["psnr"] > 30
-        True
     """
     used = list(with_meters)
     sets = [_SetMeasurement(meter) for meter in used if isinstance(meter, SetMeter)]
