@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -25,8 +26,8 @@ import restore
 from restore.batch import Job, Naming, plan, run_all
 from restore.batch.cluster import ClusterExecutor
 from restore.checkpoint import WeightsCard, save_weights
-from restore.cluster import Recipe, connect, weights_of
-from restore.errors import UsageError, WeightsError
+from restore.cluster import Cluster, Recipe, connect, weights_of
+from restore.errors import RestoreError, UsageError, WeightsError
 from restore.images import read_provenance
 from restore.inference import Restorer
 
@@ -248,6 +249,31 @@ def test_the_death_of_the_scheduler_ends_the_client(tmp_path: Path, upscale: Cal
     assert "error: the connection to the scheduler is lost; start the scheduler again" in done.stderr
     assert "Traceback" not in done.stderr
     assert upscale(tmp_path / "in", "-o", tmp_path / "out").returncode == 0
+
+
+def test_a_scheduler_that_does_not_come_back_costs_no_threads_and_files(tmp_path: Path) -> None:
+    process, address = scheduler(tmp_path / "scheduler.json")
+    with connect(address, patience=1) as cluster:
+        process.kill()
+        process.wait(60)
+        wait_for(lambda: fails(cluster) == "no scheduler answers")
+        before = resources()
+        for _ in range(3):
+            assert fails(cluster) == "no scheduler answers"
+        assert resources() <= before
+
+
+def fails(cluster: Cluster) -> str:
+    with pytest.raises(RestoreError) as raised:
+        list(cluster.map(lambda number, _: number, [1]))
+    return raised.value.problem.partition(" at ")[0]
+
+
+def resources() -> int:
+    """Threads and open files of this process."""
+    gc.collect()
+    files = Path("/proc/self/fd")
+    return threading.active_count() + (len(list(files.iterdir())) if files.exists() else 0)
 
 
 @pytest.mark.parametrize(

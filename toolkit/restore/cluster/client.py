@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import dask
 from distributed import Client, LocalCluster
+from distributed.utils import LoopRunner
+from tornado.ioloop import IOLoop
 
 from restore.cluster.equality import differences, installed, mismatch, processor
 from restore.cluster.mapping import Killed, Reply, Work, mapped
@@ -25,7 +27,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _LOCAL = re.compile(r"local:([1-9]\d*)")
-_PATIENCE = 10  # seconds for a scheduler to answer
 
 
 class Cluster:
@@ -121,7 +122,7 @@ class Cluster:
 
 
 @contextmanager
-def connect(address: str) -> Iterator[Cluster]:
+def connect(address: str, patience: float = 10.0) -> Iterator[Cluster]:
     """Connect to a cluster while the block runs.
 
     Certificates of a ``tls://`` scheduler come from Dask's own configuration.
@@ -129,6 +130,7 @@ def connect(address: str) -> Iterator[Cluster]:
     Args:
         address: ``tcp://HOST:PORT`` or ``tls://HOST:PORT`` of a scheduler; or ``local:N`` for N new processes
             on this machine, which end with the block and accept connections from this machine only.
+        patience: seconds for a scheduler to answer.
 
     Raises:
         UsageError: the address has another form.
@@ -151,13 +153,24 @@ def connect(address: str) -> Iterator[Cluster]:
             f"'{address}' is not the address of a scheduler",
             hint="set `cluster` to tcp://HOST:8786, tls://HOST:8786 or local:N",
         )
-    with _quiet(), Cluster(partial(_client, address)) as cluster:
+    with _quiet(), _loop() as loop, Cluster(partial(_client, address, patience, loop)) as cluster:
         yield cluster
 
 
-def _client(address: str) -> Client:
+@contextmanager
+def _loop() -> Iterator[IOLoop]:
+    """One thread for all connections: the library would leave one behind for each that fails."""
+    runner = LoopRunner()
+    runner.start()
     try:
-        return Client(address, timeout=_PATIENCE, set_as_default=False)
+        yield runner.loop
+    finally:
+        runner.stop()
+
+
+def _client(address: str, patience: float, loop: IOLoop) -> Client:
+    try:
+        return Client(address, timeout=patience, set_as_default=False, loop=loop)
     except (OSError, ValueError) as error:
         raise RestoreError(
             f"no scheduler answers at {address}: {in_one_line(error)}",
