@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -210,6 +211,28 @@ def test_terms_that_look_with_one_network_share_a_pass_and_the_target_has_no_gra
     torch.autograd.backward(list(terms.values()))
     assert restored.grad is not None
     assert restored.grad.abs().sum() > 0
+
+
+def test_shared_networks_get_both_images_at_a_place_that_changes_with_the_step(toys: Registry) -> None:
+    objective = Objective(recipe("pat", toys, SHALLOW, {}), toys, 3)
+    seen: list[Tensor] = []
+
+    def features(images: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+        seen.append(images)
+        return dict.fromkeys(layers, images)
+
+    for key in objective._networks:
+        objective._networks[key] = features  # type: ignore[assignment]
+    target, restored = torch.rand(2, 1, 3, 16, 16)
+    places = {(row, column): target.roll((row, column), (-2, -1)) for row in range(4) for column in range(4)}
+    found = []
+    for step in range(100, 116):
+        objective(restored, target, step=step)
+        of_target, of_restored = seen[-2:]
+        (place,) = [place for place, image in places.items() if torch.equal(image, of_target)]
+        assert torch.equal(of_restored, restored.roll(place, (-2, -1)))
+        found.append(place)
+    assert sorted(found) == sorted(places)
 
 
 def test_terms_that_look_with_different_networks_share_nothing(toys: Registry, vgg19: Any) -> None:

@@ -164,6 +164,12 @@ class TrainingConfig(BaseModel):
     )
     optimizer_options: dict[str, Any] = Field({}, description="options of the optimizer")
     schedule_options: dict[str, Any] = Field({}, description="options of the schedule")
+    feature_shift: int = Field(
+        0,
+        ge=0,
+        description="pixels by which images are shifted at most, in another way at each step, before losses "
+        "compare features of a network, whose poolings then lie on no fixed grid of the image",
+    )
     terms: dict[str, dict[str, Any]] = Field(
         {}, description="changes to the objective's terms: label -> weight and options"
     )

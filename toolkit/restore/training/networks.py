@@ -64,7 +64,7 @@ def build(setup: TrainingSetup, registry: Registry, device: torch.device) -> Net
     generator = setup.generator()
     if not any(parameter.requires_grad for parameter in generator.parameters()):
         raise UsageError(f"model '{config.model}' has no parameters to train", hint="choose another `model`")
-    objective = Objective(setup.objective, registry)
+    objective = Objective(setup.objective, registry, config.feature_shift)
     check_preparation(objective)
     check_layers(generator, objective.generator_layers)
     sample = setup.images.samples[0]

@@ -33,14 +33,17 @@ class Objective(nn.Module):
     Args:
         spec: the recipe.
         registry: where to look for its losses.
+        shift: pixels by which images are shifted at most before they are given to a shared network, in
+            another way at each step. What is shifted out at one side comes in at the other.
 
     Raises:
         UnknownNameError: no such loss.
         OptionsError: an option of a loss is wrong.
     """
 
-    def __init__(self, spec: ObjectiveSpec, registry: Registry) -> None:
+    def __init__(self, spec: ObjectiveSpec, registry: Registry, shift: int = 0) -> None:
         super().__init__()
+        self._places = shift + 1  # along each axis
         self.terms = spec.terms
         self._inputs = [registry.losses[term.loss].inputs for term in spec.terms]
         self.losses = nn.ModuleList(_built(term, registry) for term in spec.terms)
@@ -101,8 +104,8 @@ class Objective(nn.Module):
             features: the outputs of `generator_layers`.
         """
         with torch.no_grad():
-            of_target = self._features(target)
-        of_restored = self._features(restored)
+            of_target = self._features(self._shifted(target, step))
+        of_restored = self._features(self._shifted(restored, step))
         given: dict[str, Any] = {"degraded": degraded, "step": step, "features": features}
         values = {}
         for term, inputs, loss in zip(self.terms, self._inputs, self.losses, strict=True):
@@ -143,6 +146,13 @@ class Objective(nn.Module):
                 ) from error
             if not isinstance(value, Tensor) or value.ndim:
                 raise UsageError(f"the loss '{term.loss}' gives {described(value)}, not one scalar")
+
+    def _shifted(self, images: Tensor, step: int) -> Tensor:
+        """Images at one of the ``(shift + 1)^2`` places, which all come up equally often."""
+        if self._places == 1:
+            return images
+        row, column = divmod(step % self._places**2, self._places)
+        return images.roll((row, (column + row) % self._places), (-2, -1))
 
     def _features(self, images: Tensor) -> dict[Hashable, dict[str, Tensor]]:
         return {key: network(images, self._layers[key]) for key, network in self._networks.items()}
