@@ -19,7 +19,12 @@ __all__ = ["Tile", "map_tiles", "round_up", "tiles"]
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile, in input pixels: half-open ranges of rows and columns."""
+    """One tile, in input pixels: half-open ranges of rows and columns.
+
+    >>> inner, outer = (0, 8, 8, 16), (0, 6, 10, 16)  # top, left, bottom, right
+    >>> Tile(*inner, *outer).read(torch.zeros(1, 3, 16, 16)).shape[-2:]
+    torch.Size([10, 10])
+    """
 
     top: int
     left: int

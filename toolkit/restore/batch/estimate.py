@@ -40,6 +40,15 @@ def preview(
 
     Yields:
         An outcome ``planned``, ``skipped`` or ``failed`` for each job.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from restore.inference import load
+        >>> Image.new("RGB", (8, 6)).save("small.png")
+        >>> job = Job(Path("small.png"), Path("small_x4.png"))
+        >>> [(outcome.status, outcome.size) for outcome in preview([job], load("bicubic", scale=4))]
+        [('planned', (32, 24))]
     """
     wanted = output or Output()
     results = Results(restorer, wanted, existing)

@@ -15,7 +15,13 @@ __all__ = ["Executor", "Settings"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What all jobs of a batch share; see `restore.batch.run_all`."""
+    """What all jobs of a batch share; see `restore.batch.run_all`.
+
+    >>> from restore.inference import load
+    >>> settings = Settings(load("bicubic", scale=2), Output(quality=90), existing="skip")
+    >>> settings.restorer.scale, settings.output.quality
+    (2, 90)
+    """
 
     restorer: AnyRestorer
     output: Output = field(default_factory=Output)
@@ -25,7 +31,19 @@ class Settings:
 
 
 class Executor(Protocol):
-    """Runs the jobs of a batch: in this process, or elsewhere."""
+    """Runs the jobs of a batch: in this process, or elsewhere.
+
+    >>> from pathlib import Path
+    >>> from restore.batch import Job, run_all
+    >>> from restore.inference import load
+    >>> class DryRun:
+    ...     def run(self, jobs: Iterable[AnyJob], settings: Settings) -> Iterator[Outcome]:
+    ...         for job in jobs:
+    ...             yield Outcome(job.source, "planned", job.destination)
+    >>> jobs = [Job(Path("a.png"), Path("a_x4.png"))]
+    >>> [outcome.status for outcome in run_all(jobs, load("bicubic"), executor=DryRun())]
+    ['planned']
+    """
 
     def run(self, jobs: Iterable[AnyJob], settings: Settings) -> Iterator[Outcome]:
         """Yield one outcome per job.

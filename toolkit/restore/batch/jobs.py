@@ -23,7 +23,11 @@ Status = Literal["done", "skipped", "failed", "planned"]
 
 @dataclass(frozen=True)
 class Job:
-    """One image to restore, and where the result goes."""
+    """One image to restore, and where the result goes.
+
+    >>> Job(Path("photo.jpg"), Path("photo_x4.jpg")).destination.name
+    'photo_x4.jpg'
+    """
 
     source: Path
     destination: Path
@@ -153,7 +157,14 @@ def renamed(outcome: Outcome, job: Job, name: AnyJob) -> Outcome:
 
 
 class Listener:
-    """Callbacks while a batch runs; each does nothing by default. Override those that you need."""
+    """Callbacks while a batch runs; each does nothing by default. Override those that you need.
+
+    >>> class Notes(Listener):
+    ...     def note(self, job: AnyJob, text: str) -> None:
+    ...         print(f"{job.source}: {text}")
+    >>> Notes().note(Job(Path("a.png"), Path("a_x4.png")), "waiting for another process")
+    a.png: waiting for another process
+    """
 
     def restoring(self, job: AnyJob) -> AbstractContextManager[Progress | None]:  # noqa: ARG002
         """Enter while the network works on a job; the value is called with the fraction that is done."""

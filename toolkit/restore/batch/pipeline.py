@@ -34,6 +34,13 @@ class Pipeline:
 
     Several processes may work on one folder. What another one is working on comes last: by then it is done,
     or it is done here. What a killed process left in the folders of results is removed.
+
+    >>> from pathlib import Path
+    >>> from restore.batch.jobs import Job
+    >>> from restore.inference import load
+    >>> jobs = [Job(Path("missing.png"), Path("missing_x4.png"))]
+    >>> [outcome.status for outcome in Pipeline().run(jobs, Settings(load("bicubic")))]
+    ['failed']
     """
 
     def run(self, jobs: Iterable[AnyJob], settings: Settings) -> Iterator[Outcome]:

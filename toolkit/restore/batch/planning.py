@@ -23,7 +23,11 @@ __all__ = ["Plan", "plan"]
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of a batch, and the outcomes that are known without running them."""
+    """The jobs of a batch, and the outcomes that are known without running them.
+
+    >>> Plan([Job(Path("photo.jpg"), Path("photo_x4.jpg"))]).count
+    1
+    """
 
     jobs: list[Job] = field(default_factory=list)
     """In the order of the inputs."""

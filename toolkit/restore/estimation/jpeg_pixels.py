@@ -46,6 +46,10 @@ def jpeg_from_pixels(image: Tensor) -> JpegEstimate | None:
     Returns:
         ``None`` where no compression can be seen: above quality 97, after resizing, with noise added since,
         or in less than about 64x64 pixels.
+
+    Example:
+        >>> jpeg_from_pixels(torch.full((3, 64, 64), 0.5)) is None  # no compression to be seen
+        True
     """
     image = image.reshape(image.shape[-3:])
     few = grid_votes(image, count=_FEW)

@@ -27,7 +27,12 @@ VISIBLE_BLUR = 1.2
 
 @dataclass(frozen=True)
 class JpegEstimate:
-    """The last JPEG compression of a picture."""
+    """The last JPEG compression of a picture.
+
+    >>> jpeg = JpegEstimate(40, True, "4:2:0", (0, 0), "tables", confidence=1.0)
+    >>> Estimate(jpeg=jpeg, noise=None, blur=None, enlarged=None).degradations
+    ('jpeg',)
+    """
 
     quality: int
     """On libjpeg's scale from 1 to 100; the nearest one where the tables are not libjpeg's."""
@@ -44,7 +49,12 @@ class JpegEstimate:
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """Noise in levels of 255, for each of red, green and blue."""
+    """Noise in levels of 255, for each of red, green and blue.
+
+    >>> noise = NoiseEstimate(sigma=(5.0, 5.0, 5.0), slope=(0.0, 0.0, 0.0), intercept=(25.0, 25.0, 25.0))
+    >>> noise.mean_sigma
+    5.0
+    """
 
     sigma: tuple[float, float, float]
     """Standard deviation over the whole picture."""
@@ -65,7 +75,12 @@ class NoiseEstimate:
 
 @dataclass(frozen=True)
 class BlurEstimate:
-    """How wide the sharpest edges are."""
+    """How wide the sharpest edges are.
+
+    >>> blur = BlurEstimate(sigma=1.8, confidence=0.9)
+    >>> Estimate(jpeg=None, noise=None, blur=blur, enlarged=None).degradations
+    ('blur',)
+    """
 
     sigma: float
     """Of the Gaussian that makes a step edge as wide, in pixels; 0 is as sharp as pixels can be."""
@@ -75,7 +90,12 @@ class BlurEstimate:
 
 @dataclass(frozen=True)
 class EnlargementEstimate:
-    """An earlier enlargement of a picture by interpolation."""
+    """An earlier enlargement of a picture by interpolation.
+
+    >>> enlarged = EnlargementEstimate(factor=2.0, confidence=0.8)
+    >>> Estimate(jpeg=None, noise=None, blur=None, enlarged=enlarged).degradations
+    ('enlarged',)
+    """
 
     factor: float
     confidence: float
@@ -84,7 +104,14 @@ class EnlargementEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """All that `estimate` found; ``None`` where there is nothing, or the picture is too small to tell."""
+    """All that `estimate` found; ``None`` where there is nothing, or the picture is too small to tell.
+
+    >>> found = Estimate(jpeg=None, noise=None, blur=BlurEstimate(2.0, 0.9), enlarged=None)
+    >>> found.degradations
+    ('blur',)
+    >>> found.to_text()[0]
+    'compression: no trace of JPEG'
+    """
 
     jpeg: JpegEstimate | None
     noise: NoiseEstimate | None

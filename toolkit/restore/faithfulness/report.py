@@ -32,7 +32,12 @@ _COLORS = ("red", "green", "blue")
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """The comparison of a result with its input."""
+    """The comparison of a result with its input.
+
+    >>> found = Faithfulness(consistency=52.2, shift=(0.1, 5.0, 0.0))
+    >>> found.warnings
+    ('the colors are shifted by +0.1 red, +5.0 green, +0.0 blue of 255 levels',)
+    """
 
     consistency: float
     """PSNR in dB between the input and the result, downscaled to its size, of what the input leaves certain:

@@ -30,7 +30,11 @@ Entry = TypeVar("Entry")
 
 @dataclass(frozen=True)
 class EntryKind:
-    """A kind of entry: its hook, its class and its catalog in the registry."""
+    """A kind of entry: its hook, its class and its catalog in the registry.
+
+    >>> EntryKind("model", "restore_models", ModelSpec).catalog
+    'models'
+    """
 
     name: str
     hook: str
@@ -60,7 +64,11 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin with the distribution that it belongs to."""
+    """A plugin with the distribution that it belongs to.
+
+    >>> Plugin("enhancenet", object(), "restorekit", "0.1.0").owner
+    "'enhancenet' (restorekit 0.1.0)"
+    """
 
     name: str
     """Name of the entry point."""
@@ -76,7 +84,11 @@ class Plugin:
 
 @dataclass(frozen=True)
 class PluginStatus:
-    """The state of a plugin, with the reason when it is not active."""
+    """The state of a plugin, with the reason when it is not active.
+
+    >>> PluginStatus(Plugin("mine", object()), "disabled", reason="disabled by the user").state
+    'disabled'
+    """
 
     plugin: Plugin
     state: Literal["active", "disabled", "unavailable", "broken"]
@@ -141,7 +153,13 @@ class Catalog(Mapping[str, Entry], Generic[Entry]):
 
 @dataclass(frozen=True)
 class Registry:
-    """All plugins and their entries. Immutable."""
+    """All plugins and their entries. Immutable.
+
+    >>> from restore.registry import discover
+    >>> registry = discover()
+    >>> "bicubic" in registry.models, registry.models["bicubic"].name
+    (True, 'bicubic')
+    """
 
     plugins: tuple[PluginStatus, ...]
     models: Catalog[ModelSpec]
