@@ -27,6 +27,12 @@ def test_dncnn_has_the_papers_size() -> None:
     assert spec("dncnn").halo(1, spec("dncnn").options()) == 20
 
 
+def test_the_noise_that_an_untrained_dncnn_finds_is_small() -> None:
+    torch.manual_seed(0)
+    network, image = spec("dncnn").build(1, spec("dncnn").options()), torch.rand(2, 3, 32, 32)
+    assert 0 < (network.train()(image) - image).square().mean().sqrt() < 0.15
+
+
 def test_squares_become_channels_and_come_back_at_odd_sizes() -> None:
     for height, width in ((1, 1), (5, 4), (6, 7)):
         image = torch.rand(2, 3, height, width)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 
 from restore_denoising.options import DncnnOptions
 
 __all__ = ["Dncnn", "build"]
+
+_SMALLEST = 0.025  # magnitude of a scale of batch normalization before the training
 
 
 class Dncnn(nn.Module):
@@ -33,6 +38,13 @@ class Dncnn(nn.Module):
         for layer in self.noise:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            elif isinstance(layer, nn.BatchNorm2d):
+                # As the authors' program does. With 1, the first noise is larger than the image, and the
+                # training is spent on shrinking it.
+                nn.init.normal_(layer.weight, std=math.sqrt(2 / (9 * width)))
+                with torch.no_grad():
+                    smallest = torch.where(layer.weight < 0, -_SMALLEST, _SMALLEST)
+                    layer.weight.copy_(torch.where(layer.weight.abs() < _SMALLEST, smallest, layer.weight))
 
     def forward(self, degraded: Tensor) -> Tensor:
         """``(B, 3, H, W)`` -> ``(B, 3, H, W)``."""
