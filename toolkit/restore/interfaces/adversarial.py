@@ -23,6 +23,12 @@ class AdversarialLoss(Protocol):
     """The generator's and the discriminator's loss over logits (the larger, the more real).
 
     Both methods return a scalar, the mean over images, positions and scales. They are called in float32.
+
+    >>> from restore.registry import discover
+    >>> spec = discover().adversarial_losses["hinge"]
+    >>> loss: AdversarialLoss = spec.build(spec.options())
+    >>> loss.needs_real, loss.whole_batch
+    (False, False)
     """
 
     needs_real: bool
@@ -53,7 +59,17 @@ class AdversarialLoss(Protocol):
 
 @runtime_checkable
 class GradientPenalty(Protocol):
-    """What an `AdversarialLoss` has besides if it penalizes the discriminator's gradient."""
+    """What an `AdversarialLoss` has besides if it penalizes the discriminator's gradient.
+
+    >>> import torch
+    >>> class R1:
+    ...     def penalty(self, discriminator, real, fake, generator):
+    ...         real = real.detach().requires_grad_()
+    ...         (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
+    ...         return gradient.square().sum((1, 2, 3)).mean()
+    >>> isinstance(R1(), GradientPenalty)
+    True
+    """
 
     def penalty(
         self,

@@ -19,14 +19,29 @@ __all__ = ["Augment", "AugmentationOptions", "AugmentationSpec", "Pair"]
 
 
 class Pair(NamedTuple):
-    """A degraded patch ``(3, h, w)`` and its target ``(3, scale*h, scale*w)``, or batches of them."""
+    """A degraded patch ``(3, h, w)`` and its target ``(3, scale*h, scale*w)``, or batches of them.
+
+    >>> import torch
+    >>> pair = Pair(degraded=torch.rand(3, 8, 8), target=torch.rand(3, 32, 32))
+    >>> pair.target.shape[-1] // pair.degraded.shape[-1]  # the scale
+    4
+    """
 
     degraded: Tensor
     target: Tensor
 
 
 class Augment(Protocol):
-    """Changes a pair. It draws from `generator` alone, so that a sample can be repeated."""
+    """Changes a pair. It draws from `generator` alone, so that a sample can be repeated.
+
+    >>> import torch
+    >>> def flip(pair: Pair, generator: torch.Generator, partner: Pair | None) -> Pair:
+    ...     return Pair(pair.degraded.flip(-1), pair.target.flip(-1))
+    >>> augment: Augment = flip
+    >>> pair = Pair(torch.rand(3, 8, 8), torch.rand(3, 32, 32))
+    >>> augment(pair, torch.Generator(), None).target.shape
+    torch.Size([3, 32, 32])
+    """
 
     def __call__(self, pair: Pair, generator: torch.Generator, partner: Pair | None) -> Pair:
         """A new pair of the same shapes.
@@ -40,7 +55,13 @@ class Augment(Protocol):
 
 
 class AugmentationOptions(Options):
-    """What every augmentation has: subclass it to add options."""
+    """What every augmentation has: subclass it to add options.
+
+    >>> class RotateOptions(AugmentationOptions):
+    ...     degrees: float = Field(10.0, gt=0, description="largest angle in degrees")
+    >>> RotateOptions(probability=0.5)
+    RotateOptions(probability=0.5, degrees=10.0)
+    """
 
     probability: float = Field(1.0, ge=0, le=1, description="share of the samples that are changed")
 

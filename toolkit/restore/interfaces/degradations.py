@@ -44,7 +44,16 @@ class Degraded(NamedTuple):
 
 
 class Degrade(Protocol):
-    """Makes the inputs of a model from their targets."""
+    """Makes the inputs of a model from their targets.
+
+    >>> import torch
+    >>> from torch.nn.functional import avg_pool2d
+    >>> def average(target: Tensor, generator: torch.Generator, /) -> Tensor:
+    ...     return avg_pool2d(target, 2)
+    >>> degrade: Degrade = average
+    >>> degrade(torch.rand(1, 3, 8, 8), torch.Generator()).shape
+    torch.Size([1, 3, 4, 4])
+    """
 
     def __call__(self, target: Tensor, generator: torch.Generator, /) -> Degraded:
         """``(B, 3, scale*h, scale*w)`` in [0, 1], float, to ``(B, 3, h, w)`` of the same type.

@@ -32,7 +32,11 @@ class Named:
 
 @dataclass(frozen=True)
 class Extra:
-    """An optional dependency of a plugin: without `module` the plugin is unavailable, not broken."""
+    """An optional dependency of a plugin: without `module` the plugin is unavailable, not broken.
+
+    >>> Extra("spandrel", "pip install 'restorekit[spandrel]'").module
+    'spandrel'
+    """
 
     module: str
     """Import name that must be found, such as ``spandrel``."""

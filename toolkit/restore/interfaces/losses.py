@@ -81,7 +81,16 @@ class LossSpec(Named):
 
 @runtime_checkable
 class GeneratorFeatures(Protocol):
-    """What a loss's module has if it asks for intermediate features of the generator."""
+    """What a loss's module has if it asks for intermediate features of the generator.
+
+    >>> from torch import nn
+    >>> class Sparsity(nn.Module):
+    ...     generator_layers = ("body.0",)
+    ...     def forward(self, restored: Tensor, target: Tensor, *, features: Mapping[str, Tensor]) -> Tensor:
+    ...         return features["body.0"].abs().mean()
+    >>> isinstance(Sparsity(), GeneratorFeatures)
+    True
+    """
 
     generator_layers: Collection[str]
     """Names of submodules of the generator, as in ``named_modules()``. Their outputs are what it gets:
@@ -94,6 +103,13 @@ class Preparable(Protocol):
 
     What it measures it keeps in persistent buffers, so that the checkpoints of a run carry it. Weights
     that can be fetched again belong into buffers that are not persistent.
+
+    >>> from torch import nn
+    >>> class Whitened(nn.Module):
+    ...     def prepare(self, samples: Sequence[Tensor]) -> None:
+    ...         self.register_buffer("mean", samples[0].mean((1, 2)))
+    >>> isinstance(Whitened(), Preparable)
+    True
     """
 
     def prepare(self, samples: Sequence[Tensor]) -> None:
@@ -118,6 +134,17 @@ def prepare(module: nn.Module, samples: Sequence[Tensor]) -> None:
 
     Raises:
         RestoreError: what a part raised.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> class Whitened(nn.Module):
+        ...     def prepare(self, samples: Sequence[Tensor]) -> None:
+        ...         self.register_buffer("mean", samples[0].mean((1, 2)))
+        >>> loss = Whitened()
+        >>> prepare(loss, [torch.full((3, 8, 8), 0.5)])
+        >>> loss.mean
+        tensor([0.5000, 0.5000, 0.5000])
     """
     for part in module.modules():
         if isinstance(part, Preparable):
@@ -130,6 +157,12 @@ class Noted(Protocol):
 
     They are known once it is prepared. A run reports them and keeps them in the metadata of its weights; a
     metric made of the loss has them in its protocol.
+
+    >>> from torch import nn
+    >>> class Remark(nn.Module):
+    ...     notes = ("weights of unknown origin",)
+    >>> isinstance(Remark(), Noted)
+    True
     """
 
     notes: Sequence[str]
@@ -141,6 +174,13 @@ def notes_of(module: nn.Module) -> tuple[str, ...]:
 
     Args:
         module: a loss, or anything that holds losses.
+
+    Example:
+        >>> from torch import nn
+        >>> class Remark(nn.Module):
+        ...     notes = ("weights of unknown origin",)
+        >>> notes_of(nn.Sequential(Remark(), Remark()))
+        ('weights of unknown origin',)
     """
     return tuple(
         dict.fromkeys(note for part in module.modules() if isinstance(part, Noted) for note in part.notes)
@@ -152,6 +192,13 @@ class Checkable(Protocol):
     """A loss's module that can check in advance whether `Preparable.prepare` would fail.
 
     A run calls it before it starts processes, so that a missing or incomplete file is reported at once.
+
+    >>> from torch import nn
+    >>> class Weighted(nn.Module):
+    ...     def check_preparation(self) -> None:
+    ...         assert self.file.is_file()
+    >>> isinstance(Weighted(), Checkable)
+    True
     """
 
     def check_preparation(self) -> None:
@@ -171,6 +218,10 @@ def check_preparation(module: nn.Module) -> None:
 
     Raises:
         RestoreError: a part raised it.
+
+    Example:
+        >>> from torch import nn
+        >>> check_preparation(nn.L1Loss())  # needs nothing
     """
     for part in module.modules():
         if isinstance(part, Checkable):
@@ -178,7 +229,18 @@ def check_preparation(module: nn.Module) -> None:
 
 
 class FeatureNetwork(Protocol):
-    """A frozen network whose features losses compare."""
+    """A frozen network whose features losses compare.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> class Pooling:
+    ...     key = "pooling"
+    ...     def __call__(self, images: Tensor, layers: Collection[str]) -> dict[str, Tensor]:
+    ...         return {layer: nn.functional.avg_pool2d(images, int(layer)) for layer in layers}
+    >>> network: FeatureNetwork = Pooling()
+    >>> network(torch.rand(1, 3, 8, 8), ["2"])["2"].shape
+    torch.Size([1, 3, 4, 4])
+    """
 
     key: Hashable
     """Networks with equal keys give equal features: an objective keeps one of them."""
@@ -194,6 +256,15 @@ class FeatureLoss(Protocol):
 
     Losses with networks of one key share a single pass through it for each image, and the target's
     features carry no gradient. Called with images, as any loss, the module gives the same value.
+
+    >>> from torch import nn
+    >>> class FirstLayer(nn.Module):
+    ...     network = None  # a `FeatureNetwork`
+    ...     layers = ("conv1",)
+    ...     def compare(self, restored: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+    ...         return (restored["conv1"] - target["conv1"]).square().mean()
+    >>> isinstance(FirstLayer(), FeatureLoss)
+    True
     """
 
     network: FeatureNetwork

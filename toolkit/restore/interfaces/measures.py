@@ -17,7 +17,15 @@ __all__ = ["Method", "Metric", "MetricSpec", "PublishedTable", "SetMetric", "Set
 
 
 class Metric(Protocol):
-    """Measures one restored image, against its target if it needs one."""
+    """Measures one restored image, against its target if it needs one.
+
+    >>> import torch
+    >>> def largest(restored: Tensor, target: Tensor, *, gray: bool) -> float:
+    ...     return float((restored - target).abs().max())
+    >>> metric: Metric = largest
+    >>> metric(torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8), gray=False)
+    1.0
+    """
 
     def __call__(self, restored: Tensor, target: Tensor, *, gray: bool) -> float:
         """`restored` and `target`: ``(1, 3, H, W)``, equal to multiples of 1/255 when read from files.
@@ -30,7 +38,21 @@ class Metric(Protocol):
 
 
 class SetMetric(Protocol):
-    """Measures the results of one model on a whole set of images, such as the distance of distributions."""
+    """Measures the results of one model on a whole set of images, such as the distance of distributions.
+
+    >>> import torch
+    >>> class Worst:
+    ...     def __init__(self) -> None:
+    ...         self.errors: list[float] = []
+    ...     def update(self, restored: Tensor, target: Tensor, *, gray: bool) -> None:
+    ...         self.errors.append(float((restored - target).abs().max()))
+    ...     def compute(self) -> float:
+    ...         return max(self.errors)
+    >>> metric: SetMetric = Worst()
+    >>> metric.update(torch.ones(1, 3, 8, 8), torch.zeros(1, 3, 8, 8), gray=False)
+    >>> metric.compute()
+    1.0
+    """
 
     def update(self, restored: Tensor, target: Tensor, *, gray: bool) -> None:
         """Add one result; the arguments are those of `Metric`."""
@@ -137,6 +159,11 @@ class PublishedTable(Named):
     """Values of a paper, which are printed next to measured ones by ``restore reproduce``.
 
     Tables of one paper are called ``PAPER.TABLE``: ``restore reproduce PAPER`` prints all of them.
+
+    >>> from restore.registry import discover
+    >>> table = next(iter(discover().tables.values()))
+    >>> len(next(iter(table.rows.values()))) == len(table.columns)
+    True
     """
 
     name: str

@@ -15,7 +15,11 @@ __all__ = ["Adversary", "AlwaysOpen", "Gate", "ObjectiveSpec", "Scores", "Term"]
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean probability of the right answer that a discriminator gave over one batch, in [0, 1]."""
+    """Mean probability of the right answer that a discriminator gave over one batch, in [0, 1].
+
+    >>> Scores(real=0.8, generated=0.7).generated  # mean of 1 - D(restored)
+    0.7
+    """
 
     real: float
     """On target images: mean of D(target)."""
@@ -27,6 +31,14 @@ class Gate(Protocol):
     """Decides from the last scores whether the discriminator is updated in this step.
 
     A gate that is a subclass of `Options` can be changed by the user, as ``adversary.gate.FIELD``.
+
+    >>> class Below(Options):
+    ...     accuracy: float = 0.9
+    ...     def is_open(self, scores: Scores | None) -> bool:
+    ...         return scores is None or scores.generated < self.accuracy
+    >>> gate: Gate = Below()
+    >>> gate.is_open(Scores(real=0.9, generated=0.95))
+    False
     """
 
     def is_open(self, scores: Scores | None) -> bool:

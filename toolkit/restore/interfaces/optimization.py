@@ -22,6 +22,12 @@ class AveragesWeights(Protocol):
 
     Training never changes to them: what is validated and saved is a copy of the network with the averaged
     weights, so that how often one looks changes nothing.
+
+    >>> class Averaging:
+    ...     def averaged(self, parameter: nn.Parameter) -> Tensor:
+    ...         return parameter.detach().clone()  # a real one keeps a running mean
+    >>> isinstance(Averaging(), AveragesWeights)
+    True
     """
 
     def averaged(self, parameter: nn.Parameter) -> Tensor:
@@ -55,7 +61,14 @@ class OptimizerSpec(Named):
 
 
 class Schedule(Protocol):
-    """The learning rate over a run."""
+    """The learning rate over a run.
+
+    >>> def linear(step: int, steps: int) -> float:
+    ...     return 1 - step / steps
+    >>> schedule: Schedule = linear
+    >>> [schedule(step, 4) for step in range(4)]
+    [1.0, 0.75, 0.5, 0.25]
+    """
 
     def __call__(self, step: int, steps: int) -> float:
         """The share of the peak rate, in [0, 1], of the next update.

@@ -16,7 +16,15 @@ __all__ = ["augmentation_checks"]
 def augmentation_checks(
     spec: AugmentationSpec, *, scale: int = 4, options: AugmentationOptions | None = None
 ) -> list[Check]:
-    """The claims about an augmentation at one scale."""
+    """The claims about an augmentation at one scale.
+
+    >>> from restore.registry import discover
+    >>> for check in augmentation_checks(discover().augmentations["mixup"]):
+    ...     print(check)
+    augmentation mixup 4x: keeps the shapes
+    augmentation mixup 4x: leaves its pairs alone
+    augmentation mixup 4x: draws from its generator alone
+    """
     chosen = spec.options() if options is None else options
     claims = (_keeps_the_shapes, _leaves_its_pairs_alone, _draws_from_its_generator_alone)
     return [check(f"augmentation {spec.name} {scale}x", claim, spec, chosen, scale) for claim in claims]

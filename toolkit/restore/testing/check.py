@@ -15,12 +15,22 @@ __all__ = ["Check", "ContractError", "Finding", "check", "examine", "expect", "s
 
 
 class ContractError(AssertionError):
-    """An entry violates the contract."""
+    """An entry violates the contract.
+
+    >>> raise ContractError("the result has 3x8x8 values; expected 3x32x32")
+    Traceback (most recent call last):
+    ...
+    restore.testing.check.ContractError: the result has 3x8x8 values; expected 3x32x32
+    """
 
 
 @dataclass(frozen=True)
 class Check:
-    """A claim about an entry. Call it to test the claim."""
+    """A claim about an entry. Call it to test the claim.
+
+    >>> Check("model mine: gives images of the right size", lambda: None)() is None  # it passes
+    True
+    """
 
     name: str
     run: Callable[[], str | None]
@@ -49,7 +59,12 @@ def check(subject: str, claim: Callable[..., str | None], *arguments: object) ->
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of a check."""
+    """The result of a check.
+
+    >>> claim = Check("model mine: is deterministic", lambda: None)
+    >>> Finding(claim).passed, Finding(claim, problem="two calls differ").passed
+    (True, False)
+    """
 
     check: Check
     problem: str = ""

@@ -16,7 +16,14 @@ __all__ = ["options_checks", "weights_checks"]
 
 
 def options_checks(spec: Any) -> list[Check]:
-    """Return the checks of an entry's options; none for an entry without options."""
+    """Return the checks of an entry's options; none for an entry without options.
+
+    >>> from restore.registry import discover
+    >>> for check in options_checks(discover().optimizers["adam"]):
+    ...     print(check)
+    optimizer adam: options are documented
+    optimizer adam: options have defaults
+    """
     schema = getattr(spec, "options", None)
     if not (isinstance(schema, type) and issubclass(schema, Options)) or schema is Options:
         return []
@@ -33,6 +40,15 @@ def weights_checks(spec: ModelSpec, registry: Registry) -> list[Check]:
     Args:
         spec: the model.
         registry: a registry with the model.
+
+    Example:
+        >>> from restore.registry import discover
+        >>> registry = discover()
+        >>> for check in weights_checks(registry.models["enhancenet"], registry)[:3]:
+        ...     print(check)
+        weights enhancenet:pat 4x: weights are licensed
+        weights enhancenet:pat 4x: weights are hashed
+        weights enhancenet:pat 4x: weights load
     """
     return [
         check(f"weights {spec.name}:{weights.name} {weights.scale}x", claim, spec, weights, registry)

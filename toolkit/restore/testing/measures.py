@@ -29,7 +29,14 @@ _SET = 8  # images
 
 
 def metric_checks(spec: MetricSpec, *, scale: int = 4, options: Options | None = None) -> list[Check]:
-    """The claims about a metric."""
+    """The claims about a metric.
+
+    >>> from restore.registry import discover
+    >>> for check in metric_checks(discover().metrics["psnr"]):
+    ...     print(check)
+    metric psnr: metric prefers the target
+    metric psnr: metric says its protocol
+    """
     chosen = spec.options() if options is None else options
     claims = (_metric_prefers_the_target, _metric_says_its_protocol)
     return [check(f"metric {spec.name}", claim, spec, scale, chosen) for claim in claims]
@@ -50,7 +57,15 @@ def set_metric_checks(spec: SetMetricSpec, *, scale: int = 4, options: Options |
 def degradation_checks(
     spec: DegradationSpec, *, scale: int = 4, options: Options | None = None
 ) -> list[Check]:
-    """The claims about a degradation."""
+    """The claims about a degradation.
+
+    >>> from restore.registry import discover
+    >>> for check in degradation_checks(discover().degradations["bicubic"]):
+    ...     print(check)
+    degradation bicubic 4x: degrades to the contract
+    degradation bicubic 4x: repeats with its generator
+    degradation bicubic 4x: leaves its target alone
+    """
     if scale > 1 and not spec.resizes:
         return []
     chosen = spec.options() if options is None else options
@@ -59,7 +74,16 @@ def degradation_checks(
 
 
 def table_checks(spec: PublishedTable, registry: Registry) -> list[Check]:
-    """The claims about a published table."""
+    """The claims about a published table.
+
+    >>> from restore.registry import discover
+    >>> registry = discover()
+    >>> for check in table_checks(registry.tables["enhancenet.table3"], registry):
+    ...     print(check)
+    table enhancenet.table3: table names exist
+    table enhancenet.table3: table options are valid
+    table enhancenet.table3: table says its source
+    """
     claims = (_table_names_exist, _table_options_are_valid, _table_says_its_source)
     return [check(f"table {spec.name}", claim, spec, registry) for claim in claims]
 

@@ -45,14 +45,28 @@ def loss_checks(spec: LossSpec, *, options: Options | None = None, size: int = 6
 def discriminator_checks(
     spec: DiscriminatorSpec, *, options: Options | None = None, target_size: int = 128
 ) -> list[Check]:
-    """The claims about a discriminator for targets of `target_size` pixels."""
+    """The claims about a discriminator for targets of `target_size` pixels.
+
+    >>> from restore.registry import discover
+    >>> for check in discriminator_checks(discover().discriminators["unet"]):
+    ...     print(check)
+    discriminator unet: gives logits
+    discriminator unet: discriminator passes gradients
+    """
     chosen = spec.options() if options is None else options
     claims = (_gives_logits, _discriminator_passes_gradients)
     return [check(f"discriminator {spec.name}", claim, spec, chosen, target_size) for claim in claims]
 
 
 def objective_checks(spec: ObjectiveSpec, registry: Registry) -> list[Check]:
-    """The claim about an objective: all that it names is there."""
+    """The claim about an objective: all that it names is there.
+
+    >>> from restore.registry import discover
+    >>> registry = discover()
+    >>> for check in objective_checks(registry.objectives["esrgan"], registry):
+    ...     print(check)
+    objective esrgan: names exist
+    """
     return [check(f"objective {spec.name}", _names_exist, spec, registry)]
 
 

@@ -69,6 +69,13 @@ def plugin_checks(
 
     Raises:
         OptionsError: an entry has no such option, or the value is wrong.
+
+    Example:
+        >>> from restore.registry import discover
+        >>> for check in plugin_checks("enhancenet", discover())[:2]:
+        ...     print(check)
+        plugin enhancenet: is active
+        plugin enhancenet: imports no torch
     """
     checks = [check(f"plugin {name}", _is_active, name, registry)]
     checks.append(check(f"plugin {name}", _imports_no_torch, name, registry))

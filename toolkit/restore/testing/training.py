@@ -23,7 +23,17 @@ __all__ = ["adversarial_loss_checks", "optimizer_checks", "schedule_checks"]
 
 
 def adversarial_loss_checks(spec: AdversarialLossSpec, *, options: Options | None = None) -> list[Check]:
-    """The claims about an adversarial loss."""
+    """The claims about an adversarial loss.
+
+    >>> from restore.registry import discover
+    >>> for check in adversarial_loss_checks(discover().adversarial_losses["hinge"]):
+    ...     print(check)
+    adversarial loss hinge: losses are scalars
+    adversarial loss hinge: takes logits of several scales
+    adversarial loss hinge: needs real logits only if it says so
+    adversarial loss hinge: is a mean over images unless it is of whole batches
+    adversarial loss hinge: penalty is a scalar that repeats
+    """
     chosen = spec.options() if options is None else options
     claims = (
         _losses_are_scalars,
@@ -36,14 +46,28 @@ def adversarial_loss_checks(spec: AdversarialLossSpec, *, options: Options | Non
 
 
 def optimizer_checks(spec: OptimizerSpec, *, options: Options | None = None) -> list[Check]:
-    """The claims about an optimizer."""
+    """The claims about an optimizer.
+
+    >>> from restore.registry import discover
+    >>> for check in optimizer_checks(discover().optimizers["adam"]):
+    ...     print(check)
+    optimizer adam: optimizer descends
+    optimizer adam: optimizer follows its rate
+    optimizer adam: optimizer continues from its state
+    """
     chosen = spec.options() if options is None else options
     claims = (_optimizer_descends, _optimizer_follows_its_rate, _optimizer_continues_from_its_state)
     return [check(f"optimizer {spec.name}", claim, spec, chosen) for claim in claims]
 
 
 def schedule_checks(spec: ScheduleSpec, *, options: Options | None = None) -> list[Check]:
-    """The claims about a schedule."""
+    """The claims about a schedule.
+
+    >>> from restore.registry import discover
+    >>> for check in schedule_checks(discover().schedules["cosine"]):
+    ...     print(check)
+    schedule cosine: gives shares of the peak rate
+    """
     chosen = spec.options() if options is None else options
     return [check(f"schedule {spec.name}", _gives_shares_of_the_peak_rate, spec, chosen)]
 
