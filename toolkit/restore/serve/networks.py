@@ -15,7 +15,7 @@ from restore.errors import UnknownNameError, nearest
 from restore.inference import AnyRestorer, check_reference, load
 from restore.inference.choosing import AUTO
 from restore.inference.rules import rule
-from restore.registry import Registry
+from restore.registry import ModelReference, Registry
 from restore.serve.schema import JobOptions, ModelView
 
 __all__ = ["RestorerCache"]
@@ -64,7 +64,7 @@ class RestorerCache:
         ]
         self._titles = {model.name: model.title for model in self.offered}
         # Without the name of its weights, a model has those that it has on the command line.
-        self._names = {*self._titles, *(name.partition(":")[0] for name in self._titles)}
+        self._names = {*self._titles, *(ModelReference.parse(name).name for name in self._titles)}
 
     def check(self, options: JobOptions) -> None:
         """Check options before a job is accepted.
@@ -73,7 +73,7 @@ class RestorerCache:
             UnknownNameError: the model is not offered.
             UsageError: it does not have this scale.
         """
-        names = options.model.split("+") if _REFERENCE.fullmatch(options.model) else [options.model]
+        names = _parts(options.model) if _REFERENCE.fullmatch(options.model) else [options.model]
         for name in names:
             if name not in self._names or (name == AUTO and len(names) > 1):
                 raise UnknownNameError(
@@ -111,8 +111,8 @@ class RestorerCache:
         return check_reference(model, self._registry) or 4
 
     def title(self, model: str) -> str:
-        """What the page calls a model; of a chain, the titles of its parts."""
-        return " + ".join(self._titles.get(part, part) for part in model.split("+"))
+        """Return the title of a model on the page; for a chain, the titles of its models."""
+        return " + ".join(self._titles.get(part, part) for part in _parts(model))
 
     def drop(self) -> bool:
         """Drop the restorer that was not used for the longest time, unless it is the only one."""
@@ -126,6 +126,11 @@ class RestorerCache:
     def count(self) -> int:
         """How many are loaded."""
         return len(self._loaded)
+
+
+def _parts(model: str) -> list[str]:
+    """Return the references of the models of a chain, or of the one model."""
+    return [str(part) for part in ModelReference.parse(model).parts]
 
 
 def _offered(registry: Registry) -> list[ModelView]:
