@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 PREFIX = ".restore-"
-"""Of the names of files that are not finished."""
+"""Prefix of the names of unfinished files."""
 _ASKING = threading.Lock()
 
 
@@ -120,7 +120,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def cache_folder() -> Path:
-    """Where to keep what can be made or fetched again: ``restore`` in the user's cache. It may not exist."""
+    """Return the folder for files that can be downloaded or computed again. It may not exist.
+
+    It is ``$XDG_CACHE_HOME/restore`` or ``~/.cache/restore`` on every system.
+    """
+    # Not platformdirs, which ignores XDG_CACHE_HOME on Windows: this is the rule of torch.hub on all systems.
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "restore"
 
 
