@@ -96,19 +96,40 @@ class UsageError(RestoreError):
 
 
 class UnknownNameError(UsageError, KeyError):
-    """No plugin provides that name."""
+    """No plugin provides that name.
+
+    >>> from restore.registry import discover
+    >>> try:
+    ...     discover().models["enhancnet"]
+    ... except UnknownNameError as error:
+    ...     "enhancenet" in str(error)
+    True
+    """
 
 
 class OptionsError(UsageError):
-    """An option is unknown, missing or has a wrong value."""
+    """An option is unknown, missing or has a wrong value.
+
+    >>> str(OptionsError("model 'srcnn' has no option 'width'", hint="omit it"))
+    "model 'srcnn' has no option 'width'; omit it"
+    """
 
 
 class DataError(UsageError):
-    """A folder of images cannot be used."""
+    """A folder of images cannot be used.
+
+    >>> str(DataError("there is no image in this folder", path="photos"))
+    'photos: there is no image in this folder'
+    """
 
 
 class PluginError(RestoreError):
-    """One plugin is broken."""
+    """One plugin is broken.
+
+    >>> from restore.registry import discover
+    >>> [str(error) for error in discover().problems]  # of the broken plugins: none
+    []
+    """
 
 
 class PluginImportError(PluginError):
@@ -136,15 +157,27 @@ class DuplicatePluginError(PluginError):
 
 
 class ImageError(RestoreError):
-    """An image file cannot be read or written."""
+    """An image file cannot be read or written.
+
+    >>> str(ImageError("the file is truncated", path="a.jpg", hint="copy it again"))
+    'a.jpg: the file is truncated; copy it again'
+    """
 
 
 class WeightsError(RestoreError):
-    """A weights file is damaged or belongs to something else."""
+    """A weights file is damaged or belongs to something else.
+
+    >>> str(WeightsError("the file is damaged", path="model.safetensors", hint="download it again"))
+    'model.safetensors: the file is damaged; download it again'
+    """
 
 
 class TrainingError(RestoreError):
-    """A run cannot start, go on or be resumed."""
+    """A run cannot start, go on or be resumed.
+
+    >>> str(TrainingError("there is no checkpoint", path="runs/first"))
+    'runs/first: there is no checkpoint'
+    """
 
 
 def escaped(text: str) -> str:

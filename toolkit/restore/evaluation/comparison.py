@@ -35,7 +35,13 @@ _LONGEST = 16_383  # the longest side of WebP, in which pictures are embedded
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """The input, the result of a model, or the target."""
+    """The input, the result of a model, or the target.
+
+    >>> import torch
+    >>> picture = Picture("bicubic", "result", Photo(torch.zeros(1, 3, 6, 8)), seconds=0.1)
+    >>> picture.size  # width and height
+    (8, 6)
+    """
 
     name: str
     role: Literal["input", "result", "target"]
@@ -58,7 +64,15 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The input, one result per model, and the target if there is one."""
+    """The input, one result per model, and the target if there is one.
+
+    >>> import torch
+    >>> from restore.inference import load
+    >>> models = [load(name, scale=4, device="cpu") for name in ("bicubic", "srcnn")]
+    >>> found = compare(Scene(Photo(torch.rand(1, 3, 16, 16))), models)
+    >>> [picture.name for picture in found.results], found.size
+    (['bicubic', 'srcnn'], (64, 64))
+    """
 
     title: str
     scale: float
@@ -142,6 +156,11 @@ def check_comparable(restorers: Sequence[AnyRestorer]) -> int:
 
     Raises:
         UsageError: there is no model, one is named twice, or their scales differ.
+
+    Example:
+        >>> from restore.inference import load
+        >>> check_comparable([load("bicubic", scale=4), load("srcnn", scale=4)])
+        4
     """
     _check_models([(restorer.reference, restorer.scale) for restorer in restorers])
     return restorers[0].scale
@@ -159,6 +178,10 @@ def check_references(references: Sequence[str], registry: Registry, scale: int |
         UnknownNameError: there is no such model.
         UsageError: see `check_comparable`; or a model has no such scale or weights.
         WeightsError: there is no such weights file.
+
+    Example:
+        >>> from restore.registry import discover
+        >>> check_references(["bicubic", "srcnn"], discover(), scale=4)  # no error: they can be compared
     """
     _check_models([(name, check_reference(name, registry, scale)) for name in references])
 

@@ -22,7 +22,12 @@ _SIDE = 16  # input pixels of the image on which operations are counted
 
 
 def cost(restorer: Restorer, largest: Tensor) -> Cost:
-    """Parameters, multiply-adds and peak memory; restores `largest`, ``(1, 3, H, W)``, once."""
+    """Parameters, multiply-adds and peak memory; restores `largest`, ``(1, 3, H, W)``, once.
+
+    >>> from restore.inference import load
+    >>> cost(load("srcnn", scale=2, device="cpu"), torch.rand(1, 3, 16, 16)).parameters > 0
+    True
+    """
     model = restorer.model
     operations = multiply_adds(model.module, restorer.scale, samples(model, batch=1))
     return Cost(parameters(model.module), operations, peak_memory(restorer, largest))
@@ -68,6 +73,11 @@ def peak_memory(restorer: Restorer, image: Tensor) -> int | None:
 
     Returns:
         ``None`` for another engine, whose memory cannot be measured.
+
+    Example:
+        >>> from restore.inference import load
+        >>> peak_memory(load("srcnn", scale=2, device="cpu"), torch.rand(1, 3, 16, 16)) > 0
+        True
     """
     if restorer.engine != "torch":
         return None

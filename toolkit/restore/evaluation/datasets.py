@@ -21,7 +21,16 @@ __all__ = ["Dataset", "EvaluationSample", "dataset", "named_folder"]
 
 @dataclass(frozen=True)
 class EvaluationSample:
-    """An image of a data set."""
+    """An image of a data set.
+
+    >>> from PIL import Image
+    >>> from restore.registry import discover
+    >>> Path("targets").mkdir()
+    >>> Image.new("RGB", (32, 32)).save("targets/a.png")
+    >>> data = dataset(Path("targets"), discover(), scale=4)
+    >>> data.sample(data.files()[0]).degraded.shape
+    torch.Size([1, 3, 8, 8])
+    """
 
     name: str
     degraded: Tensor
@@ -39,7 +48,13 @@ class EvaluationSample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A folder of targets, of inputs or of both, and the degradation that makes missing inputs."""
+    """A folder of targets, of inputs or of both, and the degradation that makes missing inputs.
+
+    >>> from restore.registry import discover
+    >>> data = dataset(Path("data/Set5"), discover(), scale=4)
+    >>> data.name, data.scale, data.inputs
+    ('data/Set5', 4, 'bicubic')
+    """
 
     name: str
     targets: Path | None
@@ -142,6 +157,11 @@ def dataset(
         OptionsError: an option of the degradation is wrong.
         UsageError: there is neither folder, `degraded` is none, or the degradation cannot be used at this
             scale.
+
+    Example:
+        >>> from restore.registry import discover
+        >>> dataset(Path("Set5"), discover(), scale=4, degradation="jpeg+bicubic").degradation.name
+        'jpeg+bicubic'
     """
     found = find_degradation(degradation, registry, scale, options)
     if degraded is not None and not degraded.is_dir():

@@ -147,6 +147,11 @@ def set_meters(
     Raises:
         UnknownNameError: there is neither such a metric nor such a loss.
         OptionsError: an option is not usable.
+
+    Example:
+        >>> from restore.registry import discover
+        >>> set_meters(["psnr"], discover(), 4)  # it measures single images
+        []
     """
     return [
         SetMeter(name, partial(spec.build, scale, parsed), *_described(spec, scale, parsed))

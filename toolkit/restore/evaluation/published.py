@@ -49,6 +49,11 @@ def find_tables(name: str, registry: Registry) -> list[PublishedTable]:
 
     Raises:
         UnknownNameError: there is neither.
+
+    Example:
+        >>> from restore.registry import discover
+        >>> [table.name for table in find_tables("enhancenet", discover())]
+        ['enhancenet.table3', 'enhancenet.table4']
     """
     found = [table for key, table in registry.tables.items() if key == name or key.startswith(f"{name}.")]
     if not found:
@@ -73,6 +78,15 @@ class Reproduction:
 
     Raises:
         UsageError: no table has such a data set or column.
+
+    Example:
+        >>> from restore.inference import load
+        >>> from restore.registry import discover
+        >>> registry = discover()
+        >>> tables = find_tables("ffdnet.cbsd68", registry)
+        >>> found = Reproduction(tables, registry, targets={}, degraded={}, models={}, load=load)
+        >>> found.cells(tables[0])[0].measured is None  # there is no folder of its targets
+        True
     """
 
     def __init__(

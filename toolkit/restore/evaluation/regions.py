@@ -18,7 +18,11 @@ _STEPS = 8  # possible positions per side of a region
 
 @dataclass(frozen=True)
 class Region:
-    """A square, in pixels of the results."""
+    """A square, in pixels of the results.
+
+    >>> Region(left=64, top=0, side=32, difference=12.5).side
+    32
+    """
 
     left: int
     top: int

@@ -78,7 +78,11 @@ def used_options(how: Selected) -> tuple[str, ...]:
 
 
 def failure_reason(error: Exception) -> str:
-    """Why an image could not be restored or measured, in one sentence, whatever was raised."""
+    """Why an image could not be restored or measured, in one sentence, whatever was raised.
+
+    >>> failure_reason(ValueError("the image has no pixels"))
+    'ValueError: the image has no pixels'
+    """
     if isinstance(error, RestoreError):
         return str(error)
     if is_out_of_memory(error):

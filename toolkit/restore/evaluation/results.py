@@ -23,6 +23,12 @@ class Result:
 
     Raises:
         UsageError: no row is of the model `against`.
+
+    Example:
+        >>> row = Row("bicubic", "Set5", 4, images=(), failures={}, protocol={})
+        >>> result = Result((row,), meters=(), against="bicubic")
+        >>> result.title(row)
+        'Set5'
     """
 
     rows: tuple[Row, ...]

@@ -14,7 +14,13 @@ __all__ = ["Scene"]
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """An image to restore, and what is known about it."""
+    """An image to restore, and what is known about it.
+
+    >>> import torch
+    >>> scene = Scene(Photo(torch.rand(1, 3, 8, 8)), target=Photo(torch.rand(1, 3, 32, 32)))
+    >>> scene.title, scene.part_of_target(scale=4).color.shape[-2:]
+    ('image', torch.Size([32, 32]))
+    """
 
     whole: Photo
     """The input."""

@@ -47,7 +47,11 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of making inputs."""
+    """One way of making inputs.
+
+    >>> Variant("jpeg", {"jpeg": {"quality": 40}}, swept={"jpeg.quality": 40}).swept
+    {'jpeg.quality': 40}
+    """
 
     degradation: str
     options: Mapping[str, Any]

@@ -21,7 +21,12 @@ KEYWORD = "restore:provenance"
 
 @dataclass(frozen=True)
 class Provenance:
-    """Two results with the same provenance are the same picture."""
+    """Two results with the same provenance are the same picture.
+
+    >>> made = Provenance("e3b0", "enhancenet:pat", "9f86", (("scale", "4"),), "0.1.0")
+    >>> made == Provenance("e3b0", "enhancenet:pat", "9f86", (("scale", "4"),), "0.1.0")
+    True
+    """
 
     source: str
     """SHA-256 of the bytes of the file that was restored."""

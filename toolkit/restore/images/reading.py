@@ -63,7 +63,13 @@ _DECODERS: tuple[Decoder, ...] = (unusual_tiff, unusual_jpeg, unusual_bmp)
 
 @dataclass(frozen=True)
 class Header:
-    """The header of an image file."""
+    """The header of an image file.
+
+    >>> from pathlib import Path
+    >>> Image.new("RGB", (8, 6)).save("small.png")
+    >>> header_of(Path("small.png")).size
+    (8, 6)
+    """
 
     size: tuple[int, int]
     """Width and height of the first image, upright."""

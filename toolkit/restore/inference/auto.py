@@ -35,6 +35,12 @@ class AutoRestorer:
         rows: from `restore.inference.rules.rule`.
         load: loads a model by its reference, for results at `output_scale`.
         output_scale: output pixels per input pixel along one side.
+
+    Example:
+        >>> from restore.inference import load
+        >>> restorer = AutoRestorer([], load, output_scale=2)
+        >>> restorer.reference, restorer.scale
+        ('auto', 2)
     """
 
     def __init__(self, rows: Sequence[RuleRow], load: Callable[[str], Restorer], output_scale: float) -> None:

@@ -33,6 +33,14 @@ def write_page(comparison: Comparison, path: Path) -> None:
 
     Raises:
         OSError: the file cannot be written.
+
+    Example:
+        >>> import torch
+        >>> from restore.evaluation import Scene, compare
+        >>> from restore.images import Photo
+        >>> from restore.inference import load
+        >>> found = compare(Scene(Photo(torch.rand(1, 3, 16, 16))), [load("bicubic", scale=2)])
+        >>> write_page(found, Path("comparison.html"))
     """
     with atomic_file(path) as temporary:
         temporary.write_text(page(comparison), encoding="utf-8")
@@ -44,6 +52,15 @@ def page(comparison: Comparison, addresses: Sequence[str] = ()) -> str:
     Args:
         comparison: what to show.
         addresses: where the page loads each picture from; without any, they are embedded in it.
+
+    Example:
+        >>> import torch
+        >>> from restore.evaluation import Scene, compare
+        >>> from restore.images import Photo
+        >>> from restore.inference import load
+        >>> found = compare(Scene(Photo(torch.rand(1, 3, 16, 16))), [load("bicubic", scale=2)])
+        >>> page(found).startswith("<!doctype html>")
+        True
     """
     if addresses:
         return render(

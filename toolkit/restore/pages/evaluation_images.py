@@ -24,7 +24,13 @@ _SMALL = 200  # the longer side of a thumbnail in pixels
 
 @dataclass(frozen=True)
 class EvaluatedImage:
-    """An image of an evaluation, which is read when it is needed."""
+    """An image of an evaluation, which is read when it is needed.
+
+    >>> import torch
+    >>> image = EvaluatedImage("Set5", "baby.png", lambda: Scene(Photo(torch.rand(1, 3, 8, 8))))
+    >>> image.read().whole.color.shape
+    torch.Size([1, 3, 8, 8])
+    """
 
     data: str
     """Title of the data set, see `Result.title`."""
@@ -43,6 +49,13 @@ def evaluated_images(
         result: of the evaluation.
         sets: the data sets of its rows.
         on_image: called with the number of images that are finished.
+
+    Example:
+        >>> from restore.evaluation import Row
+        >>> row = Row("bicubic", "Set5", 4, images=(), failures={}, protocol={})
+        >>> result = Result((row,), meters=(), against="bicubic")
+        >>> list(evaluated_images(result, sets=[]))
+        []
     """
     done = 0
     for dataset in sets:
@@ -85,6 +98,13 @@ def write_evaluation(
 
     Raises:
         OSError: the page cannot be written.
+
+    Example:
+        >>> from restore.evaluation import Row
+        >>> row = Row("bicubic", "Set5", 4, images=(), failures={}, protocol={})
+        >>> result = Result((row,), meters=(), against="bicubic")
+        >>> write_evaluation(result, Path("evaluation.html"), images=[], restorers=[])  # none is left out
+        []
     """
     thumbnails, left_out = [], []
     for image in images:
@@ -103,6 +123,13 @@ def write_comparison(comparison: Comparison, data: str, name: str, page: Path) -
 
     Raises:
         OSError: the file cannot be written.
+
+    Example:
+        >>> import torch
+        >>> from restore.inference import load
+        >>> found = compare(Scene(Photo(torch.rand(1, 3, 16, 16))), [load("bicubic", scale=2)])
+        >>> write_comparison(found, "Set5", "baby", Path("page.html")).address
+        'page_images/Set5/baby.html'
     """
     folder = re.sub(r"[^\w.-]+", "-", data).strip(".")
     place = Path(f"{page.stem}_images") / (folder or "data") / f"{name}.html"

@@ -22,7 +22,11 @@ __all__ = ["Thumbnail", "evaluation_page", "write_evaluation_page"]
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture that links to the comparison of its image."""
+    """A small picture that links to the comparison of its image.
+
+    >>> Thumbnail("Set5", "baby", "page_images/Set5/baby.html", b"WebP").base64
+    'V2ViUA=='
+    """
 
     data: str
     """Title of the data set, see `Result.title`."""
@@ -75,6 +79,12 @@ def write_evaluation_page(result: Result, path: Path, thumbnails: Sequence[Thumb
 
     Raises:
         OSError: the file cannot be written.
+
+    Example:
+        >>> from restore.evaluation import Row
+        >>> row = Row("bicubic", "Set5", 4, images=(), failures={}, protocol={})
+        >>> result = Result((row,), meters=(), against="bicubic")
+        >>> write_evaluation_page(result, Path("evaluation.html"))
     """
     with atomic_file(path) as temporary:
         temporary.write_text(evaluation_page(result, thumbnails), encoding="utf-8")
@@ -88,6 +98,13 @@ def evaluation_page(result: Result, thumbnails: Sequence[Thumbnail] = ()) -> str
     Args:
         result: of `restore.evaluation`.
         thumbnails: of the images, from `restore.pages.write_comparison`.
+
+    Example:
+        >>> from restore.evaluation import Row
+        >>> row = Row("bicubic", "Set5", 4, images=(), failures={}, protocol={})
+        >>> result = Result((row,), meters=(), against="bicubic")
+        >>> "Evaluation on Set5" in evaluation_page(result)
+        True
     """
     groups = result.by_data()
     sets = dict.fromkeys(escaped(row.data) for row in result.rows)

@@ -26,6 +26,14 @@ def write_sheet(comparison: Comparison, path: Path) -> None:
 
     Raises:
         OSError: the file cannot be written.
+
+    Example:
+        >>> import torch
+        >>> from restore.evaluation import Scene, compare
+        >>> from restore.images import Photo
+        >>> from restore.inference import load
+        >>> found = compare(Scene(Photo(torch.rand(1, 3, 16, 16))), [load("bicubic", scale=2)])
+        >>> write_sheet(found, Path("sheet.png"))
     """
     with atomic_file(path) as temporary:
         sheet(comparison).save(temporary, "PNG", optimize=True)
