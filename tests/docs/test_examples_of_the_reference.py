@@ -33,8 +33,8 @@ def documented() -> Iterator[Any]:
             module = importlib.import_module(target)
             yield from (getattr(module, name) for name in module.__all__)
         else:
-            module, name = target.rsplit(".", 1)
-            yield getattr(importlib.import_module(module), name)
+            home, name = target.rsplit(".", 1)
+            yield getattr(importlib.import_module(home), name)
 
 
 def has_example(named: Any) -> bool:
