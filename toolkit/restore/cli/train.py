@@ -114,6 +114,7 @@ def train(
             settings = resolve_again(run, *given)
         else:
             raise UsageError("`resume` needs `run`: the folder of the run to continue")
+        folder = run or _default_folder(settings)
 
     keep_memory()
     deterministic = os.environ.get(DETERMINISTIC) != "0"
@@ -121,12 +122,18 @@ def train(
         result = training.train(
             settings,
             registry,
-            run or settings.folder,
+            folder,
             resume=resume,
             deterministic=deterministic,
             monitor=monitor,
         )
     _report(result, settings)
+
+
+def _default_folder(settings: TrainingConfig) -> Path:
+    reference = ModelReference.parse(settings.model)
+    model = f"{reference.name}-{Path(reference.weights).stem}" if reference.weights else reference.name
+    return Path("runs") / f"{model}_{settings.loss}_x{settings.scale}"
 
 
 def _report(result: TrainingResult, settings: TrainingConfig) -> None:

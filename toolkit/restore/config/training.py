@@ -212,10 +212,3 @@ class TrainingConfig(BaseModel):
     def sources(self) -> list[Source]:
         """The sources of the training images: those of `source`, or a single one of `data`."""
         return self.source or [Source(data=self.data, degraded=self.degraded)]
-
-    @property
-    def folder(self) -> Path:
-        """The default folder of the run."""
-        name, _, file = self.model.partition(":")
-        model = f"{name}-{Path(file).stem}" if file else name
-        return Path("runs") / f"{model}_{self.loss}_x{self.scale}"

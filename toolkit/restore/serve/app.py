@@ -1,4 +1,4 @@
-"""The application: the interface, the page, and what guards them."""
+"""The ASGI application: the HTTP API, the page and the middleware that protects them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from restore.serve.service import Service
 
 __all__ = ["application"]
 
-_EXPIRING = 60.0  # seconds between two looks for what is too old
+_EXPIRING = 60.0  # seconds between two removals of expired entries
 
 
 def application(service: Service, access: Access) -> FastAPI:
-    """The ASGI application of a service.
+    """Return the ASGI application of a service.
 
     Args:
         service: entered by the caller, who also ends it.
@@ -77,7 +77,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _expire(service: Service) -> None:
-    """Remove what is too old, again and again."""
+    """Remove expired entries periodically."""
     while True:
         await asyncio.sleep(min(_EXPIRING, service.limits.keep_seconds / 4))
         await asyncio.to_thread(service.expire)

@@ -13,7 +13,7 @@ _CHUNK = 2**20
 
 
 class _Sink:
-    """Collects what the archive writes until it is sent."""
+    """Collect what the archive writes until it is sent."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -54,7 +54,7 @@ def archive(files: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
 
 
 def unique(names: Iterable[str]) -> Iterator[str]:
-    """The same names, repeated ones numbered.
+    """Yield the names, numbering repeated ones.
 
     >>> list(unique(["a.png", "b.png", "A.png"]))
     ['a.png', 'b.png', 'A (2).png']

@@ -13,11 +13,11 @@ _PING = 15.0  # seconds without an event after which proxies are shown that the 
 
 
 class Changes:
-    """The jobs that changed since the last call; intermediate changes are dropped for slow clients.
+    """Yield the jobs that changed since the last call; intermediate changes are dropped for slow clients.
 
     Args:
         jobs: all jobs.
-        wanted: which of them to hear of.
+        wanted: returns whether to report a job.
     """
 
     def __init__(self, jobs: Jobs, wanted: Callable[[ServedJob], bool]) -> None:
@@ -52,7 +52,7 @@ class Changes:
 
 
 async def events(jobs: Jobs, only: ServedJob | None, group: str | None) -> AsyncIterator[str]:
-    """The events of one job, until it has ended, or of a group, as long as the client listens."""
+    """Stream the events of one job until it ends, or of a group while the client is connected."""
 
     def wanted(job: ServedJob) -> bool:
         return job is only if only is not None else job.group == group

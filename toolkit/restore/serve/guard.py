@@ -39,7 +39,7 @@ _HEADERS = {
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address.
+    """Return whether an address can be reached from this machine only.
 
     >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0"), is_loopback("127.example")
     (True, True, False, False)
@@ -52,7 +52,7 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use a server.
+    """Decide which requests a server accepts.
 
     Args:
         hosts: names by which it may be called, without ports.
@@ -65,11 +65,11 @@ class Access:
     """The value of the cookie that the page gets for the token."""
 
     def knows(self, given: str) -> bool:
-        """Whether this is the token, in constant time."""
+        """Compare a token in constant time."""
         return hmac.compare_digest(given.encode(), self.token.encode())
 
     def admits(self, headers: Headers) -> bool:
-        """Whether a request carries the token or the cookie."""
+        """Return whether a request carries the token or the cookie."""
         if not self.token:
             return True
         kind, _, given = headers.get("authorization", "").partition(" ")
@@ -79,7 +79,7 @@ class Access:
         return hmac.compare_digest(cookie.encode(), self.session.encode())
 
     def problem(self, headers: Headers, path: str) -> Problem | None:
-        """Why a request is refused, if it is."""
+        """Return why a request is refused, or `None` if it is accepted."""
         host = headers.get("host", "")
         if _name(host) not in self.hosts:
             return Problem(
@@ -113,7 +113,7 @@ class Guard:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
-            return  # there are no web sockets here
+            return  # the application has no web sockets
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -130,7 +130,7 @@ class Guard:
 
 
 def _name(host: str) -> str:
-    """The host of a Host header, without its port.
+    """Return the host of a Host header, without its port.
 
     >>> _name("LocalHost:8765"), _name("[::1]:80"), _name("[::1")
     ('localhost', '::1', '')

@@ -52,7 +52,7 @@ class ServedJob:
 
     @property
     def job(self) -> Job:
-        """The same for `restore.batch`."""
+        """The job for `restore.batch`."""
         return Job(self.upload.path, self.folder / f"result{Path(self.name).suffix}")
 
     @property
@@ -117,16 +117,16 @@ class Jobs:
         return job
 
     def put_back(self, job: ServedJob) -> None:
-        """Have a job that was taken wait again, before the others."""
+        """Put a job that was taken back at the front of the queue."""
         with self._changed:
-            if job.state != "running":  # it was canceled meanwhile
+            if job.state != "running":  # canceled in the meantime
                 return
             job.state = "queued"
             self._waiting.appendleft(job)
         self._tell(job)
 
     def report(self, job: ServedJob, progress: float) -> None:
-        """Note how much of a job is done; listeners hear of whole percents."""
+        """Record the progress of a job; listeners are called once per percent."""
         before, job.progress = job.progress, progress
         if int(100 * before) != int(100 * progress) and job.state == "running":
             self._tell(job)
@@ -160,12 +160,12 @@ class Jobs:
         self.end(job, "canceled", reason=reason)
 
     def forget(self, job: ServedJob) -> None:
-        """Leave a job out of all lists."""
+        """Remove a job from all lists."""
         with self._changed:
             self._jobs.pop(job.id, None)
 
     def stop(self) -> None:
-        """Accept nothing more and cancel what waits; what runs goes on."""
+        """Accept no more jobs and cancel those that wait; running jobs continue."""
         with self._changed:
             self.stopping = True
             waiting = list(self._waiting)
@@ -175,7 +175,7 @@ class Jobs:
         self._tell(None)
 
     def get(self, name: str) -> ServedJob:
-        """A job by its identifier.
+        """Return a job by its identifier.
 
         Raises:
             Problem: there is none.
@@ -187,12 +187,12 @@ class Jobs:
         return job
 
     def of(self, group: str) -> list[ServedJob]:
-        """The jobs of a group, the oldest first."""
+        """Return the jobs of a group, oldest first."""
         with self._changed:
             return [job for job in self._jobs.values() if job.group == group]
 
     def all(self) -> list[ServedJob]:
-        """All jobs, the oldest first."""
+        """All jobs, oldest first."""
         with self._changed:
             return list(self._jobs.values())
 
@@ -202,13 +202,13 @@ class Jobs:
         return [job for job in self.all() if job.ended and max(job.ended, job.upload.used) < before]
 
     def count(self) -> tuple[int, int]:
-        """How many wait and how many run."""
+        """Return the numbers of waiting and running jobs."""
         with self._changed:
             running = sum(job.state == "running" for job in self._jobs.values())
             return len(self._waiting), running
 
     def view(self, job: ServedJob) -> JobView:
-        """What clients see of a job."""
+        """Return the view of a job for clients."""
         with self._changed:
             position = self._waiting.index(job) + 1 if job in self._waiting else 0
         return JobView(

@@ -45,7 +45,7 @@ class Looking:
         self._networks, self._memory, self._limits = networks, memory, limits
 
     def image(self, upload: Upload) -> ImageView:
-        """What is found in an upload.
+        """Estimate the degradation of an upload.
 
         Raises:
             ImageError: it cannot be read, or there is too little memory.
@@ -62,7 +62,7 @@ class Looking:
         )
 
     def plan(self, upload: Upload, options: JobOptions) -> PlanView:
-        """What a job would do, with the time that it takes.
+        """Plan a job and estimate its time.
 
         Raises:
             RestoreError: it would fail.
@@ -85,13 +85,13 @@ class Looking:
         )
 
     def _beyond(self, upload: Upload, restorer: AnyRestorer) -> bool:
-        """Whether an image is more degraded than those that the weights of a named model were trained on."""
+        """Return whether an image is more degraded than the training images of a named model."""
         limits = None if isinstance(restorer, AutoRestorer) else limits_of(restorer.model)
         self.image(upload)
         return limits is not None and upload.found is not None and limits.exceeded_by(upload.found)
 
     def preview(self, upload: Upload, options: JobOptions, crop: Crop) -> bytes:
-        """A part of the result, as PNG, before the whole is made.
+        """Return a part of the result as PNG, without restoring the whole image.
 
         Raises:
             RestoreError: the part is outside of the image or too large, or the model fails.
@@ -121,7 +121,7 @@ class Looking:
         return shown
 
     def comparison(self, job: ServedJob, addresses: tuple[str, str]) -> str:
-        """The page of `restore compare` for a result and its input.
+        """Return the page of `restore compare` for a result and its input.
 
         Args:
             job: one that is done.
@@ -159,17 +159,17 @@ class Looking:
 
 
 def viewable(file: Path) -> bool:
-    """Whether browsers show a file of this format."""
+    """Return whether browsers display a file of this format."""
     return file.suffix.lower() in _SHOWN
 
 
 def _need(file: Path) -> int:
-    """Memory for an image that is read and looked at."""
+    """Estimate the memory for reading and analyzing an image."""
     return 3 * needed(Job(file, Path("result.png")), UNCHANGED, Output(), 10**12).memory
 
 
 def _restored(restorer: AnyRestorer, whole: Photo, crop: Crop, output: Output, file: Path) -> Photo:
-    """A part of the result, made of that part of the input with what was found in the whole of it."""
+    """Restore a part of the input with the estimates of the whole image."""
     selected = restorer.select(whole, file)
     part = crop.of(replace(whole, bits=8))
     if selected.restorer is None:

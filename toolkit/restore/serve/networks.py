@@ -63,7 +63,7 @@ class RestorerCache:
             *_offered(registry),
         ]
         self._titles = {model.name: model.title for model in self.offered}
-        # Without the name of its weights, a model has those that it has on the command line.
+        # Without the name of weights, a model uses its default weights, as on the command line.
         self._names = {*self._titles, *(ModelReference.parse(name).name for name in self._titles)}
 
     def check(self, options: JobOptions) -> None:
@@ -86,7 +86,7 @@ class RestorerCache:
             check_reference(options.model, self._registry, scale)
 
     def restorer(self, options: JobOptions) -> AnyRestorer:
-        """The restorer of a job, loaded if it is not yet.
+        """Return the restorer of a job; load it if necessary.
 
         Raises:
             RestoreError: as for `restore.inference.load`.
@@ -107,7 +107,7 @@ class RestorerCache:
             return self._loaded[key]
 
     def scale(self, model: str) -> float:
-        """The scale of the results of a model that is offered, where a job has none."""
+        """Return the default scale of a model that is offered."""
         return check_reference(model, self._registry) or 4
 
     def title(self, model: str) -> str:
@@ -124,7 +124,7 @@ class RestorerCache:
 
     @property
     def count(self) -> int:
-        """How many are loaded."""
+        """The number of loaded restorers."""
         return len(self._loaded)
 
 
@@ -134,7 +134,7 @@ def _parts(model: str) -> list[str]:
 
 
 def _offered(registry: Registry) -> list[ModelView]:
-    """The models that work without a file of the user, those with weights by the name of these too."""
+    """Return the models that need no file of the user, one for each of their weights."""
     found = []
     for name, spec in sorted(registry.models.items()):
         # Building all networks without weights would take seconds; those of any scale have no parameters.
@@ -145,7 +145,7 @@ def _offered(registry: Registry) -> list[ModelView]:
             try:
                 scale = check_reference(reference, registry)
                 if weights is None:
-                    with torch.device("meta"):  # refuses what has to be trained first
+                    with torch.device("meta"):  # fails for models that have to be trained first
                         load_model(reference, registry)
             except Exception:  # noqa: S112 - what cannot be built is not offered
                 continue

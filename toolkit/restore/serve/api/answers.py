@@ -15,7 +15,7 @@ __all__ = ["finished", "media_type", "not_done", "shown"]
 
 
 def finished(job: ServedJob) -> Path:
-    """The file of a result.
+    """Return the file of a result.
 
     Raises:
         Problem: there is none.
@@ -26,7 +26,7 @@ def finished(job: ServedJob) -> Path:
 
 
 def not_done(job: ServedJob) -> Problem:
-    """Why a job has no result."""
+    """Return the problem that explains why a job has no result."""
     if job.state == "failed":
         return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{job.upload.name}: {job.reason}")
     if job.state == "canceled":
@@ -42,6 +42,6 @@ def shown(file: Path) -> Response:
 
 
 def media_type(name: str) -> str:
-    """The media type of an image, never one that a browser runs."""
+    """Return the media type of an image, never one that a browser executes."""
     found = guess_type(f"image{Path(name).suffix.lower()}")[0] or ""
     return found if found.startswith("image/") and "svg" not in found else "application/octet-stream"

@@ -1,4 +1,4 @@
-"""Images that were uploaded: what was found in them, plans and previews."""
+"""Routes for uploaded images: estimates, plans and previews."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ router = APIRouter()
 
 @router.post("/images", status_code=HTTPStatus.CREATED, openapi_extra=IMAGE_BODY)
 async def add_image(request: Request, service: TheService) -> ImageView:
-    """Upload an image and look at it."""
+    """Upload an image and estimate its degradation."""
     async with received(request, service.uploads, service.limits) as (upload, _):
         return await service.look(partial(service.looking.image, upload))
 
 
 @router.get("/images/{image}")
 async def image(image: TheImage, service: TheService) -> ImageView:
-    """What was found in an image."""
+    """Return the estimated degradation of an image."""
     return await service.look(partial(service.looking.image, image))
 
 
@@ -41,7 +41,7 @@ async def remove_image(image: TheImage, service: TheService) -> None:
 
 @router.get("/images/{image}/plan")
 async def plan(image: TheImage, options: TheOptions, service: TheService) -> PlanView:
-    """What a job with these options would do, and how long it would take."""
+    """Plan a job with these options, and estimate its time."""
     service.networks.check(options)
     return await service.look(partial(service.looking.plan, image, options))
 
@@ -56,7 +56,7 @@ class PreviewOptions(JobOptions):
 async def preview(
     image: TheImage, options: Annotated[PreviewOptions, Query()], service: TheService
 ) -> Response:
-    """A part of the result as PNG; `crop` is LEFT,TOP,WIDTH,HEIGHT in pixels of the image."""
+    """Return a part of the result as PNG; `crop` is LEFT,TOP,WIDTH,HEIGHT in pixels of the image."""
     service.networks.check(options)
     make = partial(service.looking.preview, image, options.options, Crop.parse(options.crop))
     return Response(await service.look(make), media_type="image/png")
@@ -64,5 +64,5 @@ async def preview(
 
 @router.get("/images/{image}/view", response_class=FileResponse)
 async def image_view(image: TheImage, service: TheService) -> Response:
-    """The image in a format that browsers show."""
+    """Return the image in a format that browsers display."""
     return shown(await service.look(partial(service.looking.view, image.path)))

@@ -35,13 +35,13 @@ async def add_job(request: Request, service: TheService, answer: Response) -> Jo
 
 @router.get("/jobs")
 async def jobs(group: Group, service: TheService) -> list[JobView]:
-    """The jobs of a group, the oldest first."""
+    """List the jobs of a group, oldest first."""
     return [service.jobs.view(job) for job in service.jobs.of(group)]
 
 
 @router.get("/jobs/{job}")
 async def job(job: TheJob, service: TheService) -> JobView:
-    """The state of a job."""
+    """Return the state of a job."""
     return service.jobs.view(job)
 
 
@@ -53,16 +53,16 @@ async def remove_job(job: TheJob, service: TheService) -> None:
 
 @router.get("/jobs/{job}/events", response_class=StreamingResponse)
 async def job_events(job: TheJob, service: TheService) -> Response:
-    """The states of a job as server-sent events, until it has ended."""
+    """Stream the states of a job as server-sent events until it ends."""
     return _stream(events(service.jobs, job, None))
 
 
 @router.get("/events", response_class=StreamingResponse)
 async def group_events(group: Group, service: TheService) -> Response:
-    """The states of the jobs of a group as server-sent events."""
+    """Stream the states of the jobs of a group as server-sent events."""
     return _stream(events(service.jobs, None, group))
 
 
 def _stream(lines: AsyncIterator[str]) -> Response:
-    headers = {"X-Accel-Buffering": "no"}  # nginx would keep the events back
+    headers = {"X-Accel-Buffering": "no"}  # otherwise nginx buffers the events
     return StreamingResponse(lines, media_type="text/event-stream", headers=headers)

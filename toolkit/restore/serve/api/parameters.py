@@ -1,4 +1,4 @@
-"""What routes get: the service, the entries that an address names, and bodies with an image."""
+"""Parameters of routes: the service, the entries named in the path, and bodies with an image."""
 
 from __future__ import annotations
 

@@ -22,19 +22,19 @@ router = APIRouter()
 
 @router.get("/jobs/{job}/result", response_class=FileResponse)
 async def result(job: TheJob) -> Response:
-    """The result as a file."""
+    """Return the result as a file."""
     return FileResponse(finished(job), filename=job.name, media_type=media_type(job.name))
 
 
 @router.get("/jobs/{job}/view", response_class=FileResponse)
 async def result_view(job: TheJob, service: TheService) -> Response:
-    """The result in a format that browsers show."""
+    """Return the result in a format that browsers display."""
     return shown(await service.look(partial(service.looking.view, finished(job))))
 
 
 @router.get("/jobs/{job}/comparison", response_class=HTMLResponse)
 async def comparison(job: TheJob, service: TheService) -> Response:
-    """A page with the result and its input under a slider."""
+    """Return a page that compares the result and its input under a slider."""
     finished(job)
     addresses = (f"/api/images/{job.upload.id}/view", f"/api/jobs/{job.id}/view")
     content = await service.look(partial(service.looking.comparison, job, addresses))
@@ -47,7 +47,7 @@ async def comparison(job: TheJob, service: TheService) -> Response:
 
 @router.get("/results.zip", response_class=StreamingResponse)
 async def results(group: Group, service: TheService) -> Response:
-    """All results of a group in one archive."""
+    """Return all results of a group in one archive."""
     done = [job for job in service.jobs.of(group) if job.state == "done"]
     if not done:
         raise Problem(HTTPStatus.NOT_FOUND, "there is no result yet")

@@ -1,4 +1,4 @@
-"""The server itself: who may use it, how it is, and its models."""
+"""Routes of the server itself: sessions, health, metrics and models."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def session(request: Request) -> Response:
     # FastAPI would answer 400 to whatever stops the reading, such as that the body is too large.
     given = Token.model_validate_json(await request.body())
     if not access.knows(given.token):
-        await asyncio.sleep(0.5)  # slows guessing down
+        await asyncio.sleep(0.5)  # slows down guessing
         raise Problem(HTTPStatus.UNAUTHORIZED, "this is not the token of the server")
     answer = Response(status_code=HTTPStatus.NO_CONTENT)
     secure = request.url.scheme == "https"
@@ -42,7 +42,7 @@ async def session(request: Request) -> Response:
 
 @router.get("/health")
 async def health(service: TheService) -> Health:
-    """Whether the server works."""
+    """Report whether the server works."""
     waiting, running = service.jobs.count()
     status = "stopping" if service.jobs.stopping else "ok"
     return Health(status=status, version=version("restorekit"), waiting=waiting, running=running)
@@ -50,12 +50,12 @@ async def health(service: TheService) -> Health:
 
 @router.get("/metrics")
 async def metrics(service: TheService) -> Response:
-    """Counters in the text format of Prometheus."""
+    """Return counters in the text format of Prometheus."""
     text = service.metrics.text(service.jobs, service.uploads, service.networks)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.get("/models")
 async def models(service: TheService) -> list[ModelView]:
-    """The models that can be used."""
+    """List the available models."""
     return service.networks.offered
