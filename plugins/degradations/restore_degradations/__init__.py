@@ -1,1 +1,1 @@
-"""Degradations of real photographs: blur, resampling, noise, compression, and recipes of them."""
+"""Degradations of real photos: blur, resampling, noise, compression, and recipes of them."""

@@ -101,5 +101,5 @@ class _Recipe:
 
 
 def margin_bsrgan(scale: int, options: Options) -> int:  # noqa: ARG001 - it has none
-    """Both blurs, if they come after the downscaling."""
+    """Return the reach of both blurs, if they follow the downscaling."""
     return scale * (12 + 11)

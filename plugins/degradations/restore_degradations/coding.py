@@ -32,8 +32,8 @@ def jpeg(
         image: ``(3, H, W)`` in [0, 1].
         quality: 1 to 100.
         subsampling: of the chroma.
-        grid: rows and columns by which the image is moved on the grid of blocks, less than 16 each. What the
-            blocks hold beyond the image is mirrored from it.
+        grid: rows and columns by which the image is shifted on the grid of blocks, less than 16 each. The
+            blocks beyond the image are filled by reflection.
 
     Returns:
         ``(3, H, W)``, multiples of 1/255.

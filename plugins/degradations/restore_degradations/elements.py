@@ -56,7 +56,7 @@ PerImage = Callable[[Tensor, Draws], tuple[Tensor, dict[str, float | str]]]
 
 _SINC_SIDE = 21
 _MACROBLOCK = 16  # pixels of a JPEG's unit with subsampled chroma
-_LARGEST_BLUR = 4.0  # deviations that a kernel reaches
+_LARGEST_BLUR = 4.0  # radius of a kernel in standard deviations
 
 
 def each(degrade: PerImage, probability: float = 1.0) -> Degrade:
@@ -108,7 +108,7 @@ def kernel_side(sigma: float) -> int:
 
 
 def margin_blur(scale: int, options: BlurOptions) -> int:  # noqa: ARG001 - it keeps the size
-    """Half of the largest kernel."""
+    """Return half of the largest kernel."""
     return kernel_side(options.sigma[1]) // 2
 
 
@@ -131,7 +131,7 @@ def build_resize(scale: int, options: ResizeOptions) -> Degrade:
 
 
 def margin_resize(scale: int, options: ResizeOptions) -> int:
-    """The longest filter of both steps, in pixels of the target."""
+    """Return the reach of the longest filter of both steps, in pixels of the target."""
     method = "lanczos" if options.method == "any" else options.method
     low, high = options.factor
     if low == high == 1:
@@ -188,12 +188,12 @@ def build_jpeg(scale: int, options: JpegOptions) -> Degrade:  # noqa: ARG001 - i
 
 
 def _subsampling(wanted: coding.Subsampling | Literal["any"], draws: Draws) -> coding.Subsampling:
-    """4:2:0 most often, as cameras and web sites have it."""
+    """Draw a chroma subsampling, most often 4:2:0, which is common for cameras and web sites."""
     return draws.choice(coding.SUBSAMPLINGS, (0.25, 0.1, 0.65)) if wanted == "any" else wanted
 
 
 def margin_jpeg(scale: int, options: JpegOptions) -> int:  # noqa: ARG001 - it keeps the size
-    """A block, and what the decoder's enlargement of the chroma adds, for each round."""
+    """Return the size of a block plus the reach of the chroma upsampling, for each round."""
     rounds = round(options.rounds[1])
     return rounds * (8 if options.subsampling == "4:4:4" else _MACROBLOCK + 2)
 
@@ -224,12 +224,12 @@ def build_sinc(scale: int, options: SincOptions) -> Degrade:  # noqa: ARG001 - i
 
 
 def margin_sinc(scale: int, options: SincOptions) -> int:  # noqa: ARG001 - it keeps the size
-    """Half of the kernel."""
+    """Return half of the kernel."""
     return _SINC_SIDE // 2
 
 
 def build_sharpen(scale: int, options: SharpenOptions) -> Degrade:  # noqa: ARG001 - it keeps the size
-    """Unsharp mask: add a share of what a blur takes away."""
+    """Sharpen by an unsharp mask: add a fraction of the difference from the blurred image."""
 
     def run(image: Tensor, draws: Draws) -> tuple[Tensor, dict[str, float | str]]:
         amount, sigma = draws.uniform(options.amount), draws.uniform(options.sigma)
@@ -255,7 +255,7 @@ def build_quantize(scale: int, options: QuantizeOptions) -> Degrade:  # noqa: AR
 
 
 def no_margin(scale: int, options: ElementOptions) -> int:  # noqa: ARG001 - the signature of a margin
-    """Each pixel is changed by itself."""
+    """Return 0: each pixel is changed independently."""
     return 0
 
 

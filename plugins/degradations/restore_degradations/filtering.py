@@ -12,7 +12,7 @@ _DIRECT = 7  # up to this side a direct convolution is faster than one in the fr
 
 
 def filtered(image: Tensor, kernel: Tensor) -> Tensor:
-    """`image` convolved with `kernel`; what lies outside is mirrored at the edge pixels.
+    """Convolve `image` with `kernel`, with reflection padding at the edge pixels.
 
     Args:
         image: ``(C, H, W)``.
@@ -48,7 +48,7 @@ def _mirrored(image: Tensor, reach: int) -> Tensor:
 
 
 def _fast(length: int) -> int:
-    """The next length that has no prime factor above 5, for which transforms are quick."""
+    """Return the next length without a prime factor above 5, for which FFTs are fast."""
     while True:
         rest = length
         for factor in (2, 3, 5):

@@ -52,7 +52,7 @@ def plateau(
 
 
 def disk(radius: float) -> Tensor:
-    """An equal weight inside a circle, as of a lens out of focus; pixels at its edge count in part.
+    """Uniform disk, the blur of an out-of-focus lens; pixels at its edge have partial weight.
 
     Args:
         radius: in pixels, above 0.
@@ -63,7 +63,7 @@ def disk(radius: float) -> Tensor:
 
 
 def line(length: float, angle: float) -> Tensor:
-    """An equal weight along a straight line, as of a camera that moves; it is one pixel wide.
+    """Uniform line of one pixel width, the blur of a moving camera.
 
     Args:
         length: in pixels, at least 1.

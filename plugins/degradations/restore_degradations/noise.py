@@ -1,4 +1,4 @@
-"""Noise of sensors, films and programs."""
+"""Gaussian, Poisson and camera noise."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def poisson(image: Tensor, photons: float, draws: Draws, *, gray: bool = False) 
 
 
 def camera(image: Tensor, shot: float, read: float, draws: Draws) -> Tensor:
-    """Shot and read noise of a sensor, before the tone curve (Foi et al. 2008; Brooks et al. 2019).
+    """Add shot and read noise of a sensor, before the tone curve (Foi et al. 2008; Brooks et al. 2019).
 
     In linear light its variance is ``shot * value + read^2``. The sRGB curve then makes it strongest in the
     shadows.
@@ -65,12 +65,12 @@ def camera(image: Tensor, shot: float, read: float, draws: Draws) -> Tensor:
 
 
 def to_linear(image: Tensor) -> Tensor:
-    """SRGB to linear light (IEC 61966-2-1)."""
+    """Convert sRGB to linear light (IEC 61966-2-1)."""
     return torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
 
 
 def from_linear(image: Tensor) -> Tensor:
-    """Linear light to sRGB."""
+    """Convert linear light to sRGB."""
     return torch.where(image <= 0.0031308, image * 12.92, 1.055 * image.clamp_min(1e-8) ** (1 / 2.4) - 0.055)
 
 

@@ -51,5 +51,5 @@ def build_photo(scale: int, options: PhotoOptions) -> Degrade:
 
 
 def margin_photo(scale: int, options: PhotoOptions) -> int:
-    """Blur and downscaling; a block of the compression more would cost half of the speed."""
+    """Return the reach of blur and downscaling; adding a JPEG block would halve the speed."""
     return kernel_side(options.blur[1] * scale) // 2 + 4 * scale + 8 * scale

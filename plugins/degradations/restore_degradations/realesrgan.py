@@ -85,7 +85,7 @@ def build_realesrgan(scale: int, options: RealEsrganOptions) -> Degrade:
 
 
 def margin_realesrgan(scale: int, options: RealEsrganOptions) -> int:
-    """The kernels of all steps, the later ones at the final resolution."""
+    """Return the reach of the kernels of all steps, the later ones at the final resolution."""
     return 10 + scale * (10 if options.order == 1 else 20)
 
 
@@ -122,7 +122,7 @@ def _kernel(kind: str, side: int, sigma: float, other: float, angle: float, draw
 
 
 def _resize(image: Tensor, size: tuple[int, int], order: _Order, draws: Draws) -> Tensor:
-    """By a random factor, relative to `size`."""
+    """Resize by a random factor, relative to `size`."""
     direction = draws.choice(("up", "down", "keep"), order.resize)
     factor = {
         "up": draws.uniform((1.0, order.factor[1])),

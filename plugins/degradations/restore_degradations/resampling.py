@@ -42,7 +42,7 @@ _KERNELS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
 
 
 def resized(image: Tensor, size: tuple[int, int], method: Method, *, antialias: bool = True) -> Tensor:
-    """Resize with half-pixel centers; what lies outside is the image mirrored, its edge repeated.
+    """Resize with half-pixel centers and symmetric padding (the edge is repeated).
 
     Args:
         image: ``(C, H, W)``.
@@ -60,7 +60,7 @@ def resized(image: Tensor, size: tuple[int, int], method: Method, *, antialias: 
 
 
 def reach(ratio: float, method: Method) -> int:
-    """How far, in input pixels, a result depends on its surroundings when shrinking by `ratio`, >= 1."""
+    """Return the radius in input pixels that a result depends on when downscaling by `ratio` >= 1."""
     radius = 0.5 if method == "area" else _KERNELS[method][1]
     return math.ceil(radius * max(ratio, 1.0) + 0.5)
 
@@ -82,6 +82,6 @@ def _weights(length: int, target: int, method: Method, antialias: bool) -> Tenso
     taps = centers.floor()[:, None] + torch.arange(count) - count // 2
     values = kernel((taps - centers[:, None]) / stretch)
     values = values / values.sum(1, keepdim=True)
-    inside = taps.long() % (2 * length)  # mirrored at both ends, again and again
+    inside = taps.long() % (2 * length)  # reflected at both ends, repeatedly if necessary
     inside = torch.where(inside >= length, 2 * length - 1 - inside, inside)
     return torch.zeros(target, length, dtype=torch.float64).scatter_add_(1, inside, values).float()

@@ -1,4 +1,4 @@
-"""Width of the blur of a picture."""
+"""Estimate the blur width of a picture."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _gradient(windows: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
 
 
 def _crests(strength: Tensor, *, horizontal: Tensor) -> Tensor:
-    """Where `strength` is the largest of the three pixels along the gradient's main direction."""
+    """Mark pixels where `strength` is a local maximum along the gradient's main direction."""
     padded = F.pad(strength, (1, 1, 1, 1), value=float("inf"))  # nothing on the border is a crest
     sides = (padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]), (padded[:, :-2, 1:-1], padded[:, 2:, 1:-1])
     across, down = ((strength >= before) & (strength > after) for before, after in sides)

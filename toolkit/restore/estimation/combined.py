@@ -27,8 +27,8 @@ def estimate(
 
     Args:
         picture: a photo, or its colors: ``(3, H, W)`` or ``(1, 3, H, W)``, float in [0, 1] or uint8 levels.
-        file: where it was read from, or the file's content; if that is a JPEG file, its own tables tell the
-            quality, else the pixels do.
+        file: where it was read from, or the file's content; if that is a JPEG file, the quality is read from
+            its tables, otherwise it is estimated from the pixels.
         only: what to estimate, some of "jpeg", "noise", "blur" and "enlarged"; the others become ``None``.
             Noise and enlargement need "jpeg" where a picture may be compressed.
 

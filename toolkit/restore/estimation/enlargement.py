@@ -1,4 +1,4 @@
-"""Whether a picture was enlarged by interpolation before, and by what factor."""
+"""Detect an earlier enlargement by interpolation and its factor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def enlargement_factor(image: Tensor, *, jpeg_grid: bool = False) -> Enlargement
     Interpolated pixels are smoother the farther they lie from the original ones, so that the strength of a
     high derivative repeats with the period of the factor along rows and columns, as a peak in its spectrum:
     Gallagher, "Detection of linear and cubic interpolation in JPEG compressed images", CRV 2005. The third
-    derivative is used because even ones see nothing at factor 2. A peak may belong to several factors: the
+    derivative is used because even orders show no peak at factor 2. A peak may belong to several factors: the
     largest is right for which an interpolation kernel explains the power above the Nyquist frequency of the
     original by that below it.
 

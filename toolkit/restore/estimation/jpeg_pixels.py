@@ -48,7 +48,7 @@ def jpeg_from_pixels(image: Tensor) -> JpegEstimate | None:
         or in less than about 64x64 pixels.
 
     Example:
-        >>> jpeg_from_pixels(torch.full((3, 64, 64), 0.5)) is None  # no compression to be seen
+        >>> jpeg_from_pixels(torch.full((3, 64, 64), 0.5)) is None  # no visible compression
         True
     """
     image = image.reshape(image.shape[-3:])
@@ -167,7 +167,7 @@ def subsampling_of(image: Tensor, offset: tuple[int, int], *, count: int = 4096)
 
 
 def _halved(chroma: Tensor) -> bool | None:
-    """Whether the rows of `chroma`, ``(N, 2, 8, 8)``, were interpolated from half the samples."""
+    """Return whether the rows of `chroma`, ``(N, 2, 8, 8)``, were interpolated from half the samples."""
     first = chroma.diff(dim=-1)  # at 0: of pixels 0 and 1, within one sample; at 1: across two
     third = chroma.diff(n=3, dim=-1)  # at 0: of pixels 0 to 3, across two samples; at 1: within one
     ratios = []

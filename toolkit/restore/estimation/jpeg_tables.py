@@ -50,7 +50,7 @@ _TRANSPOSED: dict[Subsampling | None, Subsampling | None] = {
 
 
 def standard_table(quality: int, *, chroma: bool = False) -> NDArray[np.int64]:
-    """The quantization table that libjpeg's ``jpeg_set_quality`` makes for baseline files: ``(8, 8)``.
+    """Return the ``(8, 8)`` table that libjpeg's ``jpeg_set_quality`` makes for baseline files.
 
     Args:
         quality: from 1 to 100.
@@ -68,7 +68,7 @@ def standard_table(quality: int, *, chroma: bool = False) -> NDArray[np.int64]:
 
 
 def nearest_quality(table: NDArray[np.int64], *, used: NDArray[np.bool_] | None = None) -> int:
-    """The quality whose luma table is nearest to `table` in the mean absolute difference of logarithms.
+    """Return the quality whose luma table is nearest to `table` by the mean absolute log difference.
 
     Args:
         table: ``(8, 8)`` quantization steps, row by row, at least 1.
@@ -145,7 +145,7 @@ def _of_header(image: Image.Image) -> JpegEstimate | None:
 
 
 def _upright_offset(height: int, width: int, orientation: int) -> tuple[int, int]:
-    """Where the grid starts once the picture, stored with `height` and `width`, is turned upright."""
+    """Return the grid offset after a picture stored with `height` and `width` is rotated upright."""
     down = height % 8 if orientation in (3, 4, 6, 7) else 0
     right = width % 8 if orientation in (2, 3, 7, 8) else 0
     return (right, down) if orientation in (5, 6, 7, 8) else (down, right)

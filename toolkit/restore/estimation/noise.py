@@ -27,14 +27,14 @@ _ORDER = torch.arange(8)[:, None] + torch.arange(8)
 def noise_level(image: Tensor, *, jpeg: JpegEstimate | None = None) -> NoiseEstimate | None:
     """Estimate the standard deviation of white noise in each channel, and an affine model of its variance.
 
-    In the DCT of 8x8 patches, those with the least energy at low frequencies are taken for flat, and the
-    median over the high frequencies of their variance is that of the noise: what selects is independent of
-    what is measured. After Ponomarenko, Lukin, Zriakhov, Kaarna and Astola 2007, as analyzed by Colom and
-    Buades, "Analysis and Extension of the Ponomarenko et al. Method", IPOL 2013. The model is fitted to the
-    estimates of patches of similar mean intensity.
+    In the DCT of 8x8 patches, those with the least energy at low frequencies are taken as flat, and the
+    median over the high frequencies of their variance is that of the noise: the frequencies used for
+    selection are independent of those measured. After Ponomarenko, Lukin, Zriakhov, Kaarna and Astola 2007,
+    as analyzed by Colom and Buades, "Analysis and Extension of the Ponomarenko et al. Method", IPOL 2013. The
+    model is fitted to the estimates of patches of similar mean intensity.
 
-    JPEG compression removes noise at high frequencies: this measures what is left of it, and
-    `luma_noise_before_jpeg` what there was.
+    JPEG compression removes noise at high frequencies: this measures the remaining noise, and
+    `luma_noise_before_jpeg` the original one.
 
     Args:
         image: ``(3, H, W)`` or ``(1, 3, H, W)``, float in [0, 1] or uint8 levels.

@@ -75,7 +75,7 @@ class NoiseEstimate:
 
 @dataclass(frozen=True)
 class BlurEstimate:
-    """How wide the sharpest edges are.
+    """Width of the sharpest edges.
 
     >>> blur = BlurEstimate(sigma=1.8, confidence=0.9)
     >>> Estimate(jpeg=None, noise=None, blur=blur, enlarged=None).degradations
@@ -104,7 +104,7 @@ class EnlargementEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """All that `estimate` found; ``None`` where there is nothing, or the picture is too small to tell.
+    """The estimates of a picture; ``None`` where nothing was detected or the picture is too small.
 
     >>> found = Estimate(jpeg=None, noise=None, blur=BlurEstimate(2.0, 0.9), enlarged=None)
     >>> found.degradations
@@ -120,7 +120,7 @@ class Estimate:
 
     @property
     def degradations(self) -> tuple[str, ...]:
-        """Which of "jpeg", "noise", "blur" and "enlarged" are strong enough to be seen."""
+        """The visible degradations, some of "jpeg", "noise", "blur" and "enlarged"."""
         visible = {
             "jpeg": self.jpeg is not None and self.jpeg.quality <= VISIBLE_QUALITY,
             "noise": self.noise is not None and self.noise.mean_sigma >= VISIBLE_NOISE,
@@ -130,11 +130,11 @@ class Estimate:
         return tuple(name for name, seen in visible.items() if seen)
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON-serializable dict, with ``None`` for what was not found."""
+        """Return a JSON-serializable dict, with ``None`` where nothing was detected."""
         return {**asdict(self), "degradations": list(self.degradations)}
 
     def to_text(self) -> list[str]:
-        """One line for people on each of the four, such as "noise: standard deviation 4.9 of 255"."""
+        """Return one readable line for each of the four, such as "noise: standard deviation 4.9 of 255"."""
         lines = []
         if self.jpeg is None:
             lines.append("compression: no trace of JPEG")

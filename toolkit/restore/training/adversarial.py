@@ -83,13 +83,13 @@ class AdversarialTrainer:
 
     @property
     def name(self) -> str:
-        """Of the discriminator in checkpoints and messages."""
+        """Name of the discriminator in checkpoints and messages."""
         label = self.adversary.label
         return "discriminator" if label == "adversary" else f"discriminator-{label}"
 
     @property
     def term_name(self) -> str:
-        """Of the generator's term in the log."""
+        """Name of the generator's term in the log."""
         label = self.adversary.label
         return "adversarial" if label == "adversary" else label
 
@@ -114,7 +114,7 @@ class AdversarialTrainer:
         self._whole = _joined(fakes), _joined(reals)
 
     def term(self, batch: AdversarialBatch, part: int = 0) -> dict[str, Tensor]:
-        """The generator's weighted adversarial loss, whose gradient reaches `batch.fake`.
+        """Compute the generator's weighted adversarial loss, whose gradient reaches `batch.fake`.
 
         Args:
             batch: one part of the step's images.
@@ -172,19 +172,19 @@ class AdversarialTrainer:
         }
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds besides the network and its optimizer, as JSON."""
+        """Return the state besides the network and its optimizer, as JSON for a checkpoint."""
         scores = [self.scores.real, self.scores.generated] if self.scores else None
         return {"scores": scores, "updates": self.updates}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state` returned."""
+        """Restore what `state` returned."""
         self.scores = Scores(*state["scores"]) if state["scores"] else None
         self.updates = state.get("updates", 0)
 
     def _losses(
         self, fake: Logits, real: Logits, batch: AdversarialBatch, part: int, step: int
     ) -> dict[str, Tensor]:
-        """The discriminator's loss and its penalties on one part."""
+        """Compute the discriminator's loss and its penalties on one part."""
         if self.loss.whole_batch:
             loss = self._over_whole_batch(self.loss.discriminator, fake, real, part)
         else:
@@ -217,7 +217,7 @@ class AdversarialTrainer:
         return run
 
     def _both(self, batch: AdversarialBatch) -> tuple[Logits, Logits]:
-        """Logits of the restored images and of the targets, in one pass."""
+        """Compute the logits of the restored images and of the targets in one pass."""
         images = torch.cat([batch.real, batch.fake])
         if self.conditional:
             condition = batch.condition()
@@ -281,7 +281,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 
 def _joined(passes: Sequence[Logits]) -> list[Tensor]:
-    """The logits of several parts, scale by scale."""
+    """Concatenate the logits of several parts, scale by scale."""
     return [torch.cat(scale) for scale in zip(*(scales_of(each) for each in passes), strict=True)]
 
 

@@ -71,7 +71,7 @@ class Events:
 
 
 def forget_events(run: Path, step: int) -> None:
-    """Drop what a run wrote for TensorBoard after the checkpoint from which it is resumed.
+    """Remove the events written after the checkpoint from which the run is resumed.
 
     Raises:
         OSError: the disk is full or the folder cannot be written.

@@ -17,7 +17,7 @@ from restore.training.optimization import seed_all
 
 __all__ = ["Start", "find_model", "find_start"]
 
-_LISTED = 20  # names in a message
+_LISTED = 20  # maximum number of names in a message
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _take_over(source: Mapping[str, Tensor], target: nn.Module, config: Training
     """Load the tensors of `source` whose names and shapes are those of `target`.
 
     Returns:
-        What was taken over; empty if it is everything.
+        A description of what was loaded; empty if everything was.
 
     Raises:
         UsageError: nothing fits, or not everything and `init_partial` is not set.

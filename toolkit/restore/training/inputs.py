@@ -29,7 +29,7 @@ def write_inputs(batch: Sample, run: Path) -> None:
 
 
 def inputs(batch: Sample) -> Tensor:
-    """The first images of a batch, each a column of two: its input with enlarged pixels, and its target.
+    """Arrange the first images of a batch in columns: the enlarged input above its target.
 
     Returns:
         ``(1, 3, 2*H, n*W)`` in [0, 1] on the CPU, where H and W are the sides of a target and n is at most 8.

@@ -59,7 +59,7 @@ class Learner:
         """Updates skipped so far."""
         self.averages: AveragesWeights | None = None
         """The optimizer itself if it averages the weights, else none."""
-        raw = getattr(optimizer, "optimizer", optimizer)  # of Fabric's wrapper
+        raw = getattr(optimizer, "optimizer", optimizer)  # the names of Fabric's wrapper
         if isinstance(raw, AveragesWeights):
             self.averages = raw
         self.in_a_row = 0
@@ -103,7 +103,7 @@ class Learner:
         self.record(terms)
 
     def record(self, terms: Mapping[str, Tensor]) -> None:
-        """Take the terms of one part for the report of `update`, without a gradient.
+        """Record the terms of one part for the result of `update`, without a gradient.
 
         Args:
             terms: name -> scalar, a mean over the images of the part.

@@ -70,7 +70,7 @@ class RunLog:
         self._warn(step, self.watch.step(values, problem))
 
     def line(self, *, step: int, steps: int, batch_size: int, rate: float, skipped: int) -> None:
-        """Write the means of what `add` collected.
+        """Write the means of the values given to `add`.
 
         Args:
             step: steps done.
@@ -144,7 +144,7 @@ class RunLog:
 
 
 def forget_after(log: Path, step: int) -> None:
-    """Drop the lines that a run wrote after the checkpoint from which it is resumed."""
+    """Remove the lines written after the checkpoint from which the run is resumed."""
     if not log.exists():
         return
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
@@ -155,12 +155,12 @@ def forget_after(log: Path, step: int) -> None:
 def _step_of(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):  # a line that a kill truncated
+    except (ValueError, KeyError, TypeError):  # truncated when the process was killed
         return math.inf
 
 
 def _curves(line: Mapping[str, Any]) -> dict[str, float]:
-    """The values of a line that become curves."""
+    """Return the values of a line that are plotted as curves."""
     curves: dict[str, float] = {}
     for name, value in line.items():
         if isinstance(value, dict):

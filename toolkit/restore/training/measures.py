@@ -17,7 +17,7 @@ __all__ = ["gradient_shares", "observe"]
 def observe(
     session: Session, terms: Mapping[str, Tensor], restored: Tensor, target: Tensor
 ) -> dict[str, Tensor]:
-    """Values of one step for the log, still on their device: reading them would make a GPU wait.
+    """Compute values of one step for the log, on their device to avoid a synchronization.
 
     Args:
         session: between the terms and the backward pass; not changed.
@@ -41,7 +41,7 @@ def observe(
 def gradient_shares(
     terms: Mapping[str, Tensor], generator: nn.Module, backward: Callable[[Any], None]
 ) -> dict[str, Tensor]:
-    """Each term's share of the gradient: the norm of its gradient, divided by the sum of all norms.
+    """Compute each term's share of the gradient: its norm divided by the sum of all norms.
 
     The graphs are kept for the backward pass, and no gradient is left in the parameters. With several
     processes the shares are those of this process's part of the batch.

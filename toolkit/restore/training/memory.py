@@ -31,7 +31,7 @@ _PREFETCHED = 4  # batches per loading process, see `restore.data.batches`
 
 
 def machine_memory() -> int:
-    """Bytes of physical memory of this machine; 2**62 where the system does not say."""
+    """Return the physical memory of this machine in bytes; 2**62 if it is unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -39,7 +39,7 @@ def machine_memory() -> int:
 
 
 def total_memory(device: torch.device) -> int:
-    """Bytes of memory of `device`."""
+    """Return the memory of `device` in bytes."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return machine_memory()
@@ -93,7 +93,7 @@ def check_images_of_batch(config: TrainingConfig, patch: int, launch: LaunchEnvi
 def check_step(
     generator: nn.Module, config: TrainingConfig, sample: Sample, device: torch.device, ranks: int
 ) -> None:
-    """Check that what a backward pass of the generator needs fits the memory of `device`.
+    """Check that the backward pass of the generator fits the memory of `device`.
 
     Measured on one patch; losses and discriminators come on top.
 
@@ -119,7 +119,7 @@ def check_step(
 
 
 def _saved(network: nn.Module, sample: Sample) -> int:
-    """Bytes that autograd keeps of one sample for the backward pass."""
+    """Measure the bytes that autograd saves for the backward pass of one sample."""
     parameters = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     kept: dict[int, int] = {}
 

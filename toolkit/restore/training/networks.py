@@ -42,7 +42,7 @@ class Networks:
 
 
 def build(setup: TrainingSetup, registry: Registry, device: torch.device) -> Networks:
-    """Build all networks, in an order that fixes what each draws from the seed.
+    """Build all networks in a fixed order, so that each draws the same random numbers from a seed.
 
     Args:
         setup: of the run.

@@ -94,7 +94,7 @@ class Objective(nn.Module):
         step: int = 0,
         features: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Each term's label and its weighted scalar.
+        """Compute the weighted scalar of each term, by label.
 
         Args:
             restored: ``(B, 3, scale*h, scale*w)``.
@@ -201,7 +201,7 @@ def check_layers(generator: nn.Module, layers: set[str]) -> None:
 
 
 def described(value: object) -> str:
-    """The shape of a tensor or the type of anything else, for messages.
+    """Describe a tensor by its shape and anything else by its type, for messages.
 
     >>> described(torch.zeros(2, 1)), described([torch.zeros(2)]), described(1.0)
     ('a tensor (2, 1)', 'a list of a tensor (2,)', 'a float')

@@ -128,7 +128,7 @@ def seed_all(*count: int) -> None:
 
 
 def averaged(network: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of the parameters of `network`, and a copy of its buffers.
+    """Return an exponential moving average of the parameters of `network`, and a copy of its buffers.
 
     In the first steps the decay is lower, at most ``step / (step + 10)``, so that the start is forgotten.
 
@@ -157,7 +157,7 @@ def update_average(
         step: number of the update.
         weights: the optimizer, if it averages the weights itself: then the average is its own.
     """
-    # Taken from the run's own count, so that a checkpoint needs no second one.
+    # The step is passed in, so that a checkpoint stores only one count.
     average.n_averaged.fill_(step)
     if weights is None:
         average.update_parameters(network)

@@ -35,13 +35,13 @@ class ProcessGroup:
         self.is_rank_zero = fabric.is_global_zero
 
     def any(self, flag: bool) -> bool:
-        """Whether `flag` is true on any rank."""
+        """Return whether `flag` is true on any rank."""
         if self.fabric.world_size == 1:
             return flag
         return bool(self.mean(torch.tensor(float(flag), device=self.fabric.device)) > 0)
 
     def mean(self, tensor: Tensor) -> Tensor:
-        """The mean of `tensor` over all ranks."""
+        """Return the mean of `tensor` over all ranks."""
         return torch.as_tensor(self.fabric.all_reduce(tensor, reduce_op="mean"))
 
     @property
@@ -63,17 +63,17 @@ class ProcessGroup:
         return torch.cat(gathered)
 
     def average_changes(self, tensors: Sequence[Tensor], before: Sequence[Tensor]) -> None:
-        """Let `tensors` change since `before` by the mean over all ranks of their changes, in place.
+        """Replace the changes of `tensors` since `before` by their mean over all ranks, in place.
 
         Args:
             tensors: floating point, equal on all ranks before they changed.
-            before: copies of what they were.
+            before: copies of them from before the change.
         """
         for tensor, old in zip(tensors, before, strict=True):
             tensor.copy_(old + self.mean(tensor - old))
 
     def broadcast(self, content: Result) -> Result:
-        """Rank 0's `content`, on every rank."""
+        """Return rank 0's `content` on every rank."""
         received: Result = self.fabric.broadcast(content)
         return received
 

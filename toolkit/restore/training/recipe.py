@@ -1,4 +1,4 @@
-"""The objective that a name means: a recipe, or a single loss, with the requested changes."""
+"""Look up the objective of a name, a recipe or a single loss, and apply the requested changes."""
 
 from __future__ import annotations
 

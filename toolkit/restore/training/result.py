@@ -1,4 +1,4 @@
-"""What a run says when it starts, and what it returns when it ends."""
+"""Messages at the start of a run, and its result at the end."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TrainingResult:
 
 
 def result_of(session: Session, run: Path) -> TrainingResult:
-    """How the run of `session` in the folder `run` ended."""
+    """Return the result of the run of `session` in the folder `run`."""
     is_short, best = session.step < session.setup.config.steps, session.best
     return TrainingResult(
         run,
@@ -60,11 +60,11 @@ def result_of(session: Session, run: Path) -> TrainingResult:
 
 
 def announce(setup: TrainingSetup, damaged: Sequence[str], monitor: Monitor) -> None:
-    """Tell what the run is trained on.
+    """Report the training images and settings of the run.
 
     Args:
         setup: of the run.
-        damaged: sentences about checkpoints that were passed over.
+        damaged: messages about damaged checkpoints that were skipped.
         monitor: gets the messages.
     """
     config, images = setup.config, setup.images
@@ -89,6 +89,6 @@ def announce(setup: TrainingSetup, damaged: Sequence[str], monitor: Monitor) -> 
 
 
 def _named(files: Sequence[Path]) -> str:
-    """Names of the first five."""
+    """Return the names of the first five."""
     more = f" and {len(files) - 5} more" if len(files) > 5 else ""
     return ", ".join(escaped(file.name) for file in files[:5]) + more

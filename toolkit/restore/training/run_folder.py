@@ -152,7 +152,7 @@ def save(session: Session, run: Path) -> None:
 
 
 def rewind(session: Session, run: Path, monitor: Monitor) -> None:
-    """Drop what the run logged after the step of `session`, and store the settings that are now in force."""
+    """Remove the log entries after the step of `session`, and save the current settings."""
     config, file = session.setup.config, run / CONFIG_FILE
     before = resolve(file, [], {})
     if config.steps > before.steps:
@@ -192,7 +192,7 @@ def _sweep(run: Path, keep: Path) -> None:
 
 
 def _write(session: Session, folder: Path) -> None:
-    # The weights first: a run that was killed after its last checkpoint has nothing left to do.
+    # The weights first: a run killed after its last checkpoint has no step left that would write them.
     save_weights(folder / WEIGHTS_FILE, session.average.module, _card(session, session.step, session.metrics))
     for metric, weights in session.best.weights.items():
         best = session.best.found[metric]
@@ -201,7 +201,7 @@ def _write(session: Session, folder: Path) -> None:
 
 
 def _card(session: Session, step: int, metrics: Mapping[str, float]) -> WeightsCard:
-    """The metadata of the weights after `step`, whose validation gave `metrics`."""
+    """Return the metadata of the weights after `step`, with the `metrics` of its validation."""
     setup = session.setup
     return WeightsCard(
         model=setup.model.name,

@@ -76,7 +76,7 @@ class Session:
 
     @property
     def problem(self) -> str:
-        """What was not finite in the last step, and in which network; empty if nothing."""
+        """The values and the network that were not finite in the last step; empty if all were finite."""
         found = [
             f"{learner.problem} of the {name}" for name, learner in self.learners.items() if learner.problem
         ]
@@ -90,7 +90,7 @@ class Session:
 
 
 def begin(setup: TrainingSetup, networks: Networks, group: ProcessGroup) -> Session:
-    """A session before its first step, with its networks on the device."""
+    """Create a session before its first step, with its networks on the device."""
     config, device = setup.config, group.fabric.device
     generator = channels_last(networks.generator)
     average = averaged(generator, config.ema).to(device)
@@ -127,7 +127,7 @@ def begin(setup: TrainingSetup, networks: Networks, group: ProcessGroup) -> Sess
 
 
 def prepare_losses(session: Session) -> None:
-    """Prepare the losses on rank 0 first, whose measurements the other ranks take over.
+    """Prepare the losses on rank 0 first, and copy its measurements to the other ranks.
 
     Raises:
         RestoreError: a loss cannot load what it needs.
@@ -139,7 +139,7 @@ def prepare_losses(session: Session) -> None:
 
 
 def to_checkpoint(session: Session) -> Checkpoint:
-    """Everything from which the run can be resumed."""
+    """Return a checkpoint from which the run can be resumed."""
     tensors: dict[str, Mapping[str, Tensor]] = {
         name: module.state_dict() for name, module in session.modules.items()
     }
@@ -160,7 +160,7 @@ def to_checkpoint(session: Session) -> Checkpoint:
 
 
 def from_checkpoint(session: Session, checkpoint: Checkpoint) -> None:
-    """Put `session` into the state of `checkpoint`.
+    """Restore the state of `session` from `checkpoint`.
 
     Raises:
         TrainingError: the images or the networks are not those of the checkpoint.
@@ -232,7 +232,7 @@ def _flatten(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[
 
 
 def _lay_out(optimizer: torch.optim.Optimizer) -> None:
-    """Copy what was loaded into memory of its own, in the order of the parameters.
+    """Copy loaded tensors into their own memory, in the memory format of the parameters.
 
     A file is mapped into memory at any address, and matrix products round differently where a matrix is not
     aligned. Tensors in another order than ``channels_last`` would make each update slower.

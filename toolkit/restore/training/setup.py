@@ -1,4 +1,4 @@
-"""From a configuration to everything that a run needs; errors are reported before processes start."""
+"""Build everything that a run needs from its configuration, and report errors before processes start."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class TrainingSetup:
 
     @property
     def targets(self) -> Targets:
-        """What losses measure before the first step: the same for every run on these images."""
+        """The targets that losses are prepared on: the same for every run on these images."""
         return Targets(self.images.samples)
 
     def generator(self) -> nn.Module:
@@ -145,7 +145,7 @@ def set_up(config: TrainingConfig, registry: Registry, *, resume: bool = False) 
 
 
 def make_fabric(setup: TrainingSetup) -> Fabric:
-    """The engine, not launched yet: processes, devices and precision.
+    """Create the engine (processes, devices and precision) without launching it.
 
     Raises:
         UsageError: the machine lacks the device, or has fewer of them.
@@ -204,7 +204,7 @@ def _check_compile(
     adversarial_losses: Sequence[AdversarialLoss],
     registry: Registry,
 ) -> None:
-    """Refuse what compiled networks cannot do."""
+    """Refuse settings that compiled networks do not support."""
     if not config.compile:
         return
     for adversary, loss in zip(objective.adversaries, adversarial_losses, strict=True):

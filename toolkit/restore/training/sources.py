@@ -55,7 +55,7 @@ class TrainingImages:
         return self.samples.sources if isinstance(self.samples, Mixture) else [self.samples]
 
     def __str__(self) -> str:
-        """Their number, for people."""
+        """Describe how many images there are."""
         given = sum(len(source.degraded) for source in self.sources)
         made = len(self.samples.files) - given
         parts = [f"{made} images"] if made else []
