@@ -50,6 +50,7 @@ CONTESTANTS: dict[str, tuple[Kind, tuple[str, ...]]] = {
 """Name -> kind, and the libraries that it needs."""
 
 _PAUSE = 0.25  # seconds until the threads of the previous contestant stop spinning
+_RATE = "matrix product bf16"
 _PRODUCT = 2 * 4096**3  # operations of one matrix product
 
 
@@ -126,7 +127,7 @@ def rows_of(contestants: list[Contestant], size: int) -> list[Row]:
     seconds = {each.name: median(each.seconds) for each in contestants}
     operations, scale = (contestants[0].ready[key] for key in ("operations", "scale"))
     best_peer = min(seconds[name] for name in seconds if CONTESTANTS[name][0] == "peer")
-    rate = _PRODUCT / seconds["matrix product bf16"]
+    rate = _PRODUCT / seconds[_RATE]
     rows = [
         Row(
             name,
@@ -196,7 +197,10 @@ def main(
     unknown = set(only or ()) - set(CONTESTANTS)
     if unknown:
         raise typer.BadParameter(f"there is no contestant {sorted(unknown)}; choose from {list(CONTESTANTS)}")
-    names = [name for name in only or CONTESTANTS if not missing[name]]
+    asked = {*(only or CONTESTANTS), _RATE}  # the others are compared with the rate
+    names = [name for name in CONTESTANTS if name in asked and not missing[name]]
+    if not {"peer", "restore"} <= {CONTESTANTS[name][0] for name in names}:
+        raise typer.BadParameter("there is nothing to compare; choose a peer and one of restore's")
     for name, libraries in missing.items():
         if libraries:
             typer.echo(f"skipped: {name}, which needs {', '.join(libraries)}", err=True)
@@ -215,7 +219,7 @@ def main(
         "gflops": rates,
         "rows": [asdict(row) for row in rows],
         "ratio_to_best_peer": max(row.ratio for row in own),
-        "ratio_default": next(row.ratio for row in own if row.name == "restore"),
+        "ratio_default": next((row.ratio for row in own if row.name == "restore"), None),
     }
     if plot_file:
         plot(rows, f"{model}, input of {size} x {size} pixels", plot_file)
