@@ -199,7 +199,7 @@ def test_terms_that_look_with_one_network_share_a_pass_and_the_target_has_no_gra
     ((key, network),) = objective._networks.items()
     assert isinstance(network, nn.Module)
     counted = Counted(network)
-    objective._networks[key] = counted  # type: ignore[assignment]
+    objective._networks[key] = counted  # type: ignore[assignment]  # a stand-in for the network
     restored, target = torch.rand(2, 3, 16, 16, requires_grad=True), torch.rand(2, 3, 16, 16)
     terms = objective(restored, target)
     layers = {"pool1", "conv1_1", "conv2_1"}
@@ -222,7 +222,7 @@ def test_shared_networks_get_both_images_at_a_place_that_changes_with_the_step(t
         return dict.fromkeys(layers, images)
 
     for key in objective._networks:
-        objective._networks[key] = features  # type: ignore[assignment]
+        objective._networks[key] = features  # type: ignore[assignment]  # a stand-in for the network
     target, restored = torch.rand(2, 1, 3, 16, 16)
     places = {(row, column): target.roll((row, column), (-2, -1)) for row in range(4) for column in range(4)}
     found = []
