@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
-from restore.fusion import FusedConv, FusedUpsampling, folded
+from restore.fusion import FusedConv, FusedStack, FusedUpsampling, folded
 
 sides = st.integers(1, 9)
 
@@ -51,6 +51,59 @@ def test_what_onednn_does_in_one_pass_equals_the_plain_operations(
     image.requires_grad_()  # oneDNN's fused operations have no gradient, so the plain ones are used
     for one, other in zip(fast, results(), strict=True):
         torch.testing.assert_close(one, other, rtol=2e-2, atol=2e-2 if dtype == torch.bfloat16 else 1e-5)
+
+
+def plain_stack(
+    channels: int = 8,
+) -> tuple[nn.Conv2d, list[nn.Conv2d | tuple[nn.Conv2d, nn.Conv2d]], nn.Conv2d]:
+    torch.manual_seed(0)
+
+    def conv(inputs: int = channels, outputs: int = channels) -> nn.Conv2d:
+        return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+    return conv(5), [(conv(), conv()), conv(), conv(), (conv(), conv()), (conv(), conv())], conv(channels, 3)
+
+
+def run_plain(
+    stack: tuple[nn.Conv2d, list[nn.Conv2d | tuple[nn.Conv2d, nn.Conv2d]], nn.Conv2d], x: Tensor
+) -> Tensor:
+    head, body, tail = stack
+    x = F.relu(head(x))
+    for layer in body:
+        x = F.relu(layer(x)) if isinstance(layer, nn.Conv2d) else x + layer[1](F.relu(layer[0](x)))
+    result: Tensor = tail(x)
+    return result
+
+
+@given(height=st.integers(1, 60), width=st.integers(1, 9), band=st.sampled_from([1, 150, 10_000]))
+@settings(max_examples=60, deadline=None)
+def test_a_stack_in_bands_of_rows_equals_its_layers(height: int, width: int, band: int) -> None:
+    stack = plain_stack()
+    image = torch.rand(1, 5, height, width)
+    with torch.inference_mode():
+        banded = FusedStack(*stack, torch.float32, band=band).banded(image)
+        torch.testing.assert_close(banded, run_plain(stack, image), rtol=1e-5, atol=1e-5)
+
+
+def test_a_stack_of_several_images_keeps_them_apart() -> None:
+    stack = plain_stack()
+    images = torch.rand(3, 5, 12, 17)
+    with torch.inference_mode():
+        fused = FusedStack(*stack, torch.float32)(images)
+        torch.testing.assert_close(fused, run_plain(stack, images), rtol=1e-5, atol=1e-5)
+
+
+def test_a_stack_rounds_about_as_much_as_its_layers() -> None:
+    stack = plain_stack(channels=32)
+    image = torch.rand(1, 5, 64, 65)
+    with torch.inference_mode():
+        exact = run_plain(stack, image)
+        fused = FusedStack(*stack, torch.bfloat16)
+        rounded = image.bfloat16().contiguous(memory_format=torch.channels_last)
+        layers = (fused.tail(fused.body(fused.head(rounded))).float() - exact).square().mean()
+        banded = (fused.banded(rounded).float() - exact).square().mean()
+    assert banded < 4 * layers  # twice the standard deviation
+    assert banded.sqrt() < 0.01 * exact.std()
 
 
 def test_the_plain_layer_is_left_as_it_is() -> None:

@@ -21,7 +21,7 @@ USED = {
         "torch.utils._python_dispatch",  # the only way to see every tensor that an operation makes
         "torch.utils._pytree",
     },
-    "toolkit/restore/fusion.py": {  # made for torch.compile, and without a public name
+    "toolkit/restore/fusion/layers.py": {  # made for torch.compile, and without a public name
         "torch.ops.mkldnn._convolution_pointwise",
         "torch.ops.mkldnn._convolution_pointwise_",
         "torch.ops.mkldnn._convolution_transpose_pointwise",

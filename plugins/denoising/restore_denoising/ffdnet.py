@@ -106,8 +106,9 @@ def squares(image: Tensor) -> Tensor:
         rows, columns = _places(image, height), _places(image, width)
         planes = [image.index_select(-2, row).index_select(-1, column) for row in rows for column in columns]
         return torch.stack(planes, 2).flatten(1, 2)
-    padded = F.pad(image, (0, width % _SIDE, 0, height % _SIDE), mode="replicate")
-    return F.pixel_unshuffle(padded, _SIDE)
+    if height % _SIDE or width % _SIDE:
+        image = F.pad(image, (0, width % _SIDE, 0, height % _SIDE), mode="replicate")
+    return F.pixel_unshuffle(image, _SIDE)
 
 
 def whole(x: Tensor, like: Tensor) -> Tensor:

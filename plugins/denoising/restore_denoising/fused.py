@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from restore.fusion import FusedConv, FusedResidual
+from restore.fusion import FusedStack
 from restore_denoising.dncnn import Dncnn
 from restore_denoising.ffdnet import Ffdnet, ResidualBlock, squares, strength_map, whole
 from restore_denoising.options import DncnnOptions, FfdnetOptions
@@ -15,7 +15,7 @@ __all__ = ["FusedDncnn", "FusedFfdnet", "dncnn_memory", "ffdnet_memory", "fuse_d
 
 
 class FusedFfdnet(nn.Module):
-    """Equivalent to `Ffdnet`, with each ReLU and sum computed by the convolution before it.
+    """Equivalent to `Ffdnet`, with its convolutions in a `FusedStack`.
 
     Args:
         network: the plain network, which is not changed.
@@ -27,26 +27,24 @@ class FusedFfdnet(nn.Module):
         self.dtype = dtype
         self.residual = network.residual
         self.of_quality = network.of_quality
-        self.head = FusedConv(network.head, dtype, relu=True)
-        blocks = (layer for layer in network.body if isinstance(layer, ResidualBlock))
-        convolutions = (layer for layer in network.body if isinstance(layer, nn.Conv2d))
-        self.body = nn.Sequential(
-            *(FusedResidual(block.conv1, block.conv2, dtype) for block in blocks),
-            *(FusedConv(conv, dtype, relu=True) for conv in convolutions),
-        )
-        self.tail = FusedConv(network.tail, dtype)
+        body = [
+            (layer.conv1, layer.conv2) if isinstance(layer, ResidualBlock) else layer
+            for layer in network.body
+            if isinstance(layer, ResidualBlock | nn.Conv2d)
+        ]
+        self.stack = FusedStack(network.head, body, network.tail, dtype)
 
     def forward(self, degraded: Tensor, strength: Tensor) -> Tensor:
         """``(B, 3, H, W)`` and ``(B,)`` -> ``(B, 3, H, W)``, not clamped."""
-        x = squares(degraded)
+        x = squares(degraded.to(self.dtype))
         x = torch.cat([x, strength_map(x, strength, of_quality=self.of_quality)], 1)
-        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        restored = whole(self.tail(self.body(self.head(x))), degraded)
+        x = x.contiguous(memory_format=torch.channels_last)
+        restored = whole(self.stack(x), degraded)
         return restored.add_(degraded) if self.residual else restored
 
 
 class FusedDncnn(nn.Module):
-    """Equivalent to `Dncnn` in evaluation mode, with batch normalization folded into the convolutions.
+    """Equivalent to `Dncnn` in evaluation mode, with batch normalization folded into a `FusedStack`.
 
     Args:
         network: the plain network, which is not changed.
@@ -62,10 +60,8 @@ class FusedDncnn(nn.Module):
                 layers.append(layer)
             elif isinstance(layer, nn.BatchNorm2d):
                 layers[-1] = fuse_conv_bn_eval(layers[-1].eval(), layer.eval())
-        last = len(layers) - 1
-        self.noise = nn.Sequential(
-            *(FusedConv(layer, dtype, relu=index < last) for index, layer in enumerate(layers))
-        )
+        head, *body, tail = layers
+        self.noise = FusedStack(head, body, tail, dtype)
 
     def forward(self, degraded: Tensor) -> Tensor:
         """``(B, 3, H, W)`` -> ``(B, 3, H, W)``, not clamped."""
@@ -89,8 +85,12 @@ def fuse_dncnn(network: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def ffdnet_memory(scale: int, options: FfdnetOptions) -> int:  # noqa: ARG001 - scale 1 is the only one
-    """Return the values per pixel: two feature maps at a quarter of the pixels, and three images."""
-    return options.width // 2 + 9
+    """Return the values per pixel: the image and the result in several forms.
+
+    The features of a band do not grow with the image. Where a GPU or AMX computes whole layers, it is up to
+    ``width // 2 + 9``, which an eighth of the free memory leaves room for.
+    """
+    return 20
 
 
 def dncnn_memory(scale: int, options: DncnnOptions) -> int:  # noqa: ARG001 - scale 1 is the only one

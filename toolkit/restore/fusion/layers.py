@@ -1,13 +1,4 @@
-"""Layers that compute what plain layers compute, in fewer passes over memory and fewer multiplications.
-
-For `ModelSpec.fuse`: a network is written plainly, trained plainly, and run with these::
-
-    head = FusedConv(network.head, torch.bfloat16, relu=True)
-    upsampling = FusedUpsampling(network.conv, 2, torch.bfloat16)
-
-On a CPU, oneDNN applies a ReLU or adds an image while the result of a convolution is still in registers.
-PyTorch has these operations for its compiler; where they are missing, as on a GPU, plain ones are used.
-"""
+"""Single layers with what follows them, and the operations of oneDNN that they are made of."""
 
 from __future__ import annotations
 
@@ -15,7 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["FusedConv", "FusedResidual", "FusedUpsampling", "folded"]
+__all__ = [
+    "FusedConv",
+    "FusedResidual",
+    "FusedUpsampling",
+    "add_conv",
+    "conv_relu",
+    "folded",
+    "has_onednn",
+    "in_layout",
+]
 
 _HALF = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
 
@@ -43,25 +43,18 @@ class FusedConv(nn.Module):
         super().__init__()
         self.relu = relu
         self.padding = _pair(conv.padding)
-        self.register_buffer("weight", _copy(conv.weight, dtype))
-        self.register_buffer("bias", None if conv.bias is None else _copy(conv.bias, dtype))
+        self.register_buffer("weight", in_layout(conv.weight, dtype))
+        self.register_buffer("bias", None if conv.bias is None else in_layout(conv.bias, dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` -> ``(B, D, H, W)``."""
-        if self.relu and _has_onednn(x):
-            return torch.ops.mkldnn._convolution_pointwise(  # type: ignore[no-any-return]
-                x, self.weight, self.bias, self.padding, (1, 1), (1, 1), 1, "relu", [], ""
-            )
-        result = F.conv2d(x, self.weight, self.bias, padding=self.padding)
-        return result.relu_() if self.relu else result
+        if self.relu:
+            return conv_relu(x, self.weight, self.bias, padding=self.padding)
+        return F.conv2d(x, self.weight, self.bias, padding=self.padding)
 
     def add_to(self, total: Tensor, x: Tensor) -> Tensor:
         """``total + conv(x)``, before any ReLU. `total` is changed."""
-        if _has_onednn(x):
-            return torch.ops.mkldnn._convolution_pointwise_.binary(  # type: ignore[no-any-return]
-                total, x, self.weight, self.bias, self.padding, (1, 1), (1, 1), 1, "add", 1.0, None, [], None
-            )
-        return total.add_(F.conv2d(x, self.weight, self.bias, padding=self.padding))
+        return add_conv(total, x, self.weight, self.bias, padding=self.padding)
 
 
 class FusedResidual(nn.Module):
@@ -114,13 +107,13 @@ class FusedUpsampling(nn.Module):
         super().__init__()
         self.factor = factor
         self.padding = _pair(conv.padding)
-        self.register_buffer("weight", _copy(folded(conv.weight.detach(), factor), dtype))
-        self.register_buffer("bias", None if conv.bias is None else _copy(conv.bias, dtype))
+        self.register_buffer("weight", in_layout(folded(conv.weight.detach(), factor), dtype))
+        self.register_buffer("bias", None if conv.bias is None else in_layout(conv.bias, dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` -> ``(B, D, factor*H, factor*W)``."""
         stride = (self.factor, self.factor)
-        if _has_onednn(x):
+        if has_onednn(x):
             return torch.ops.mkldnn._convolution_transpose_pointwise(  # type: ignore[no-any-return]
                 x, self.weight, self.bias, self.padding, (0, 0), stride, (1, 1), 1, "relu", [], ""
             )
@@ -152,7 +145,43 @@ def folded(weight: Tensor, factor: int) -> Tensor:
     return sums.view(*weight.shape[:2], *sums.shape[-2:]).flip(-1, -2).transpose(0, 1).to(weight)
 
 
-def _copy(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+def conv_relu(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+) -> Tensor:
+    """A convolution without what is below zero."""
+    if has_onednn(x):
+        return torch.ops.mkldnn._convolution_pointwise(  # type: ignore[no-any-return]
+            x, weight, bias, padding, stride, (1, 1), 1, "relu", [], ""
+        )
+    return F.conv2d(x, weight, bias, stride, padding).relu_()
+
+
+def add_conv(
+    total: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    padding: tuple[int, int] = (0, 0),
+    relu: bool = False,
+) -> Tensor:
+    """Add a convolution of stride 1 to `total`, in place, then cut off what is below zero if `relu`."""
+    if has_onednn(x):
+        after = "relu" if relu else None
+        return torch.ops.mkldnn._convolution_pointwise_.binary(  # type: ignore[no-any-return]
+            total, x, weight, bias, padding, (1, 1), (1, 1), 1, "add", 1.0, after, [], None
+        )
+    total.add_(F.conv2d(x, weight, bias, padding=padding))
+    return total.relu_() if relu else total
+
+
+def in_layout(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """A copy of a weight or bias as the layers keep it, of 4 dimensions in channels-last order."""
     layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
     return tensor.detach().to(dtype, copy=True).contiguous(memory_format=layout)
 
@@ -164,7 +193,7 @@ def _pair(padding: str | tuple[int, ...]) -> tuple[int, int]:
     return vertical, horizontal
 
 
-def _has_onednn(x: Tensor) -> bool:
+def has_onednn(x: Tensor) -> bool:
     """Whether PyTorch's compiler would use oneDNN's fused operations here."""
     if torch.compiler.is_exporting():  # a graph for other engines holds plain operations
         return False
