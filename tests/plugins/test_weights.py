@@ -74,6 +74,15 @@ def test_the_other_objectives_are_kept_beside_the_package(objective: str) -> Non
     assert all(parameter.isfinite().all() for parameter in loaded.module.parameters())
 
 
+def test_the_weights_of_dncnn_are_kept_beside_the_package() -> None:
+    file = ROOT / "plugins" / "denoising" / "weights" / "dncnn_noise_x1.safetensors"
+    target = torch.tensor(astronaut()).permute(2, 0, 1)[None, :, :128, 192:320].float() / 255
+    degraded = find_degradation("noise", REGISTRY, 1, {"sigma": 25})(target, generator_of(0, 0)).image
+    restored = restore.load(f"dncnn:{file}", device="cpu").restore(degraded)
+    psnr = REGISTRY.metrics["psnr"].build(1, REGISTRY.metrics["psnr"].options())
+    assert psnr(restored, target, gray=False) > psnr(degraded, target, gray=False) + 5
+
+
 def test_what_ships_is_small() -> None:
     assert sum(file_of(weights).stat().st_size for _, weights in SHIPPED) < 24e6
 
