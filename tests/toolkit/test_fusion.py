@@ -106,6 +106,24 @@ def test_a_stack_rounds_about_as_much_as_its_layers() -> None:
     assert banded.sqrt() < 0.01 * exact.std()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (nn.Conv2d(8, 8, 5, padding=2), "expected a 3x3 convolution of stride 1"),
+        (nn.Conv2d(8, 8, 3), "with a zero padding of 1"),
+        (nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect"), "with a zero padding of 1"),
+        (
+            nn.Conv2d(8, 4, 3, padding=1),
+            "expected a layer of 8 channels, as many as the head's, but got Conv2d",
+        ),
+    ],
+)
+def test_a_stack_refuses_layers_of_another_kind(wrong: nn.Conv2d, sentence: str) -> None:
+    head, body, tail = plain_stack()
+    with pytest.raises(ValueError, match=sentence):
+        FusedStack(head, [*body, wrong], tail, torch.float32)
+
+
 def test_the_plain_layer_is_left_as_it_is() -> None:
     conv = nn.Conv2d(4, 4, 3, padding=1)
     fused = FusedConv(conv, torch.float32)

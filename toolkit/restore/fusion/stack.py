@@ -37,6 +37,9 @@ class FusedStack(nn.Module):
     Shape:
         ``(B, C, H, W)`` -> ``(B, D, H, W)``.
 
+    Raises:
+        ValueError: a layer is of another kind, or has other channels.
+
     Example:
         >>> head, first, second, tail = (nn.Conv2d(8, 8, 3, padding=1) for _ in range(4))
         >>> image = torch.rand(1, 8, 9, 11)
@@ -58,6 +61,7 @@ class FusedStack(nn.Module):
         band: int = 24576,
     ) -> None:
         super().__init__()
+        _check(head, body, tail)
         self.head = FusedConv(head, dtype, relu=True)
         self.body = nn.Sequential(
             *(
@@ -198,6 +202,23 @@ class _PairedHead(nn.Module):
                 for weight in (self.even, self.odd)
             )
         )
+
+
+def _check(head: nn.Conv2d, body: Sequence[Layer], tail: nn.Conv2d) -> None:
+    hidden = [conv for layer in body for conv in (layer if isinstance(layer, tuple) else (layer,))]
+    for conv in (head, *hidden, tail):
+        shape = (conv.kernel_size, conv.padding, conv.stride, conv.dilation, conv.groups)
+        if shape != ((3, 3), (1, 1), (1, 1), (1, 1), 1) or conv.padding_mode != "zeros":
+            raise ValueError(
+                f"expected a 3x3 convolution of stride 1 with a zero padding of 1, but got {conv}"
+            )
+    for conv in (*hidden, tail):
+        if conv.in_channels != head.out_channels or (
+            conv is not tail and conv.out_channels != conv.in_channels
+        ):
+            raise ValueError(
+                f"expected a layer of {head.out_channels} channels, as many as the head's, but got {conv}"
+            )
 
 
 def _products_dominate(x: Tensor) -> bool:
