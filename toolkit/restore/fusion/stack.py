@@ -31,8 +31,8 @@ class FusedStack(nn.Module):
             many channels as the head has outputs.
         tail: the last layer.
         dtype: of the weights, the inputs and the results.
-        band: pixels of a band, at most, but a row more than there are layers. Twice or half the
-            default is as fast with 96 channels on a server processor.
+        band: pixels of a band, at most, but a row more than there are layers. Smaller ones cost
+            more calls, which weighs most in a thread other than the main one.
 
     Shape:
         ``(B, C, H, W)`` -> ``(B, D, H, W)``.
@@ -58,7 +58,7 @@ class FusedStack(nn.Module):
         tail: nn.Conv2d,
         dtype: torch.dtype,
         *,
-        band: int = 24576,
+        band: int = 65536,
     ) -> None:
         super().__init__()
         _check(head, body, tail)
