@@ -13,6 +13,9 @@ from restore.fusion import FusedConv, FusedStack, FusedUpsampling, folded
 
 sides = st.integers(1, 9)
 
+Stack = tuple[nn.Conv2d, list[nn.Conv2d | tuple[nn.Conv2d, nn.Conv2d]], nn.Conv2d]
+"""Head, body and tail."""
+
 
 @given(
     height=sides, width=sides, factor=st.integers(1, 4), kernel=st.sampled_from([1, 3, 5]), bias=st.booleans()
@@ -55,7 +58,7 @@ def test_what_onednn_does_in_one_pass_equals_the_plain_operations(
 
 def plain_stack(
     channels: int = 8,
-) -> tuple[nn.Conv2d, list[nn.Conv2d | tuple[nn.Conv2d, nn.Conv2d]], nn.Conv2d]:
+) -> Stack:
     torch.manual_seed(0)
 
     def conv(inputs: int = channels, outputs: int = channels) -> nn.Conv2d:
@@ -64,9 +67,7 @@ def plain_stack(
     return conv(5), [(conv(), conv()), conv(), conv(), (conv(), conv()), (conv(), conv())], conv(channels, 3)
 
 
-def run_plain(
-    stack: tuple[nn.Conv2d, list[nn.Conv2d | tuple[nn.Conv2d, nn.Conv2d]], nn.Conv2d], x: Tensor
-) -> Tensor:
+def run_plain(stack: Stack, x: Tensor) -> Tensor:
     head, body, tail = stack
     x = F.relu(head(x))
     for layer in body:

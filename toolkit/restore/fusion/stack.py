@@ -77,7 +77,8 @@ class FusedStack(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` -> ``(B, D, H, W)``."""
         if _products_dominate(x):
-            return torch.cat([self.banded(image) for image in x.chunk(len(x))])
+            banded: Tensor = self.banded(x)
+            return banded
         result: Tensor = self.tail(self.body(self.head(x)))
         return result
 
@@ -105,16 +106,29 @@ class _BandedStack(nn.Module):
         self.delay = 1 + sum(1 if isinstance(layer, nn.Conv2d) else 2 for layer in body)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(1, C, H, W)`` -> ``(1, D, H, W)``."""
-        height, width = x.shape[-2:]
-        pairs, odd_width = (width + 1) // 2, width % 2 == 1
-        x = F.pad(x, (0, odd_width, 1, 1)).contiguous(memory_format=torch.channels_last)
+        """``(B, C, H, W)`` -> ``(B, D, H, W)``."""
+        batch, _, height, width = x.shape
+        pairs = (width + 1) // 2
+        padded = F.pad(x, (0, width % 2, 1, 1)).contiguous(memory_format=torch.channels_last)
+        result = x.new_empty(batch, height, pairs, 2, self.channels)
+        for image, columns in zip(padded.chunk(batch), result, strict=True):
+            self._fill(columns, image, odd_width=width % 2 == 1)
+        return result.view(batch, height, 2 * pairs, self.channels).permute(0, 3, 1, 2)[..., :width]
+
+    def _fill(self, result: Tensor, x: Tensor, *, odd_width: bool) -> None:
+        """Pass one image through all layers.
+
+        Args:
+            result: ``(H, W/2, 2, D)``, filled.
+            x: ``(1, C, 1 + H + 1, W)``, with an even width.
+            odd_width: the last column is beyond the image.
+        """
+        height, pairs = result.shape[:2]
         rows = min(max(self.band // (2 * pairs), self.delay + 1), height)
         shape = (4, rows + self.delay + 2, pairs, self.width)
         scratch = [x.new_empty(shape).permute(0, 3, 1, 2) for _ in range(2)]
         kept = [[RowBuffer(odd_width=odd_width) for _ in range(2)] for _ in self.body]
         kept_for_tail = RowBuffer(odd_width=odd_width)
-        result = x.new_empty(height, pairs, 2, self.channels)
         done = 0
         for begin in range(0, height, rows):
             last = begin + rows >= height
@@ -126,7 +140,6 @@ class _BandedStack(nn.Module):
             for column, half in enumerate(band):
                 result[done : done + half.shape[2], :, column] = half[0].permute(1, 2, 0)
             done += band.even.shape[2]
-        return result.view(1, height, 2 * pairs, self.channels).permute(0, 3, 1, 2)[..., :width]
 
 
 class _Plain(nn.Module):
