@@ -16,6 +16,7 @@ from restore.batch.jobs import AnyJob, Outcome, Transfer
 from restore.batch.stages import Batch
 from restore.batch.stores.transfers import Renaming, Transfers
 from restore.batch.work import Work
+from restore.threads import one_core_threads
 
 __all__ = ["Pipeline", "overlapped", "run_stages"]
 
@@ -102,7 +103,7 @@ def overlapped(
         save: called in another thread with what `restore` gave.
         wait: called before a job is tried again, with the seconds for which it has waited.
     """
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+    with one_core_threads(1) as reader, one_core_threads(1) as writer:
         saving: Future[Outcome] | None = None
         try:
             for loaded in _read_ahead(reader, jobs, load, wait):

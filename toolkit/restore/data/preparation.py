@@ -15,20 +15,20 @@ from __future__ import annotations
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-import torch
 
 from restore.data.folders import find_images
 from restore.errors import DataError, ImageError, UsageError, escaped, first_line
 from restore.files import atomic_file, remove_leftovers
 from restore.images import Photo, check, read, size_of, write_atomic
 from restore.resizing import imresize
+from restore.threads import one_core_threads
 
 __all__ = [
     "RECORD",
@@ -204,7 +204,7 @@ def _in_threads(
 ) -> Generator[PreparedFile]:
     """Call `work` for each of `jobs`, and yield the results in the order of completion."""
     waiting: set[Future[PreparedFile]] = set()
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with one_core_threads(threads) as pool:
         try:
             for job in jobs:
                 waiting.add(pool.submit(work, job))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
@@ -23,6 +22,7 @@ from restore.serve.problems import Problem
 from restore.serve.schema import JobOptions
 from restore.serve.uploads import Upload, Uploads, identifier
 from restore.serve.worker import Worker
+from restore.threads import one_core_threads
 
 __all__ = ["Service"]
 
@@ -58,7 +58,7 @@ class Service:
         self.jobs = Jobs(self.limits)
         self.metrics = Metrics()
         self.looking = Looking(networks, self.memory, self.limits)
-        self._pool = ThreadPoolExecutor(2, "restore-looking")
+        self._pool = one_core_threads(2, "restore-looking")
         self._looking = 0
         self._stack = ExitStack()
         self._workers = [
