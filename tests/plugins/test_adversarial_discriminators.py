@@ -1,4 +1,4 @@
-"""The U-Net and the patch discriminator: shapes, sizes, receptive fields and spectral norms."""
+"""The discriminators: shapes, sizes, receptive fields, spectral norms and transforms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from restore_adversarial.options import PatchOptions, UNetOptions, VggStyleOptions
+from restore_adversarial.dct import BlockDct
+from restore_adversarial.dct import build as build_dct
+from restore_adversarial.options import DctOptions, PatchOptions, UNetOptions, VggStyleOptions
 from restore_adversarial.patch import build as build_patch
 from restore_adversarial.unet import UNetDiscriminator
 from restore_adversarial.unet import build as build_unet
@@ -80,3 +82,33 @@ def test_the_vgg_style_discriminator_has_the_parameters_of_the_authors_network()
 def test_the_vgg_style_discriminator_refuses_targets_that_it_cannot_halve_five_times() -> None:
     with pytest.raises(ValueError, match="targets of 31 pixels"):
         build_vgg(31, VggStyleOptions())
+
+
+@pytest.mark.parametrize("block", [2, 4, 8])
+def test_the_cosine_transform_keeps_the_power_but_for_the_typical_one(block: int) -> None:
+    transform = BlockDct(block).double()
+    image = torch.rand(2, 3, 4 * block, 2 * block, dtype=torch.float64)
+    typical = transform.weight.flatten(1).norm(dim=1).reciprocal()  # the waves are orthonormal
+    coefficients = transform(image).view(2, 3, block**2, 4, 2) * typical[:, None, None]
+    assert torch.allclose(coefficients.square().sum(), (image - 0.5).square().sum())
+    assert float(typical[0]) == pytest.approx(0.25 * block)
+
+
+def test_a_woven_pattern_is_an_offset_of_one_coefficient() -> None:
+    torch.manual_seed(0)
+    image, pattern = torch.rand(1, 3, 32, 32), torch.tensor([0.01, -0.01]).repeat(16).expand(1, 3, 32, 32)
+    transform = BlockDct(2)
+    offset = (transform(image + pattern) - transform(image)).view(3, 4, 16, 16)
+    assert float(offset[:, 1].std()) < 1e-5
+    assert float(offset[:, 1].mean().abs()) == pytest.approx(0.02 / (0.15 * 0.5**1.5), rel=1e-3)
+    assert float(offset[:, [0, 2, 3]].abs().max()) < 1e-5
+
+
+def test_the_dct_discriminator_gives_a_logit_for_two_by_two_blocks() -> None:
+    assert build_dct(64, DctOptions(width=4))(torch.rand(2, 3, 64, 64)).shape == (2, 1, 8, 8)
+
+
+@pytest.mark.parametrize("size", [4, 66])
+def test_the_dct_discriminator_refuses_targets_that_blocks_do_not_fill(size: int) -> None:
+    with pytest.raises(ValueError, match=f"targets of {size} pixels"):
+        build_dct(size, DctOptions())

@@ -6,7 +6,14 @@ from pydantic import Field
 
 from restore.interfaces import Options
 
-__all__ = ["PatchOptions", "UNetOptions", "VanillaOptions", "VggStyleOptions", "WassersteinOptions"]
+__all__ = [
+    "DctOptions",
+    "PatchOptions",
+    "UNetOptions",
+    "VanillaOptions",
+    "VggStyleOptions",
+    "WassersteinOptions",
+]
 
 
 class VanillaOptions(Options):
@@ -41,6 +48,15 @@ class PatchOptions(Options):
         1, ge=1, le=4, description="discriminators, each on images of half the size of the one before"
     )
     spectral: bool = Field(False, description="normalize the spectral norm of each convolution")
+
+
+class DctOptions(Options):
+    """Size of the discriminator on cosine transforms."""
+
+    block: int = Field(
+        4, ge=2, le=16, description="side of the blocks in pixels: the enlargement, or a multiple of it"
+    )
+    width: int = Field(128, ge=1, le=1024, description="filters of the first layer")
 
 
 class VggStyleOptions(Options):

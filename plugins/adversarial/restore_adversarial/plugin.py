@@ -12,6 +12,7 @@ from restore.interfaces import (
     lazy,
 )
 from restore_adversarial.options import (
+    DctOptions,
     PatchOptions,
     UNetOptions,
     VanillaOptions,
@@ -67,7 +68,7 @@ def restore_adversarial_losses() -> list[AdversarialLossSpec]:
 
 @hookimpl
 def restore_discriminators() -> list[DiscriminatorSpec]:
-    """A logit for each pixel, for each patch, and for an image."""
+    """A logit for each pixel, for each patch of pixels or of frequencies, and for an image."""
     return [
         DiscriminatorSpec(
             "unet",
@@ -82,6 +83,12 @@ def restore_discriminators() -> list[DiscriminatorSpec]:
             lazy("restore_adversarial.patch:build"),
             PatchOptions,
             reference=_ISOLA,
+        ),
+        DiscriminatorSpec(
+            "dct",
+            "Patch discriminator on the cosine transform of 4x4 blocks: removes woven patterns",
+            lazy("restore_adversarial.dct:build"),
+            DctOptions,
         ),
         DiscriminatorSpec(
             "vgg",
