@@ -88,8 +88,8 @@ class DctDiscriminator(nn.Sequential):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=_SLOPE, nonlinearity="leaky_relu")
-                assert module.bias is not None  # noqa: S101 - made above
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
 
 def build(target_size: int, options: DctOptions) -> nn.Module:
