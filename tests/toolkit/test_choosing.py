@@ -169,6 +169,14 @@ def test_weights_of_another_scale_are_not_chosen(toys: Registry) -> None:
     assert {row.model for row in rule(registry, 2)} == {"any:clean", "any:phone"}
 
 
+def test_of_weights_for_equal_images_those_of_the_wanted_scale_come_first(toys: Registry) -> None:
+    exact, exact_at_2 = weights("exact", None), weights("exact", "enlarge", scale=2)
+    registry = registry_of(toys, CLEAN, exact, exact_at_2, PHONE)
+    assert {row.model for row in rule(registry, 2)} == {"any:exact", "any:phone"}
+    assert {row.model for row in rule(registry, 3)} == {"any:clean", "any:phone"}
+    assert rule(registry) == rule(registry, 4) == rule(registry, 3)
+
+
 @pytest.mark.parametrize(
     ("known", "scale", "words"),
     [
@@ -204,7 +212,7 @@ def test_a_task_that_cannot_be_is_refused(wrong: dict[str, Any], words: str) -> 
 
 
 def test_a_scale_beyond_the_weights_is_refused_as_for_the_model() -> None:
-    with pytest.raises(UsageError, match=r"cannot work at scale 9: it has weights for 4x"):
+    with pytest.raises(UsageError, match=r"cannot work at scale 9: it has weights for 2x, 4x"):
         restore.load("auto", scale=9, device="cpu")
 
 

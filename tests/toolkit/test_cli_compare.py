@@ -115,7 +115,7 @@ def test_wrong_requests_get_one_sentence(
         (["--model", "enhancenet:ee"], "Did you mean 'e'?"),
         (["--model", "bicubic", "--model", "bicubic"], "the --model bicubic is given twice"),
         (["--model", "bicubic", "--scale", "0"], "--scale"),
-        (["--model", "enhancenet:e", "--scale", "2"], "enhancenet"),
+        (["--model", "enhancenet:e", "--scale", "3"], "enhancenet"),
         (["--target", "missing.png"], "missing.png"),
     ],
 )

@@ -191,8 +191,10 @@ def test_formats_that_browsers_do_not_know_are_shown_as_png(client: httpx.Client
 
 
 def test_models_health_metrics_and_the_description(client: httpx.Client) -> None:
-    names = [model["name"] for model in client.get("/api/models").json()]
+    models = {model["name"]: model for model in client.get("/api/models").json()}
+    names = [*models]
     assert names[0] == "auto"
+    assert models["enhancenet:e"]["scales"] == [2, 4], "one entry for both scales"
     assert {"bicubic", "enhancenet:photo", "ffdnet:jpeg"} <= set(names)
     assert "dncnn" not in names, "it has no weights"
     assert client.get("/api/health").json()["status"] == "ok"

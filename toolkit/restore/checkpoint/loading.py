@@ -163,7 +163,7 @@ def _choose(spec: ModelSpec, weights: str, scale: int) -> Weights | None:
             return entry
     guess = nearest(weights, [entry.name for entry in at_scale])
     raise UsageError(
-        f"model '{spec.name}' has no weights '{weights}' for {scale}x.{guess} Known: {_known(spec)}",
+        f"model '{spec.name}' has no weights '{weights}' for {scale}x.{guess} Known: {spec.listed_weights() or 'none'}",
         hint=f"write the path of a file as in {spec.name}:runs/mine/generator.safetensors",
     )
 
@@ -173,7 +173,7 @@ def _without_weights(reference: str, spec: ModelSpec, scale: int, given: Mapping
     module = spec.build(scale, options)
     if module.state_dict():
         raise UsageError(
-            f"model '{spec.name}' has no weights for {scale}x (it comes with: {_known(spec)})",
+            f"model '{spec.name}' has no weights for {scale}x (it comes with: {spec.listed_weights() or 'none'})",
             hint=f"train some with 'restore train' and name them as {spec.name}:FILE",
         )
     return replace(
@@ -277,7 +277,3 @@ def _local(weights: Weights) -> Path:
                 hint="download it elsewhere and name the file by its path",
             ) from error
     return file
-
-
-def _known(spec: ModelSpec) -> str:
-    return ", ".join(f"{entry.name} ({entry.scale}x)" for entry in spec.weights) or "none"

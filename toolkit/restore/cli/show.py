@@ -107,7 +107,7 @@ def _block(registry: Registry, kind: EntryKind) -> str:
     for name, entry in sorted(catalog.items()):
         rows.append([name, entry.summary, catalog.owner(name).name])
         if isinstance(entry, ModelSpec):
-            rows[-1].insert(2, ", ".join(f"{weights.name} ({weights.scale}x)" for weights in entry.weights))
+            rows[-1].insert(2, entry.listed_weights())
     if kind.entry is ModelSpec:
         titles.insert(2, "weights")
     return plain_table(titles, rows)

@@ -32,7 +32,8 @@ def rule(registry: Registry, scale: float | None = None) -> tuple[RuleRow, ...]:
 
     An image is enlarged with weights that were trained on images as degraded as it is, and of several with
     those that were trained on the least degradation. Where there are none, what removes the degradation comes
-    before the weights for clean images. At scale 1 there is only removal. Of equal weights, the first count.
+    before the weights for clean images. At scale 1 there is only removal. Of weights for equal images, those
+    of the smallest scale count, then the first.
 
     Args:
         registry: the known models.
@@ -144,18 +145,22 @@ def _enlarging(registry: Registry, scale: float | None) -> dict[str, Weights]:
     """
     found: dict[str, Weights] = {}
     refusal = _none("enlarge")
-    for model in dict.fromkeys(model for model, weights in _weights(registry) if weights.task == "enlarge"):
+    for model, weights in _weights(registry):
+        if weights.task != "enlarge":
+            continue
         parsed = ModelReference.parse(model)
-        spec = registry.models[parsed.name]
         try:
-            at = working_scale(model, registry, scale) or default_scale(spec, parsed.weights)
+            at = working_scale(model, registry, scale) or default_scale(
+                registry.models[parsed.name], parsed.weights
+            )
         except UsageError as error:
             refusal = error
             continue
-        found[model] = next(one for one in spec.weights if (one.name, one.scale) == (parsed.weights, at))
+        if weights.scale == at:
+            found[model] = weights
     if not found:
         raise refusal
-    ordered = dict(sorted(found.items(), key=lambda item: _degradation(item[1])))
+    ordered = dict(sorted(found.items(), key=lambda item: (_degradation(item[1]), item[1].scale)))
     if scale is None:
         first = next(iter(ordered.values())).scale
         ordered = {model: weights for model, weights in ordered.items() if weights.scale == first}

@@ -223,6 +223,16 @@ class ModelSpec(Named):
         """Whether `build` accepts this scale."""
         return scale >= 1 and (self.scales is None or scale in self.scales)
 
+    def listed_weights(self) -> str:
+        """The names of the weights with their scales, such as ``pat (4x), e (2x, 4x)``."""
+        scales: dict[str, list[int]] = {}
+        for weights in self.weights:
+            scales.setdefault(weights.name, []).append(weights.scale)
+        return ", ".join(
+            f"{name} ({', '.join(f'{scale}x' for scale in sorted(of_name))})"
+            for name, of_name in scales.items()
+        )
+
     def check_scale(self, scale: int) -> None:
         """Refuse a scale that `build` does not accept.
 

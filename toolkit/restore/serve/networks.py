@@ -134,14 +134,16 @@ def _parts(model: str) -> list[str]:
 
 
 def _offered(registry: Registry) -> list[ModelView]:
-    """Return the models that need no file of the user, one for each of their weights."""
+    """Return the models that need no file of the user, one for each name of their weights."""
     found = []
     for name, spec in sorted(registry.models.items()):
         # Building all networks without weights would take seconds; those of any scale have no parameters.
         if spec.open is not None or (not spec.weights and spec.scales is not None):
             continue
-        names = [f"{name}:{weights.name}" for weights in spec.weights] or [name]
-        for reference, weights in zip(names, spec.weights or (None,), strict=True):
+        references = dict.fromkeys(f"{name}:{weights.name}" for weights in spec.weights) or [name]
+        for reference in references:
+            of_scales = [weights for weights in spec.weights if f"{name}:{weights.name}" == reference]
+            weights = of_scales[0] if of_scales else None
             try:
                 scale = check_reference(reference, registry)
                 if weights is None:
@@ -158,7 +160,7 @@ def _offered(registry: Registry) -> list[ModelView]:
                     summary=(weights and weights.summary) or summary,
                     purpose="clean" if scale == 1 else "enlarge",
                     strength=bool(spec.conditions),
-                    scales=None if weights is None else [weights.scale],
+                    scales=sorted(one.scale for one in of_scales) or None,
                     license="" if weights is None else weights.license,
                 )
             )
