@@ -118,7 +118,8 @@ def test_info_shows_every_kind_that_has_the_name(restore: Restore) -> None:
 
 
 def test_info_shows_what_is_in_a_weights_file(restore: Restore) -> None:
-    (weights,) = [each for each in registry.discover().models["enhancenet"].weights if each.name == "e"]
+    known = registry.discover().models["enhancenet"].weights
+    (weights,) = [each for each in known if (each.name, each.scale) == ("e", 4)]
     for reference in (str(weights.source), f"enhancenet:{weights.source}"):
         (row,) = restore("info", reference, "--json").rows
         assert (row["kind"], row["model"], row["scale"]) == ("weights", "enhancenet", 4)

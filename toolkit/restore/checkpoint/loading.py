@@ -163,7 +163,7 @@ def _choose(spec: ModelSpec, weights: str, scale: int) -> Weights | None:
             return entry
     guess = nearest(weights, [entry.name for entry in at_scale])
     raise UsageError(
-        f"model '{spec.name}' has no weights '{weights}' for {scale}x.{guess} Known: {spec.listed_weights() or 'none'}",
+        f"model '{spec.name}' has no weights '{weights}' for {scale}x.{guess} Known: {spec.listed_weights()}",
         hint=f"write the path of a file as in {spec.name}:runs/mine/generator.safetensors",
     )
 
@@ -173,7 +173,7 @@ def _without_weights(reference: str, spec: ModelSpec, scale: int, given: Mapping
     module = spec.build(scale, options)
     if module.state_dict():
         raise UsageError(
-            f"model '{spec.name}' has no weights for {scale}x (it comes with: {spec.listed_weights() or 'none'})",
+            f"model '{spec.name}' has no weights for {scale}x (it comes with: {spec.listed_weights()})",
             hint=f"train some with 'restore train' and name them as {spec.name}:FILE",
         )
     return replace(

@@ -107,7 +107,7 @@ def _block(registry: Registry, kind: EntryKind) -> str:
     for name, entry in sorted(catalog.items()):
         rows.append([name, entry.summary, catalog.owner(name).name])
         if isinstance(entry, ModelSpec):
-            rows[-1].insert(2, entry.listed_weights())
+            rows[-1].insert(2, entry.listed_weights() if entry.weights else "")
     if kind.entry is ModelSpec:
         titles.insert(2, "weights")
     return plain_table(titles, rows)

@@ -224,14 +224,15 @@ class ModelSpec(Named):
         return scale >= 1 and (self.scales is None or scale in self.scales)
 
     def listed_weights(self) -> str:
-        """The names of the weights with their scales, such as ``pat (4x), e (2x, 4x)``."""
+        """The names of the weights with their scales, such as ``pat (4x), e (2x, 4x)``, or ``none``."""
         scales: dict[str, list[int]] = {}
         for weights in self.weights:
             scales.setdefault(weights.name, []).append(weights.scale)
-        return ", ".join(
+        listed = [
             f"{name} ({', '.join(f'{scale}x' for scale in sorted(of_name))})"
             for name, of_name in scales.items()
-        )
+        ]
+        return ", ".join(listed) or "none"
 
     def check_scale(self, scale: int) -> None:
         """Refuse a scale that `build` does not accept.
