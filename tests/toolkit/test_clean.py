@@ -197,7 +197,7 @@ def test_the_strength_multiplies_what_is_found(folder: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--model", "enhancenet:e"], "the model 'enhancenet:e' enlarges 4x; use 'restore upscale'"),
+        (["--model", "enhancenet:e"], "the model 'enhancenet:e' enlarges 2x; use 'restore upscale'"),
         (["--model", "ffdnet:jpeg", "--noise", "20"], "--model and --noise or --jpeg name the model twice"),
         (["--jpeg", "150"], "a JPEG quality of 150 is impossible; use one from 1 to 100"),
         (["--noise", "much"], "is a number from 0 or auto, not 'much'"),

@@ -107,7 +107,7 @@ def test_wrong_references_are_answered_with_what_there_is(registry: Registry, tm
     with pytest.raises(UnknownNameError, match="Did you mean 'enhancenet'"):
         load_model("enhancnet", registry)
     with pytest.raises(
-        UsageError, match="it can be trained for the scales 2, 3, 4, 8, and has weights for 4"
+        UsageError, match="it can be trained for the scales 2, 3, 4, 8, and has weights for 2, 4"
     ):
         load_model("enhancenet", registry, 5)
     with pytest.raises(UsageError, match="has no weights 'x' for 4x"):
