@@ -83,6 +83,7 @@ def test_scales_multiply_and_the_last_part_with_a_choice_makes_up_for_the_rest(f
     assert load_model(f"bicubic+{ffdnet}", REGISTRY, 3).scale == 3
     assert load_model("bicubic+bicubic", REGISTRY, 8).scale == 8
     assert working_scale("bicubic+srcnn", REGISTRY, 10) == 12
+    assert working_scale("bicubic+enhancenet", REGISTRY, 10) == 16
     assert working_scale("bicubic+enhancenet", REGISTRY, 8) == 8, "enhancenet has weights for 2x and 4x"
     with pytest.raises(UsageError, match="works at 16x, not at 6x; set `scale` to 16"):
         load_model("bicubic+enhancenet", REGISTRY, 6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from restore.hookspecs import hookimpl
@@ -50,12 +51,11 @@ _E_X4 = Weights(
     summary="Enlarges clean images and invents no texture. For documents, drawings and measurements.",
 )
 
-_E_X2 = Weights(
-    "e",
+_E_X2 = replace(
+    _E_X4,
     scale=2,
     source=Path(__file__).parent / "weights" / "enhancenet_e_x2.safetensors",
     sha256="f0388bffdeaa7b35600bf25d4d10183f33cab4508f9f5f1138e3ca5cd2fd2d8a",
-    license="Apache-2.0; trained on research data sets, see the model card",
     trained="2,449 photos; 4,000 steps of l1 from e at 4x, batches of 16 patches",
     metrics={
         "Set5 PSNR (dB)": 37.58,
@@ -65,11 +65,7 @@ _E_X2 = Weights(
         "Set14 vgg distance": 0.0626,
         "Set14 texture distance": 0.0344,
     },
-    lowest_quality=100,
-    highest_noise=0,
     task="enlarge",
-    title=_E_X4.title,
-    summary=_E_X4.summary,
 )
 
 _PAT_X4 = Weights(
@@ -119,12 +115,11 @@ _PHOTO_X4 = Weights(
     summary="Enlarges compressed or noisy photos, such as those from messages and websites, and cleans them.",
 )
 
-_PHOTO_X2 = Weights(
-    "photo",
+_PHOTO_X2 = replace(
+    _PHOTO_X4,
     scale=2,
     source=Path(__file__).parent / "weights" / "enhancenet_photo_x2.safetensors",
     sha256="0b7afcdbf1f6b8c4561f7c0baafc4a97beea21489bc038390583ea8794f29c4e",
-    license="Apache-2.0; trained on research data sets, see the model card",
     trained="1,488 photos, degraded; 2,000 steps of l1 from e, then 900 of pat, and their mean",
     metrics={
         "Set14 JPEG 75 PSNR (dB)": 30.39,
@@ -137,11 +132,6 @@ _PHOTO_X2 = Weights(
         "Set14 noise 10 and JPEG 75 vgg distance": 0.2371,
         "Set14 noise 10 and JPEG 75 texture distance": 0.0801,
     },
-    lowest_quality=30,
-    highest_noise=15,
-    task="enlarge",
-    title=_PHOTO_X4.title,
-    summary=_PHOTO_X4.summary,
 )
 
 

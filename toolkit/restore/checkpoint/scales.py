@@ -59,7 +59,7 @@ def _is_scale(wanted: Any) -> bool:
 
 def default_scale(spec: ModelSpec, weights: str) -> int:
     """4 where the model can, among the scales of the weights of this name."""
-    own = [entry.scale for entry in spec.weights if weights in ("", entry.name)]
+    own = spec.weights_scales(weights)
     if own:
         return 4 if 4 in own else own[0]
     return 4 if spec.supports(4) else min(spec.scales or (1,))
@@ -82,7 +82,7 @@ def choosing_part(parsed: ModelReference, registry: Registry) -> int | None:
         spec = registry.models[part.name]
         if part.file(spec) is not None or spec.open is not None:
             continue
-        known = {entry.scale for entry in spec.weights if part.weights in ("", entry.name)}
+        known = spec.weights_scales(part.weights)
         if len(known or spec.scales or (1, 2)) > 1:
             return index
     return None
@@ -94,8 +94,8 @@ def _smallest_scale(parsed: ModelReference, spec: ModelSpec, wanted: float) -> i
     Raises:
         UsageError: there is none.
     """
-    with_weights = {entry.scale for entry in spec.weights if parsed.weights in ("", entry.name)}
-    known = with_weights or set(spec.scales or [math.ceil(wanted)])
+    with_weights = spec.weights_scales(parsed.weights)
+    known = with_weights or list(spec.scales or [math.ceil(wanted)])
     fitting = [scale for scale in known if scale >= wanted]
     if not fitting:
         kind = "has weights for" if with_weights else "works at"
@@ -106,5 +106,5 @@ def _smallest_scale(parsed: ModelReference, spec: ModelSpec, wanted: float) -> i
     return min(fitting)
 
 
-def _listed(scales: set[int]) -> str:
-    return ", ".join(f"{scale}x" for scale in sorted(scales))
+def _listed(scales: list[int]) -> str:
+    return ", ".join(f"{scale}x" for scale in sorted(set(scales)))

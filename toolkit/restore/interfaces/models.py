@@ -223,14 +223,15 @@ class ModelSpec(Named):
         """Whether `build` accepts this scale."""
         return scale >= 1 and (self.scales is None or scale in self.scales)
 
+    def weights_scales(self, name: str = "") -> list[int]:
+        """The scales of the weights of this name, in their order; of all weights if it is empty."""
+        return list(dict.fromkeys(weights.scale for weights in self.weights if name in ("", weights.name)))
+
     def listed_weights(self) -> str:
         """The names of the weights with their scales, such as ``pat (4x), e (2x, 4x)``, or ``none``."""
-        scales: dict[str, list[int]] = {}
-        for weights in self.weights:
-            scales.setdefault(weights.name, []).append(weights.scale)
         listed = [
-            f"{name} ({', '.join(f'{scale}x' for scale in sorted(of_name))})"
-            for name, of_name in scales.items()
+            f"{name} ({', '.join(f'{scale}x' for scale in sorted(self.weights_scales(name)))})"
+            for name in dict.fromkeys(weights.name for weights in self.weights)
         ]
         return ", ".join(listed) or "none"
 
@@ -242,7 +243,7 @@ class ModelSpec(Named):
         """
         if not self.supports(scale):
             possible = ", ".join(map(str, self.scales)) if self.scales else "any from 1"
-            ready = ", ".join(map(str, sorted({weights.scale for weights in self.weights})))
+            ready = ", ".join(map(str, sorted(self.weights_scales())))
             raise UsageError(
                 f"model '{self.name}' cannot work at scale {scale}: it can be trained for the scales "
                 f"{possible}, and has weights for {ready or 'none'}"

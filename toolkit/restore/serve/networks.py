@@ -15,6 +15,7 @@ from restore.errors import UnknownNameError, nearest
 from restore.inference import AnyRestorer, check_reference, load
 from restore.inference.choosing import AUTO
 from restore.inference.rules import rule
+from restore.interfaces import Weights
 from restore.registry import ModelReference, Registry
 from restore.serve.schema import JobOptions, ModelView
 
@@ -140,10 +141,10 @@ def _offered(registry: Registry) -> list[ModelView]:
         # Building all networks without weights would take seconds; those of any scale have no parameters.
         if spec.open is not None or (not spec.weights and spec.scales is not None):
             continue
-        references = dict.fromkeys(f"{name}:{weights.name}" for weights in spec.weights) or [name]
-        for reference in references:
-            of_scales = [weights for weights in spec.weights if f"{name}:{weights.name}" == reference]
-            weights = of_scales[0] if of_scales else None
+        first: dict[str, Weights | None] = {}
+        for one in spec.weights:
+            first.setdefault(f"{name}:{one.name}", one)
+        for reference, weights in (first or {name: None}).items():
             try:
                 scale = check_reference(reference, registry)
                 if weights is None:
@@ -160,7 +161,7 @@ def _offered(registry: Registry) -> list[ModelView]:
                     summary=(weights and weights.summary) or summary,
                     purpose="clean" if scale == 1 else "enlarge",
                     strength=bool(spec.conditions),
-                    scales=sorted(one.scale for one in of_scales) or None,
+                    scales=None if weights is None else sorted(spec.weights_scales(weights.name)),
                     license="" if weights is None else weights.license,
                 )
             )
