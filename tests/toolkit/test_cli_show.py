@@ -202,14 +202,14 @@ def test_info_of_an_image_file_shows_how_it_is_degraded(restore: Restore, tmp_pa
     shown = restore("info", str(file))
     assert (shown.code, shown.err) == (0, "")
     lines = [line.strip() for line in shown.out.splitlines()]
-    assert lines[0] == f"picture {file}: 256x256"
+    assert lines[0] == f"image {file}: 256x256"
     assert lines[1].startswith("compression: JPEG of quality 40, chroma 4:2:0, 8x8 grid at row 0, column 0 ")
     assert lines[-1] == "visible degradations: jpeg"
 
 
 def test_info_of_an_image_file_as_json_has_every_estimate(restore: Restore) -> None:
     (row,) = restore("info", str(ASTRONAUT), "--json").rows
-    assert (row["kind"], row["width"], row["height"]) == ("picture", 256, 256)
+    assert (row["kind"], row["width"], row["height"]) == ("image", 256, 256)
     assert (row["jpeg"]["quality"], row["jpeg"]["source"]) == (98, "tables")
     assert {"noise", "blur", "enlarged", "degradations"} <= set(row)
 

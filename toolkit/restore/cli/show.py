@@ -57,7 +57,7 @@ def info(
         if given.suffix.lower() in (".safetensors", ".pth", ".pt", ".ckpt"):
             _show_weights(given, registry, json=json)
         else:
-            _show_picture(given, json=json)
+            _show_image(given, json=json)
         return
     if not found:
         known = sorted({entry for kind in KINDS for entry in registry.catalog(kind)})
@@ -72,7 +72,7 @@ def info(
         typer.echo("\n\n".join(_text(detail) for detail in details))
 
 
-def _show_picture(path: Path, *, json: bool) -> None:
+def _show_image(path: Path, *, json: bool) -> None:
     from restore import images  # these import torch, which entries do not need
     from restore.estimation import estimate
 
@@ -81,10 +81,10 @@ def _show_picture(path: Path, *, json: bool) -> None:
     height, width = photo.color.shape[-2:]
     if json:
         console.emit(
-            {"kind": "picture", "name": str(path), "width": width, "height": height, **found.to_json()}
+            {"kind": "image", "name": str(path), "width": width, "height": height, **found.to_json()}
         )
     else:
-        lines = [f"picture {escaped(str(path))}: {width}x{height}", *found.to_text()]
+        lines = [f"image {escaped(str(path))}: {width}x{height}", *found.to_text()]
         typer.echo("\n  ".join(lines))
 
 

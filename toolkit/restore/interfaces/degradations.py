@@ -48,10 +48,10 @@ class Degrade(Protocol):
 
     >>> import torch
     >>> from torch.nn.functional import avg_pool2d
-    >>> def average(target: Tensor, generator: torch.Generator, /) -> Tensor:
-    ...     return avg_pool2d(target, 2)
+    >>> def average(target: Tensor, generator: torch.Generator, /) -> Degraded:
+    ...     return Degraded(avg_pool2d(target, 2), ({},) * len(target))
     >>> degrade: Degrade = average
-    >>> degrade(torch.rand(1, 3, 8, 8), torch.Generator()).shape
+    >>> degrade(torch.rand(1, 3, 8, 8), torch.Generator()).image.shape
     torch.Size([1, 3, 4, 4])
     """
 
