@@ -756,6 +756,35 @@ def test_uploads_and_results_are_removed_after_a_time(tmp_path: Path) -> None:
         problem(client.get(f"/api/jobs/{job}"), 404)
 
 
+def test_a_result_is_kept_for_a_time_even_if_its_job_had_to_wait_longer_than_that(tmp_path: Path) -> None:
+    memory = Memory(lambda: 2**30)
+    networks = RestorerCache(discover(), {"device": "cpu"})
+    with PrivateFolder(tmp_path) as folder, Service(networks, folder, memory=memory) as service:
+        with service.uploads.receiving(2**20) as place:
+            place.path.write_bytes(encoded())
+            upload = service.uploads.add(place, "a.png")
+        with memory.holding(2**30):
+            job = service.submit(upload, JobOptions.model_validate(BICUBIC))
+            upload.used -= 2 * service.limits.keep_seconds
+            service.expire()
+        wait_for(lambda: job.state == "done")
+        service.expire()
+        assert service.uploads.get(upload.id) is upload
+        assert service.jobs.get(job.id) is job
+
+
+def test_a_result_stays_when_its_image_is_removed(client: httpx.Client, server: Server) -> None:
+    job = posted(client, encoded()).json()
+    address = f"/api/jobs/{job['id']}"
+    server.wait(client, job["id"])
+    assert client.delete(f"/api/images/{job['image']}").status_code == 204
+    assert client.get(address).json()["state"] == "done"
+    assert client.get(f"{address}/result").status_code == 200
+    assert "there is no such image" in problem(client.get(f"{address}/comparison"), 404)
+    assert client.delete(address).status_code == 204
+    problem(client.get(address), 404)
+
+
 def test_a_request_that_is_no_http_is_refused(server: Server) -> None:
     address = urlsplit(server.address)
     connection = http.client.HTTPConnection(address.hostname or "", address.port)
