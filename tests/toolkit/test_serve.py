@@ -30,11 +30,12 @@ from restore.batch.executor import Settings
 from restore.batch.jobs import AnyJob
 from restore.errors import UsageError
 from restore.registry import discover
-from restore.serve import Address, PrivateFolder, RestorerCache, Service
+from restore.serve import Address, Limits, PrivateFolder, RestorerCache, Service
 from restore.serve.forms import Form
 from restore.serve.jobs import ENDED
 from restore.serve.memory import Memory
 from restore.serve.schema import JobOptions
+from restore.serve.uploads import Uploads
 
 BICUBIC = {"model": "bicubic", "scale": "2"}
 
@@ -275,6 +276,14 @@ def test_uploads_are_bounded_in_number_and_in_bytes_together(tmp_path: Path) -> 
             client.delete(f"/api/images/{answer.json()['id']}")
         assert "no room for more images" in problem(upload(encoded(700, 600)), 429)
         assert upload(encoded()).status_code == 201
+
+
+def test_an_upload_whose_folder_cannot_be_made_leaves_no_reservation(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path / "missing", Limits(images=1))
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError), uploads.receiving(2**20):
+            pass
+    assert uploads.stored == 0
 
 
 def test_a_chunked_body_without_a_length_is_bounded(client: httpx.Client, server: Server) -> None:
