@@ -31,6 +31,7 @@ from restore.batch.jobs import AnyJob
 from restore.errors import UsageError
 from restore.registry import discover
 from restore.serve import Address, Limits, PrivateFolder, RestorerCache, Service
+from restore.serve.archive import unique
 from restore.serve.forms import Form
 from restore.serve.jobs import ENDED
 from restore.serve.memory import Memory
@@ -169,6 +170,18 @@ def test_a_group_has_its_own_jobs_and_one_archive(client: httpx.Client, server: 
         assert archive.namelist() == ["a_x2.png", "a_x2 (2).png", "a_x2 (3).png"]
     problem(client.get("/api/results.zip", params={"group": "somebody-elses-group"}), 404)
     problem(client.get("/api/jobs", params={"group": "*"}), 422)
+
+
+@pytest.mark.parametrize(
+    ("names", "members"),
+    [
+        (["a.png", "a.png", "a (2).png"], ["a.png", "a (3).png", "a (2).png"]),
+        (["a (2).png", "a.png", "A.png", "a.png"], ["a (2).png", "a.png", "A (3).png", "a (4).png"]),
+        (["a.b.png", "a.b.png", "a.b.png"], ["a.b.png", "a.b (2).png", "a.b (3).png"]),
+    ],
+)
+def test_no_two_members_of_an_archive_have_the_same_name(names: list[str], members: list[str]) -> None:
+    assert list(unique(names)) == members
 
 
 def test_the_comparison_shows_input_and_result(client: httpx.Client, server: Server) -> None:
