@@ -259,6 +259,17 @@ def test_an_empty_folder_is_filled(toys: Registry, configure: Configure, tmp_pat
     assert (tmp_path / "run" / "config.toml").exists()
 
 
+def test_an_empty_folder_is_filled_where_nothing_can_be_written_beside_it(
+    toys: Registry, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "out"
+    run.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    train(configure(steps=1), toys, run)
+    assert (run / "config.toml").exists()
+    assert not list(tmp_path.rglob(".restore-*"))
+
+
 def test_a_folder_that_cannot_be_made_is_named(toys: Registry, configure: Configure, photos: Path) -> None:
     with pytest.raises(TrainingError, match=r"a\.png/run: cannot write the run: .*choose another `run`"):
         train(configure(), toys, photos / "a.png" / "run")
