@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from training_runs import Configure, Damage, Draw, Line, after_step, interrupt, log, weights
 
@@ -166,6 +167,29 @@ def test_what_a_step_keeps_for_its_backward_pass_counts_too(
     with pytest.raises(UsageError, match="a step with `batch_size=16384` would take at least"):
         train(configure(batch_size=16384), toys, tmp_path / "run")
     train(configure(steps=1), toys, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), id="CUDA"),
+        pytest.param(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), id="CPU"),
+    ],
+)
+def test_a_step_for_which_the_memory_does_not_suffice_ends_the_run_with_what_to_change(
+    toys: Registry, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("restore.training.loop.train_step", fail)
+    with pytest.raises(TrainingError) as caught:
+        train(configure(), toys, tmp_path / "run")
+    assert str(caught.value) == (
+        "there is not enough memory for a step with `batch_size=2`; start a new run with a smaller "
+        "`batch_size` or `patch_size`, or with `accumulate`, from the weights of this one by `init`"
+    )
+    assert (tmp_path / "run" / "generator.safetensors").exists()
 
 
 def test_a_validation_image_smaller_than_the_scale_is_refused_before_the_first_step(
