@@ -320,6 +320,16 @@ def test_an_image_with_damage_in_its_middle_ends_the_run_with_its_name(
     assert "\n" not in str(caught.value)
 
 
+def test_a_step_whose_validation_fails_is_saved_if_a_checkpoint_is_due(
+    toys: Registry, configure: Configure, tmp_path: Path, draw: Draw, damage: Damage
+) -> None:
+    run, file = tmp_path / "run", draw(tmp_path / "val" / "a.png", 24, 24)
+    config = configure(val=[tmp_path / "val"], validate_every=2)
+    with pytest.raises(ImageError, match=r"a\.png: it is damaged"):
+        train(config, toys, run, monitor=after_step(1, lambda: damage(file)))
+    assert latest_checkpoint(run / "checkpoints")[0].step == 2
+
+
 def test_a_gradient_that_is_not_finite_is_told_and_teaches_nothing(
     toys: Registry, configure: Configure, tmp_path: Path
 ) -> None:

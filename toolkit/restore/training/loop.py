@@ -92,9 +92,9 @@ def train(
 
 def _train_steps(started: Started, monitor: Monitor, interruption: Interruption) -> None:
     """Train until all steps are done, validations no longer improve, or the user interrupts."""
-    session, data, validate = started
+    session, data, validation = started
     config, group, saved = session.setup.config, session.group, session.step
-    run, best = validate.run, session.best
+    run, best = validation.run, session.best
     log = RunLog(run, group, monitor, session.step)
 
     def is_due(every: int) -> bool:
@@ -119,12 +119,13 @@ def _train_steps(started: Started, monitor: Monitor, interruption: Interruption)
                 rate=rate(session, session.step - 1, config.lr),
                 skipped=session.skipped,
             )
-        if session.setup.validation.sets and is_due(config.validate_every):
-            session.metrics = group.on_rank_zero(lambda: validate(session)) or {}
-            group.on_rank_zero(
-                lambda: best.update(session.step, session.metrics, session.average.module.state_dict)
-            )
-            log.validation(session.step, session.metrics, sample_file(run, session.step), validate.lower)
+        try:
+            if session.setup.validation.sets and is_due(config.validate_every):
+                _validate(started, log)
+        except Exception:  # which the other ranks may not know of, so they cannot take part
+            if group.is_rank_zero and is_due(config.checkpoint_every):
+                save(session, run)
+            raise
         if is_due(config.checkpoint_every):
             group.on_rank_zero(lambda: save(session, run))
             saved = session.step
@@ -132,6 +133,16 @@ def _train_steps(started: Started, monitor: Monitor, interruption: Interruption)
         group.on_rank_zero(lambda: save(session, run))
     if session.step < config.steps and best.is_exhausted:
         monitor.message(f"stopped early at step {session.step}: {best.reason}")
+
+
+def _validate(started: Started, log: RunLog) -> None:
+    """Measure the averaged generator, and keep it if it is the best so far."""
+    session, validation, group = started.session, started.validation, started.session.group
+    session.metrics = group.on_rank_zero(lambda: validation(session)) or {}
+    group.on_rank_zero(
+        lambda: session.best.update(session.step, session.metrics, session.average.module.state_dict)
+    )
+    log.validation(session.step, session.metrics, sample_file(validation.run, session.step), validation.lower)
 
 
 @contextmanager
