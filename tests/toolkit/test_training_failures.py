@@ -201,6 +201,19 @@ def test_a_validation_image_smaller_than_the_scale_is_refused_before_the_first_s
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("width", "height"), [(64, 400), (190, 190)])
+def test_a_metric_that_cannot_measure_a_validation_image_is_refused_before_the_first_step(
+    toys: Registry, configure: Configure, tmp_path: Path, draw: Draw, width: int, height: int
+) -> None:
+    draw(tmp_path / "val" / "large.png", 100, 380)
+    draw(tmp_path / "val" / "small.png", width, height)
+    with pytest.raises(
+        DataError, match=r"small\.png: the metric 'niqe' cannot measure it \(ValueError: .*96x96"
+    ):
+        train(configure(val=[tmp_path / "val"], metric=["psnr", "niqe"]), toys, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_feature_network_without_a_layer_is_refused_before_the_folder_is_made(
     toys: Registry, configure: Configure, tmp_path: Path, random_vgg19: Callable[..., Path]
 ) -> None:
