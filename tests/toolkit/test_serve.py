@@ -30,11 +30,13 @@ from restore.batch.executor import Settings
 from restore.batch.jobs import AnyJob
 from restore.errors import UsageError
 from restore.registry import discover
-from restore.serve import Address, PrivateFolder, RestorerCache, Service
+from restore.serve import Address, Limits, PrivateFolder, RestorerCache, Service
+from restore.serve.archive import unique
 from restore.serve.forms import Form
 from restore.serve.jobs import ENDED
 from restore.serve.memory import Memory
 from restore.serve.schema import JobOptions
+from restore.serve.uploads import Uploads
 
 BICUBIC = {"model": "bicubic", "scale": "2"}
 
@@ -170,6 +172,18 @@ def test_a_group_has_its_own_jobs_and_one_archive(client: httpx.Client, server: 
     problem(client.get("/api/jobs", params={"group": "*"}), 422)
 
 
+@pytest.mark.parametrize(
+    ("names", "members"),
+    [
+        (["a.png", "a.png", "a (2).png"], ["a.png", "a (3).png", "a (2).png"]),
+        (["a (2).png", "a.png", "A.png", "a.png"], ["a (2).png", "a.png", "A (3).png", "a (4).png"]),
+        (["a.b.png", "a.b.png", "a.b.png"], ["a.b.png", "a.b (2).png", "a.b (3).png"]),
+    ],
+)
+def test_no_two_members_of_an_archive_have_the_same_name(names: list[str], members: list[str]) -> None:
+    assert list(unique(names)) == members
+
+
 def test_the_comparison_shows_input_and_result(client: httpx.Client, server: Server) -> None:
     job = posted(client, encoded(), "<b>.png").json()["id"]
     server.wait(client, job)
@@ -275,6 +289,14 @@ def test_uploads_are_bounded_in_number_and_in_bytes_together(tmp_path: Path) -> 
             client.delete(f"/api/images/{answer.json()['id']}")
         assert "no room for more images" in problem(upload(encoded(700, 600)), 429)
         assert upload(encoded()).status_code == 201
+
+
+def test_an_upload_whose_folder_cannot_be_made_leaves_no_reservation(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path / "missing", Limits(images=1))
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError), uploads.receiving(2**20):
+            pass
+    assert uploads.stored == 0
 
 
 def test_a_chunked_body_without_a_length_is_bounded(client: httpx.Client, server: Server) -> None:
@@ -754,6 +776,35 @@ def test_uploads_and_results_are_removed_after_a_time(tmp_path: Path) -> None:
         server.wait(client, job)
         wait_for(lambda: server.kept() == [])
         problem(client.get(f"/api/jobs/{job}"), 404)
+
+
+def test_a_result_is_kept_for_a_time_even_if_its_job_had_to_wait_longer_than_that(tmp_path: Path) -> None:
+    memory = Memory(lambda: 2**30)
+    networks = RestorerCache(discover(), {"device": "cpu"})
+    with PrivateFolder(tmp_path) as folder, Service(networks, folder, memory=memory) as service:
+        with service.uploads.receiving(2**20) as place:
+            place.path.write_bytes(encoded())
+            upload = service.uploads.add(place, "a.png")
+        with memory.holding(2**30):
+            job = service.submit(upload, JobOptions.model_validate(BICUBIC))
+            upload.used -= 2 * service.limits.keep_seconds
+            service.expire()
+        wait_for(lambda: job.state == "done")
+        service.expire()
+        assert service.uploads.get(upload.id) is upload
+        assert service.jobs.get(job.id) is job
+
+
+def test_a_result_stays_when_its_image_is_removed(client: httpx.Client, server: Server) -> None:
+    job = posted(client, encoded()).json()
+    address = f"/api/jobs/{job['id']}"
+    server.wait(client, job["id"])
+    assert client.delete(f"/api/images/{job['image']}").status_code == 204
+    assert client.get(address).json()["state"] == "done"
+    assert client.get(f"{address}/result").status_code == 200
+    assert "there is no such image" in problem(client.get(f"{address}/comparison"), 404)
+    assert client.delete(address).status_code == 204
+    problem(client.get(address), 404)
 
 
 def test_a_request_that_is_no_http_is_refused(server: Server) -> None:

@@ -112,6 +112,27 @@ def test_a_record_that_a_kill_truncated_is_dropped(tmp_path: Path, lost: int) ->
     assert file.read_bytes() == whole
 
 
+def test_a_file_of_events_is_closed_before_it_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, closed, opened, replaced = list[Any](), list[bool](), Path.open, Path.replace
+
+    def see_opened(path: Path, *arguments: Any, **more: Any) -> Any:
+        files.append(opened(path, *arguments, **more))
+        return files[-1]
+
+    def see_replaced(path: Path, target: Path) -> Path:
+        closed.extend(file.closed for file in files)
+        return replaced(path, target)
+
+    Events(tmp_path, 0).values(1, {"loss": 1.0})
+    monkeypatch.setattr(Path, "open", see_opened)
+    monkeypatch.setattr(Path, "replace", see_replaced)
+    forget_events(tmp_path, 2)
+    assert closed
+    assert all(closed)
+
+
 def test_events_that_cannot_be_written_are_an_error_of_the_step(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Events(tmp_path / "missing", 0).values(1, {"loss": 1.0})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from training_runs import Configure, Damage, Draw, Line, after_step, interrupt, log, weights
 
@@ -168,12 +169,48 @@ def test_what_a_step_keeps_for_its_backward_pass_counts_too(
     train(configure(steps=1), toys, tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), id="CUDA"),
+        pytest.param(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), id="CPU"),
+    ],
+)
+def test_a_step_for_which_the_memory_does_not_suffice_ends_the_run_with_what_to_change(
+    toys: Registry, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("restore.training.loop.train_step", fail)
+    with pytest.raises(TrainingError) as caught:
+        train(configure(), toys, tmp_path / "run")
+    assert str(caught.value) == (
+        "there is not enough memory for a step with `batch_size=2`; start a new run with a smaller "
+        "`batch_size` or `patch_size`, or with `accumulate`, from the weights of this one by `init`"
+    )
+    assert (tmp_path / "run" / "generator.safetensors").exists()
+
+
 def test_a_validation_image_smaller_than_the_scale_is_refused_before_the_first_step(
     toys: Registry, configure: Configure, tmp_path: Path, draw: Draw
 ) -> None:
     draw(tmp_path / "val" / "speck.png", 3, 30)
     with pytest.raises(DataError, match=r"speck\.png: a short side of 3 pixels is too small for validation"):
         train(configure(val=[tmp_path / "val"]), toys, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 400), (190, 190)])
+def test_a_metric_that_cannot_measure_a_validation_image_is_refused_before_the_first_step(
+    toys: Registry, configure: Configure, tmp_path: Path, draw: Draw, width: int, height: int
+) -> None:
+    draw(tmp_path / "val" / "large.png", 100, 380)
+    draw(tmp_path / "val" / "small.png", width, height)
+    with pytest.raises(
+        DataError, match=r"small\.png: the metric 'niqe' cannot measure it \(ValueError: .*96x96"
+    ):
+        train(configure(val=[tmp_path / "val"], metric=["psnr", "niqe"]), toys, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -259,6 +296,17 @@ def test_an_empty_folder_is_filled(toys: Registry, configure: Configure, tmp_pat
     assert (tmp_path / "run" / "config.toml").exists()
 
 
+def test_an_empty_folder_is_filled_where_nothing_can_be_written_beside_it(
+    toys: Registry, configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "out"
+    run.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    train(configure(steps=1), toys, run)
+    assert (run / "config.toml").exists()
+    assert not list(tmp_path.rglob(".restore-*"))
+
+
 def test_a_folder_that_cannot_be_made_is_named(toys: Registry, configure: Configure, photos: Path) -> None:
     with pytest.raises(TrainingError, match=r"a\.png/run: cannot write the run: .*choose another `run`"):
         train(configure(), toys, photos / "a.png" / "run")
@@ -283,6 +331,16 @@ def test_an_image_with_damage_in_its_middle_ends_the_run_with_its_name(
     with pytest.raises(ImageError, match=r"b\.png: it is damaged") as caught:
         train(configure(workers=workers), toys, tmp_path / "run")
     assert "\n" not in str(caught.value)
+
+
+def test_a_step_whose_validation_fails_is_saved_if_a_checkpoint_is_due(
+    toys: Registry, configure: Configure, tmp_path: Path, draw: Draw, damage: Damage
+) -> None:
+    run, file = tmp_path / "run", draw(tmp_path / "val" / "a.png", 24, 24)
+    config = configure(val=[tmp_path / "val"], validate_every=2)
+    with pytest.raises(ImageError, match=r"a\.png: it is damaged"):
+        train(config, toys, run, monitor=after_step(1, lambda: damage(file)))
+    assert latest_checkpoint(run / "checkpoints")[0].step == 2
 
 
 def test_a_gradient_that_is_not_finite_is_told_and_teaches_nothing(

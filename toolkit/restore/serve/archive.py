@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
@@ -54,13 +55,21 @@ def archive(files: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
 
 
 def unique(names: Iterable[str]) -> Iterator[str]:
-    """Yield the names, numbering repeated ones.
+    """Yield the names, numbering repeated ones; a number that makes another of the names is left out.
 
-    >>> list(unique(["a.png", "b.png", "A.png"]))
-    ['a.png', 'b.png', 'A (2).png']
+    >>> list(unique(["a.png", "b.png", "A.png", "a.png", "a (2).png"]))
+    ['a.png', 'b.png', 'A (3).png', 'a (4).png', 'a (2).png']
     """
-    seen: dict[str, int] = {}
-    for name in names:
-        path, count = PurePosixPath(name), seen.get(name.casefold(), 0) + 1
-        seen[name.casefold()] = count
-        yield name if count == 1 else f"{path.stem} ({count}){path.suffix}"
+    given = list(names)
+    taken = {name.casefold() for name in given}
+    numbers: dict[str, Iterator[int]] = {}
+    for name in given:
+        key, path = name.casefold(), PurePosixPath(name)
+        if key not in numbers:
+            numbers[key] = count(2)
+            yield name
+            continue
+        candidates = (f"{path.stem} ({number}){path.suffix}" for number in numbers[key])
+        found = next(candidate for candidate in candidates if candidate.casefold() not in taken)
+        taken.add(found.casefold())
+        yield found

@@ -147,6 +147,7 @@ class Jobs:
             job.state, job.ended = state, time.monotonic()
             if state == "done":
                 job.progress = 1.0
+            job.upload.used = max(job.upload.used, job.ended)  # it is kept as long as the result
             job.upload.jobs -= 1
         self._tell(job)
         return True

@@ -124,8 +124,8 @@ class Uploads:
             self._receiving += 1
         name = identifier()
         place = Place(name, self._folder / name)
-        place.folder.mkdir(mode=0o700)
         try:
+            place.folder.mkdir(mode=0o700)
             yield place
         finally:
             with self._lock:

@@ -79,7 +79,8 @@ def forget_events(run: Path, step: int) -> None:
     from tensorboard.compat.proto.event_pb2 import Event
 
     for path in run.glob(f"{_NAME}*"):
-        with path.open("rb") as file, atomic_file(path) as temporary, temporary.open("wb") as kept:
+        # In this order, because Windows does not replace a file that is open.
+        with atomic_file(path) as temporary, path.open("rb") as file, temporary.open("wb") as kept:
             for content in _contents(file):
                 if Event.FromString(content).step <= step:
                     kept.write(_record(content))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import torch
 
 from restore.config import TrainingConfig
 from restore.data import Sample
-from restore.errors import TrainingError
+from restore.errors import RestoreError, TrainingError
+from restore.images.failures import is_out_of_memory
 from restore.registry import Registry
 from restore.training.inputs import write_inputs
 from restore.training.interruption import Interruption
@@ -26,6 +28,14 @@ from restore.training.validation import sample_file
 __all__ = ["train"]
 
 _PATIENCE = 10  # skipped updates in a row after which a run gives up
+
+
+class _StepMemoryError(Exception):
+    """The memory ran out in a step of this process.
+
+    Not yet a `TrainingError`, with which a process of another rank would end as if it had succeeded, and the
+    others would wait for it.
+    """
 
 
 def train(
@@ -61,36 +71,44 @@ def train(
             another process, the model has no parameters, or the run does not fit the memory.
         DataError: a folder of images cannot be used.
         ImageError: an image cannot be read.
-        TrainingError: there is nothing to resume from, the disk is full, or ten updates in a row were not
-            finite.
+        TrainingError: there is nothing to resume from, the disk is full, there is not enough memory for a
+            step, or ten updates in a row were not finite.
     """
     setup = set_up(config, registry, resume=resume)
     monitor = monitor if monitor and setup.launch.rank == 0 else Monitor()
-    with start(setup, registry, run, monitor, resume=resume) as started, ExitStack() as stack:
-        if deterministic:
-            stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True))
-        _train_steps(started, monitor, stack.enter_context(Interruption()))
+    try:
+        with start(setup, registry, run, monitor, resume=resume) as started, ExitStack() as stack:
+            if deterministic:
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True))
+            _train_steps(started, monitor, stack.enter_context(Interruption()))
+    except _StepMemoryError as error:
+        raise TrainingError(
+            f"there is not enough memory for a step with `batch_size={config.batch_size}`",
+            hint="start a new run with a smaller `batch_size` or `patch_size`, or with `accumulate`, from "
+            "the weights of this one by `init`",
+        ) from error
     return result_of(started.session, run)
 
 
 def _train_steps(started: Started, monitor: Monitor, interruption: Interruption) -> None:
     """Train until all steps are done, validations no longer improve, or the user interrupts."""
-    session, data, validate = started
+    session, data, validation = started
     config, group, saved = session.setup.config, session.group, session.step
-    run, best = validate.run, session.best
+    run, best = validation.run, session.best
     log = RunLog(run, group, monitor, session.step)
 
     def is_due(every: int) -> bool:
         return session.step % every == 0 or session.step == config.steps
 
     while session.step < config.steps and not group.any(interruption.requested or best.is_exhausted):
-        batch, *fresh = [
-            _on_device(group.on_all_ranks(lambda: next(data)), group.fabric.device)
-            for _ in range(batches_per_step(session.setup))
-        ]
-        if session.step == 0:
-            group.on_rank_zero(partial(write_inputs, batch, run))
-        values = train_step(session, batch, fresh)
+        with _memory_errors():
+            batch, *fresh = [
+                _on_device(group.on_all_ranks(lambda: next(data)), group.fabric.device)
+                for _ in range(batches_per_step(session.setup))
+            ]
+            if session.step == 0:
+                group.on_rank_zero(partial(write_inputs, batch, run))
+            values = train_step(session, batch, fresh)
         log.add(session.step, values, session.problem)
         _check_patience(session)
         if is_due(config.log_every):
@@ -101,12 +119,13 @@ def _train_steps(started: Started, monitor: Monitor, interruption: Interruption)
                 rate=rate(session, session.step - 1, config.lr),
                 skipped=session.skipped,
             )
-        if session.setup.validation.sets and is_due(config.validate_every):
-            session.metrics = group.on_rank_zero(lambda: validate(session)) or {}
-            group.on_rank_zero(
-                lambda: best.update(session.step, session.metrics, session.average.module.state_dict)
-            )
-            log.validation(session.step, session.metrics, sample_file(run, session.step), validate.lower)
+        try:
+            if session.setup.validation.sets and is_due(config.validate_every):
+                _validate(started, log)
+        except Exception:  # which the other ranks may not know of, so they cannot take part
+            if group.is_rank_zero and is_due(config.checkpoint_every):
+                save(session, run)
+            raise
         if is_due(config.checkpoint_every):
             group.on_rank_zero(lambda: save(session, run))
             saved = session.step
@@ -114,6 +133,27 @@ def _train_steps(started: Started, monitor: Monitor, interruption: Interruption)
         group.on_rank_zero(lambda: save(session, run))
     if session.step < config.steps and best.is_exhausted:
         monitor.message(f"stopped early at step {session.step}: {best.reason}")
+
+
+def _validate(started: Started, log: RunLog) -> None:
+    """Measure the averaged generator, and keep it if it is the best so far."""
+    session, validation, group = started.session, started.validation, started.session.group
+    session.metrics = group.on_rank_zero(lambda: validation(session)) or {}
+    group.on_rank_zero(
+        lambda: session.best.update(session.step, session.metrics, session.average.module.state_dict)
+    )
+    log.validation(session.step, session.metrics, sample_file(validation.run, session.step), validation.lower)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Turn whatever is raised when memory runs out into a `_StepMemoryError`."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, RestoreError) or not is_out_of_memory(error):
+            raise
+        raise _StepMemoryError from error
 
 
 def _check_patience(session: Session) -> None:

@@ -52,7 +52,8 @@ def check_free(run: Path) -> None:
     Raises:
         UsageError: it is a file, or a folder with content.
     """
-    if run.is_dir() and any(run.iterdir()):
+    # The lock is inside where only that can be written; other unfinished files may be of another command.
+    if run.is_dir() and any(entry.name != _lock_name(run) for entry in run.iterdir()):
         raise UsageError("the folder is not empty", path=run, hint="pass `resume=True` or another `run`")
     if run.exists() and not run.is_dir():
         raise UsageError("this is a file, not a folder", path=run, hint="choose another `run`")
@@ -92,7 +93,7 @@ def locked(run: Path) -> Iterator[None]:
     run = Path(os.path.realpath(run))
     # Next to the run, because a new run is made under another name; inside where only that can be written.
     folder = run if run.is_dir() and not os.access(run.parent, os.W_OK) else run.parent
-    file = folder / f"{PREFIX}{run.name}.lock"
+    file = folder / _lock_name(run)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_link(file)
@@ -165,6 +166,10 @@ def rewind(session: Session, run: Path, monitor: Monitor) -> None:
     forget_after(run / LOG_FILE, session.step)
     forget_events(run, session.step)
     forget_samples(run, session.step)
+
+
+def _lock_name(run: Path) -> str:
+    return f"{PREFIX}{Path(os.path.realpath(run)).name}.lock"
 
 
 def _owner(file: Path) -> str:

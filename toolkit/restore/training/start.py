@@ -66,6 +66,8 @@ def start(
         announce(setup, damaged, monitor)
         session = _session(setup, networks, group, checkpoint, monitor)
         validation = Validation(setup, run, group)
+        if not resume:  # a run that cannot be validated can still be brought to its end
+            group.on_rank_zero(validation.check)
 
         def open_folder() -> None:
             if not (early and resume):

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from restore.data import ImagePair
-from restore.evaluation import evaluate
+from restore.errors import DataError
+from restore.evaluation import Meter, evaluate, failure_reason
 from restore.images import Photo, write_atomic
 from restore.inference import Restorer
 from restore.resizing import imresize
@@ -47,6 +48,28 @@ class Validation:
         self.lower = [meter.name for meter in self.meters if meter.better == "lower"]
         """Names of the metrics of which lower values are better."""
         self._crops: list[tuple[Tensor, Tensor]] = []
+
+    def check(self) -> None:
+        """Measure the smallest images, enlarged bicubically, by each metric of single images.
+
+        Raises:
+            DataError: a metric fails on one.
+            ImageError: a file cannot be read.
+        """
+        for data, file in self.setup.validation.smallest:
+            sample = data.sample(file)
+            target = sample.degraded if sample.target is None else sample.target
+            enlarged = imresize(sample.degraded, (target.shape[-2], target.shape[-1]))
+            for meter in self.meters:
+                try:
+                    if isinstance(meter, Meter):
+                        meter.measure(enlarged, target, gray=sample.gray)
+                except Exception as error:  # whatever the code of a plugin can raise
+                    raise DataError(
+                        f"the metric '{meter.name}' cannot measure it ({failure_reason(error)})",
+                        path=file,
+                        hint="remove the image from the folder, or omit the metric",
+                    ) from error
 
     def __call__(self, session: Session) -> dict[str, float]:
         """Write the samples of this step, and measure each validation folder.

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
+from math import prod
 from pathlib import Path
 
 from restore.config import TrainingConfig
@@ -25,6 +26,8 @@ class ValidationPlan:
 
     sets: list[Dataset]
     """None if the run is not validated."""
+    smallest: list[tuple[Dataset, Path]]
+    """The targets of each set with the shortest side and with the fewest pixels."""
     make_meters: Callable[[], list[AnyMeter]]
     """Builds the metrics, which can take a while."""
     watched: dict[str, Better]
@@ -55,19 +58,22 @@ def plan_validation(config: TrainingConfig, registry: Registry) -> ValidationPla
         of_images = meters(names, registry, config.scale, options=options, targets=config.val)
         return [*of_images, *set_meters(names, registry, config.scale, options=options)]
 
-    sets, groups = _sets(config, registry)
+    sets, smallest, groups = _sets(config, registry)
     return ValidationPlan(
         sets,
+        smallest,
         make,
         {name: better[name] for name in watched},
         combined([fingerprint(files) for files in groups]) if watched else "",
     )
 
 
-def _sets(config: TrainingConfig, registry: Registry) -> tuple[list[Dataset], list[list[Path]]]:
-    """The data sets, and their checked files: a list for each folder of targets or degraded images."""
+def _sets(
+    config: TrainingConfig, registry: Registry
+) -> tuple[list[Dataset], list[tuple[Dataset, Path]], list[list[Path]]]:
+    """The data sets, their smallest images, and a list of files for each folder of targets or inputs."""
     check_counts(config.val, config.val_degraded, "val")
-    found, groups = list[Dataset](), list[list[Path]]()
+    found, smallest, groups = list[Dataset](), list[tuple[Dataset, Path]](), list[list[Path]]()
     for folder, degraded in zip_longest(config.val, config.val_degraded):
         partners = dict[Path, Path]()
         if degraded:
@@ -92,7 +98,9 @@ def _sets(config: TrainingConfig, registry: Registry) -> tuple[list[Dataset], li
                 options=config.degradation_options,
             )
         )
+        least = min(sizes, key=lambda file: min(sizes[file])), min(sizes, key=lambda file: prod(sizes[file]))
+        smallest += [(found[-1], file) for file in dict.fromkeys(least)]
     for name, count in Counter(data.name for data in found).items():
         if count > 1:
             raise UsageError(f"{count} folders in `val` have the name '{name}'", hint="rename or omit one")
-    return found, groups
+    return found, smallest, groups

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Query, Request
@@ -48,8 +49,7 @@ TheService = Annotated[Service, Depends(_service)]
 
 def _job(job: str, service: TheService) -> ServedJob:
     found = service.jobs.get(job)
-    found.upload.used = max(found.upload.used, found.ended or 0.0)
-    service.uploads.get(found.upload.id)  # it was used
+    found.upload.used = time.monotonic()  # even where it was removed: only a job that has not ended needs it
     return found
 
 

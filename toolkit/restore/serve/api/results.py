@@ -36,6 +36,7 @@ async def result_view(job: TheJob, service: TheService) -> Response:
 async def comparison(job: TheJob, service: TheService) -> Response:
     """Return a page that compares the result and its input under a slider."""
     finished(job)
+    service.uploads.get(job.upload.id)
     addresses = (f"/api/images/{job.upload.id}/view", f"/api/jobs/{job.id}/view")
     content = await service.look(partial(service.looking.comparison, job, addresses))
     policy = (
