@@ -6,6 +6,7 @@ import gc
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dask
@@ -26,7 +28,7 @@ import restore
 from restore.batch import Job, Naming, plan, run_all
 from restore.batch.cluster import ClusterExecutor
 from restore.checkpoint import WeightsCard, save_weights
-from restore.cluster import Cluster, Recipe, connect, weights_of
+from restore.cluster import Cluster, Recipe, Reply, connect, weights_of
 from restore.errors import RestoreError, UsageError, WeightsError
 from restore.images import read_provenance
 from restore.inference import Restorer
@@ -403,6 +405,47 @@ def test_a_server_restores_on_the_workers_of_a_cluster_and_uses_a_scheduler_that
             each.wait(60)
 
 
+# What workers keep
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """In place of a cluster: this thread, as the only one of a worker."""
+    monkeypatch.setattr(
+        restore.batch.cluster, "get_worker", lambda: SimpleNamespace(local_directory=tmp_path)
+    )
+
+    def results(work: Any, items: Any, contents: Any, _: object) -> Iterator[Any]:
+        for item in items:
+            sent = pickle.loads(pickle.dumps(work))  # noqa: S301 - made above
+            yield item, Reply(sent(item, contents), "here")
+
+    return SimpleNamespace(map=results)
+
+
+def test_a_worker_sees_that_a_picture_has_changed_between_two_batches(tmp_path: Path, here: Any) -> None:
+    source = pictures(tmp_path / "in", "a") / "a.png"
+    restorer = restore.load("bicubic", device="cpu")
+
+    def run() -> str:
+        jobs = [Job(source, tmp_path / "out" / "a.png")]
+        (outcome,) = run_all(jobs, restorer, existing="skip", executor=ClusterExecutor(here, "cpu"))
+        return outcome.status
+
+    assert [run(), run()] == ["done", "skipped"]
+    Image.new("RGB", (8, 6), (200, 100, 50)).save(source)
+    assert [run(), run()] == ["done", "skipped"]
+
+
+def test_a_worker_removes_folders_that_it_made_and_that_stayed_empty(tmp_path: Path, here: Any) -> None:
+    folder = pictures(tmp_path / "in", "a")
+    (folder / "b.png").write_bytes(b"no image")
+    jobs = [Job(folder / f"{name}.png", tmp_path / "out" / name / f"{name}.png") for name in "ab"]
+    outcomes = run_all(jobs, restore.load("bicubic", device="cpu"), executor=ClusterExecutor(here, "cpu"))
+    assert [outcome.status for outcome in outcomes] == ["done", "failed"]
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["a"]
+
+
 # What workers load
 
 
@@ -442,8 +485,6 @@ def test_weights_in_a_file_reach_a_machine_that_lacks_them(
 
 
 def test_an_error_keeps_its_parts_and_notes_between_processes() -> None:
-    import pickle
-
     error = UsageError("wrong", path="a.png", hint="do it right")
     error.add_note("a traceback")
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - made above

@@ -56,6 +56,32 @@ def test_results_are_kept_and_missing_or_unrecorded_ones_are_made_again(photos: 
     assert [item.status for item in degrade_folder(photos, out, chain())] == ["existing"] * 3
 
 
+def test_results_of_other_or_changed_images_of_the_same_name_are_made_again(
+    photos: Path, tmp_path: Path, draw: Draw
+) -> None:
+    out, other = tmp_path / "out", tmp_path / "other"
+    list(degrade_folder(photos, out, chain()))
+    draw(photos / "a.png", 33, 40, 7)
+    changed = list(degrade_folder(photos, out, chain()))
+    assert [item.status for item in changed] == ["done", "existing", "existing"]
+    for number, name in enumerate(("a", "b", "sub/c")):
+        draw(other / f"{name}.png", 33, 40, 10 + number)
+    assert [item.status for item in degrade_folder(other, out, chain())] == ["done"] * 3
+    for evaluated, item in zip(pairs(other, chain()), degrade_folder(other, out, chain()), strict=True):
+        assert item.status == "existing"
+        assert torch.equal(read(item.destination).color, evaluated.degraded)
+
+
+def test_results_in_a_record_without_hashes_are_made_again(photos: Path, tmp_path: Path) -> None:
+    record = tmp_path / "out" / RECORD
+    list(degrade_folder(photos, tmp_path / "out", chain()))
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
+    assert [len(line.pop("sha256")) for line in lines] == [64] * 3
+    record.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert [item.status for item in degrade_folder(photos, tmp_path / "out", chain())] == ["done"] * 3
+    assert [item.status for item in degrade_folder(photos, tmp_path / "out", chain())] == ["existing"] * 3
+
+
 def test_another_seed_does_not_mix_with_earlier_results(photos: Path, tmp_path: Path) -> None:
     list(degrade_folder(photos, tmp_path / "out", chain()))
     with pytest.raises(UsageError, match="made with seed '0', not '1'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restore.batch import Naming, plan
+from restore.batch import Job, Naming, plan, planning, run_all
 from restore.errors import UsageError
+from restore.files import sha256
+from restore.inference import load
 
 
 def picture(path: Path, width: int = 9, height: int = 7) -> Path:
@@ -184,6 +187,50 @@ def test_names_with_escape_sequences_are_shown_escaped(tmp_path: Path) -> None:
 def test_the_same_input_twice_is_done_once(tmp_path: Path) -> None:
     photo = picture(tmp_path / "a.png")
     assert jobs(photo, photo) == {photo: tmp_path / "a_x4.png"}
+
+
+def test_the_work_of_a_plan_grows_as_the_number_of_files_of_one_name(tmp_path: Path) -> None:
+    def calls(count: int) -> int:
+        """Calls of functions of the module, and steps of its generators."""
+        counted = 0
+
+        def count_call(frame: Any, event: str, _: object) -> None:
+            nonlocal counted
+            counted += event == "call" and frame.f_code.co_filename == planning.__file__
+
+        before = sys.getprofile()
+        sys.setprofile(count_call)
+        try:
+            assert len(jobs(*folders[:count])) == count
+        finally:
+            sys.setprofile(before)
+        return counted
+
+    folders = [picture(tmp_path / str(number) / "im1.png").parent for number in range(40)]
+    assert calls(40) <= 2 * calls(20)
+
+
+def test_files_of_one_name_are_hashed_once_to_find_what_a_result_was_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = [picture(tmp_path / str(number) / "im1.png", 9 + number) for number in range(4)]
+    made = [tmp_path / "done" / str(number) / "im1.png" for number in range(4)]
+    beside = tmp_path / "3" / "im1_x2.png"
+    pairs = [*zip(photos, made, strict=True), (photos[3], beside)]
+    list(run_all([Job(source, result) for source, result in pairs], load("bicubic", scale=2, device="cpu")))
+    hashed: list[Path] = []
+
+    def count_hash(file: Path) -> str:
+        hashed.append(file)
+        return sha256(file)
+
+    monkeypatch.setattr(planning, "sha256", count_hash)
+    found = plan(map(str, [*photos, *made, beside]), Naming("_x4"))
+    assert [job.source for job in found.jobs] == photos
+    reasons = {outcome.source: outcome.skipped for outcome in found.settled}
+    for source, result in pairs:
+        assert f"was made by restore of '{source}'" in reasons[result]
+    assert sorted(hashed) == sorted([*photos, *made])
 
 
 def test_an_input_is_never_overwritten(tmp_path: Path) -> None:

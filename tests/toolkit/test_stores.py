@@ -107,6 +107,54 @@ def test_equal_names_of_results_are_refused(memory: Any, upscale: Callable[..., 
     assert "memory://in/a.bmp' would both be written to 'a.png'; set --keep-suffix" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("inputs", "arguments", "expected"),
+    [
+        (["in/a.png"], ["-o", "memory://in"], {"a.png": "failed"}),
+        (["in/a.png"], ["-o", "memory:///in/a.png"], {"a.png": "failed"}),
+        (["in/a.png"], ["-o", "memory://in", "--suffix", "_x4"], {"a.png": "done"}),
+        (["in/a.png"], ["-o", "memory://in", "--format", "webp"], {"a.png": "done"}),
+        (["in/a.png", "in/b.png"], ["-o", "memory://in/new"], {"a.png": "done", "b.png": "done"}),
+        # One input's result in the place of another input
+        (["in/sub/a.png", "in/a.png"], ["-o", "memory://in"], {"a.png": "failed"}),
+        (["all/in", "all/more"], ["-r", "-o", "memory://all"], {"d.png": "done", "e.png": "failed"}),
+    ],
+)
+def test_a_result_never_replaces_an_input(
+    memory: Any,
+    upscale: Callable[..., Any],
+    inputs: list[str],
+    arguments: list[str],
+    expected: dict[str, str],
+) -> None:
+    memory.pipe_file("/in/sub/a.png", png(5))
+    memory.pipe_file("/all/in/d.png", png(6))
+    memory.pipe_file("/all/more/in/e.png", png(7))
+    before = {name: memory.cat_file(name) for name in memory.find("/")}
+    addresses = [f"memory://{name}" for name in inputs]
+    done = upscale(*addresses, *arguments, "--existing", "overwrite", "--json")
+    assert {name: statuses(done).get(name) for name in expected} == expected, done.stderr
+    if "failed" in expected.values():
+        assert "its result would " in done.stderr
+        assert "the input" in done.stderr
+    after = {name: memory.cat_file(name) for name in before}
+    assert [name for name in before if before[name] != after[name]] == []
+
+
+def test_a_file_is_not_replaced_by_its_result_under_another_form_of_its_address(
+    tmp_path: Path, upscale: Callable[..., Any]
+) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(png(0))
+    for source, out in ((photo, f"file://{tmp_path}"), (f"file://{photo}", tmp_path)):
+        done = upscale(source, "-o", out, "--existing", "overwrite", "--json")
+        assert statuses(done) == {"a.png": "failed"}
+        assert f"its result would overwrite the input '{photo}'" in done.stderr.replace("file://", "")
+        assert "set --out to another folder, or --suffix to another one" in done.stderr
+    assert "the results would be among the inputs" in upscale(tmp_path, "-o", f"file://{tmp_path}").stderr
+    assert photo.read_bytes() == png(0)
+
+
 def test_files_of_this_machine_and_of_stores_mix(
     tmp_path: Path, memory: Any, upscale: Callable[..., Any]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -71,21 +72,27 @@ class _Restoring:
     output: Output
     existing: Existing
     max_pixels: int | None
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Differs for each run: by the next one, files can have changed."""
 
     def __call__(self, sent: _Sent, contents: Mapping[str, bytes]) -> Outcome:
         notes, absolute = _Notes(), sent.absolute
-        # Of this thread, which remembers the folders that it has seen.
-        batch = kept(self, lambda: self._batch(contents))
+        batch = self._batch(contents)
         batch.listener = notes
         transfers = Transfers(Path(get_worker().local_directory))
-        (outcome,) = run_stages([absolute], batch, transfers)
+        with batch:
+            (outcome,) = run_stages([absolute], batch, transfers)
         if isinstance(absolute, Job):
             outcome = renamed(outcome, absolute, sent.job)
         return replace(outcome, notes=(*notes.texts, *outcome.notes))
 
     def _batch(self, contents: Mapping[str, bytes]) -> Batch:
-        restorer = self.recipe.restorer(contents)
-        return Batch(restorer, self.output, self.existing, self.max_pixels, Listener())
+        """The batch of this thread and run, which remembers the folders that it has seen."""
+        restorer, batches = kept(self.recipe, lambda: (self.recipe.restorer(contents), dict[str, Batch]()))
+        if self.run not in batches:
+            batches.clear()
+            batches[self.run] = Batch(restorer, self.output, self.existing, self.max_pixels, Listener())
+        return batches[self.run]
 
 
 class _Notes(Listener):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from restore.batch.jobs import Job, Outcome
@@ -16,7 +18,7 @@ from restore.batch.refusals import beyond_links, collisions, refused, too_long
 from restore.batch.urls import Url
 from restore.errors import ImageError, UsageError, escaped
 from restore.files import sha256
-from restore.images import Provenance, is_image_name
+from restore.images import is_image_name
 
 __all__ = ["Plan", "plan"]
 
@@ -153,14 +155,13 @@ def _without_results(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
     records = Records()
     kept, left_out = [], []
     places = {folded(job.destination): job for job in jobs}
-    stems: dict[str, list[Job]] = {}
-    for job in jobs:
-        stems.setdefault(job.source.stem, []).append(job)
+    namesakes = _Namesakes(jobs)
     for job in jobs:
         replaces = places.get(folded(job.source))
-        origins = [replaces] if replaces and replaces is not job else list(_namesakes(job, stems))
-        made = records.made(job.source) if origins else None
-        origin = made and next((one for one in origins if one is replaces or _made_of(one, made)), None)
+        if replaces is job:
+            replaces = None
+        made = records.made(job.source) if replaces or namesakes.exist(job) else None
+        origin = made and (replaces or namesakes.origin(job, made.source))
         if origin:
             reason = (
                 f"'{escaped(str(job.source))}' was made by restore of '{escaped(str(origin.source))}', which "
@@ -172,21 +173,56 @@ def _without_results(jobs: list[Job]) -> tuple[list[Job], list[Outcome]]:
     return kept, left_out
 
 
-def _namesakes(job: Job, stems: dict[str, list[Job]]) -> Iterator[Job]:
-    """The inputs that `job` may be a result of: its name elsewhere, or a part of it in the same folder."""
-    source = job.source
-    yield from (other for other in stems[source.stem] if other.source.parent != source.parent)
-    for length in range(1, len(source.stem)):
-        for other in stems.get(source.stem[:length], ()):
-            if other.source.parent == source.parent:
-                yield other
+class _Namesakes:
+    """The inputs that others may be results of: their name elsewhere, or a part of it in the same folder.
+
+    Args:
+        jobs: all jobs. Thousands may have one name: each file is hashed at most once.
+    """
+
+    def __init__(self, jobs: list[Job]) -> None:
+        self._stems: dict[str, list[Job]] = {}
+        self._beside: dict[tuple[Path, str], list[Job]] = {}
+        for job in jobs:
+            self._stems.setdefault(job.source.stem, []).append(job)
+            self._beside.setdefault((job.source.parent, job.source.stem), []).append(job)
+        self._contents: dict[str, dict[str | None, list[Job]]] = {}
+        self._digest = cache(_digest)
+
+    def exist(self, job: Job) -> bool:
+        """Whether there is any input that `job` may be a result of."""
+        return self._exist_elsewhere(job) or bool(self._shorter(job))
+
+    def origin(self, job: Job, digest: str) -> Job | None:
+        """The first of them with this SHA-256."""
+        equal = self._by_content(job.source.stem).get(digest, []) if self._exist_elsewhere(job) else []
+        elsewhere = (other for other in equal if other.source.parent != job.source.parent)
+        beside = (other for other in self._shorter(job) if self._digest(other.source) == digest)
+        return next(chain(elsewhere, beside), None)
+
+    def _by_content(self, stem: str) -> dict[str | None, list[Job]]:
+        if stem not in self._contents:
+            found = self._contents[stem] = {}
+            for job in self._stems[stem]:
+                found.setdefault(self._digest(job.source), []).append(job)
+        return self._contents[stem]
+
+    def _exist_elsewhere(self, job: Job) -> bool:
+        folder, stem = job.source.parent, job.source.stem
+        return len(self._stems[stem]) > len(self._beside[folder, stem])
+
+    def _shorter(self, job: Job) -> list[Job]:
+        folder, stem = job.source.parent, job.source.stem
+        lengths = range(1, len(stem))
+        return [other for length in lengths for other in self._beside.get((folder, stem[:length]), ())]
 
 
-def _made_of(origin: Job, made: Provenance) -> bool:
+def _digest(file: Path) -> str | None:
+    """SHA-256 of a file; `None` if it cannot be read."""
     try:
-        return origin.source.is_file() and sha256(origin.source) == made.source
+        return sha256(file) if file.is_file() else None
     except OSError:
-        return False
+        return None
 
 
 def _refuse_replacing(jobs: list[Job]) -> None:

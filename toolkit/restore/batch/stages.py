@@ -42,7 +42,8 @@ _LARGE = 64_000_000  # pixels of a result that a user may not expect
 class Batch:
     """State that all jobs share: settings, held locks, and created folders.
 
-    A context manager: at its end, locks are released and created folders that stayed empty are removed.
+    A context manager: at its end, locks are released and created folders that stayed empty are removed. It
+    can be entered again.
     """
 
     restorer: AnyRestorer
@@ -71,6 +72,7 @@ class Batch:
         for folder in reversed(self._made):
             with suppress(OSError):  # it has content now
                 folder.rmdir()
+        self._made.clear()
 
     def claim(self, job: Job) -> Claim | None:
         """Claim the result of a job; `None` while another process has it.

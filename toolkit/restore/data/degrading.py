@@ -18,14 +18,14 @@ from restore.data.degradations import Degradation
 from restore.data.folders import find_images
 from restore.data.pairs import pair
 from restore.errors import RestoreError, UsageError, escaped
-from restore.files import remove_leftovers, to_line
+from restore.files import remove_leftovers, sha256, to_line
 from restore.images import Photo, check, write_atomic
 from restore.interfaces import Parameters
 
 __all__ = ["RECORD", "DegradedFile", "degrade_folder"]
 
 RECORD = "degraded.jsonl"
-"""In the folder of the results: a line for each image, with what was done to it."""
+"""In the folder of the results: a line for each image, with its SHA-256 and what was done to it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ def degrade_folder(
 
     Args:
         source: folder of images, searched recursively.
-        folder: of the results; new, empty, or made by the same call before, whose results are kept.
+        folder: of the results; new, empty, or made by the same call before. Its results are kept, except
+            those of images that have changed since.
         degradation: what to do.
         seed: of the random numbers.
 
@@ -89,16 +90,18 @@ def _degrade(
     source: Path,
     places: dict[Path, Path],
     degradation: Degradation,
-    recorded: dict[str, Parameters],
+    recorded: dict[str, _Recorded],
     record: Path,
     settings: dict[str, Any],
 ) -> Iterator[DegradedFile]:
     for destination, file in places.items():
         name = file.relative_to(source).as_posix()
-        if name in recorded and _is_whole(destination):
-            yield DegradedFile(file, "existing", destination, recorded[name])
-            continue
+        known = recorded.get(name)
         try:
+            digest = sha256(file)  # before it is read: what is written to it afterwards counts as a change
+            if known and known.digest == digest and _is_whole(destination):
+                yield DegradedFile(file, "existing", destination, known.parameters)
+                continue
             made = pair(source, file, degradation, seed=settings["seed"])
             write_atomic(Photo(made.degraded, gray=False), destination)
         # Plugins can raise anything; one image never ends the others.
@@ -108,7 +111,8 @@ def _degrade(
             continue
         # After the image: one whose line is missing is made again.
         with record.open("a", encoding="utf-8") as lines:
-            lines.write(to_line({"file": name, **settings, "parameters": dict(made.parameters)}))
+            line = {"file": name, "sha256": digest, **settings, "parameters": dict(made.parameters)}
+            lines.write(to_line(line))
         yield DegradedFile(file, "done", destination, made.parameters)
 
 
@@ -126,8 +130,17 @@ def _places(files: list[Path], source: Path, folder: Path) -> dict[Path, Path]:
     return places
 
 
-def _recorded(folder: Path, settings: dict[str, Any]) -> dict[str, Parameters]:
-    """The images of earlier calls with what was drawn for each; refuses a folder of anything else."""
+@dataclass(frozen=True)
+class _Recorded:
+    """What the record says of one image."""
+
+    digest: str | None
+    """SHA-256 of the source; `None` in records of earlier versions."""
+    parameters: Parameters
+
+
+def _recorded(folder: Path, settings: dict[str, Any]) -> dict[str, _Recorded]:
+    """The images of earlier calls; refuses a folder of anything else."""
     if not folder.exists():
         return {}
     if not folder.is_dir():
@@ -137,7 +150,7 @@ def _recorded(folder: Path, settings: dict[str, Any]) -> dict[str, Parameters]:
         if any(folder.iterdir()):
             raise UsageError("the folder has other files", path=folder, hint="change `out`")
         return {}
-    found: dict[str, Parameters] = {}
+    found: dict[str, _Recorded] = {}
     for line in record.read_text(encoding="utf-8").splitlines():
         try:
             content = json.loads(line)
@@ -151,7 +164,7 @@ def _recorded(folder: Path, settings: dict[str, Any]) -> dict[str, Parameters]:
                     path=folder,
                     hint="change `out`",
                 )
-        found[name] = parameters
+        found[name] = _Recorded(content.get("sha256"), parameters)
     return found
 
 

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from restore.batch.locking import folded
 from restore.batch.urls import Url, without_secrets
 from restore.errors import ImageError, UsageError, in_one_line
 from restore.files import PREFIX, atomic_file
@@ -30,6 +31,9 @@ _METADATA = {"s3": "Metadata", "s3a": "Metadata", "gs": "metadata", "gcs": "meta
 
 _WHOLE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "memory"}
 """Protocols whose objects appear when they are complete."""
+
+_LOCAL = {"file", "local"}
+"""Protocols of this machine's own paths."""
 
 _STAMP = "restore-stamp"
 
@@ -100,6 +104,17 @@ class Store:
             own = hasattr(self._fs, "metadata")
             found = self._fs.metadata(place) if own else self._fs.info(place).get("metadata")
             return str({key.replace("_", "-"): text for key, text in (found or {}).items()}.get(_STAMP, ""))
+
+    def place(self, name: str = "") -> str:
+        """A text that is equal for all addresses of one file or folder, also for ``s3://`` and ``s3a://``.
+
+        Paths of this machine are compared as by `restore.batch.locking.folded`.
+        """
+        place = self._place(name)
+        if _protocol(self.root) in _LOCAL:
+            return folded(Path(place))
+        options = sorted(self._fs.storage_options.items())  # the host, if the path does not begin with it
+        return f"{type(self._fs).__name__} {options} {place}"
 
     def lines(self, name: str) -> Iterator[bytes]:
         """The lines of a text.

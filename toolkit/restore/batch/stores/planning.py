@@ -49,11 +49,15 @@ class StorePlan:
         """
         judge = StoredResults(self.out, existing, recursive=self.recursive)
         names = _Names(self.naming, keep=len(self.sources) > 1)
+        inputs = _Inputs(self.sources, self.out)
         for source in self.sources:
             found = False
             for item in source.transfers(self, names, results):
                 found = True
-                yield judge.settled(item) or item if isinstance(item, Transfer) else item
+                if isinstance(item, Transfer):
+                    yield inputs.refused(item) or judge.settled(item) or item
+                else:
+                    yield item
             if not found:
                 yield source.empty()
 
@@ -93,7 +97,7 @@ def plan_stores(inputs: Iterable[str], out: str | None, naming: Naming, *, recur
     sources = tuple(_Source(_url(text), is_image_name(PurePosixPath(_url(text).name))) for text in given)
     named = len(sources) == 1 and sources[0].single and target.suffix.lower() in WRITE_SUFFIXES
     for source in sources:
-        if not source.single and source.url.address.rstrip("/") == target.address.rstrip("/"):
+        if not source.single and source.place == Store(target).place():
             raise UsageError(
                 f"the results would be among the inputs in '{escaped(str(source.url))}'",
                 path=str(target),
@@ -111,6 +115,11 @@ class _Source:
 
     url: Url
     single: bool
+
+    @property
+    def place(self) -> str:
+        """See `restore.batch.stores.access.Store.place`; without the query of an image, such as a version."""
+        return Store(Url(self.url.address.partition("?")[0]) if self.single else self.url).place()
 
     def transfers(self, plan: StorePlan, names: _Names, results: Results) -> Iterator[Transfer | Outcome]:
         """The images of the input, in the order of their names."""
@@ -145,6 +154,34 @@ class _Source:
             hidden = entry.name.startswith(".") or "/." in entry.name
             if not hidden and is_image_name(PurePosixPath(entry.name.rpartition("/")[2])):
                 yield entry
+
+
+class _Inputs:
+    """The inputs, which no result may replace.
+
+    Args:
+        sources: all inputs.
+        out: the folder of the results.
+    """
+
+    def __init__(self, sources: tuple[_Source, ...], out: Url) -> None:
+        self._out = Store(out)
+        self._images = {source.place for source in sources if source.single}
+        folders = {_relative(out, source.url) for source in sources if not source.single}
+        self._folders = tuple(folders - {""})
+
+    def refused(self, item: Transfer) -> Outcome | None:
+        """The failure of an image whose result would replace an input; else `None`."""
+        if self._out.place(item.name) in self._images:
+            problem = f"its result would overwrite the input '{escaped(str(item.destination))}'"
+        elif item.name.startswith(self._folders):
+            problem = f"its result would be among the inputs, at '{escaped(str(item.destination))}'"
+        else:
+            return None
+        error = UsageError(
+            problem, path=str(item.source), hint="set `out` to another folder, or `suffix` to another one"
+        )
+        return Outcome(item.source, "failed", error=error)
 
 
 class _Names:
