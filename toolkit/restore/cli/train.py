@@ -29,6 +29,15 @@ FIELDS = (
 )  # fmt: skip
 """Fields of the configuration with an option of their own; the others are set by ``--set``."""
 
+_METAVARS = {
+    **dict.fromkeys(("model", "loss", "metric", "degradation"), "NAME"),
+    **dict.fromkeys(("data", "degraded", "val", "val_degraded"), "FOLDER"),
+    "source": "KEY=VALUE,...",
+    "keep": "best:METRIC",
+    "init": "MODEL:WEIGHTS",
+}
+"""What the help calls the values of fields whose types say little."""
+
 DETERMINISTIC = "RESTORE_DETERMINISTIC"
 """Environment variable: 0 lets cuDNN use convolutions whose results differ between runs."""
 
@@ -55,6 +64,7 @@ def _option(name: str) -> inspect.Parameter:
         f"{flag}/--no-{flag.removeprefix('--')}" if field.annotation is bool else flag,
         help=f"{meaning[0].upper()}{meaning[1:]}.{' Repeatable.' if is_list else ''}",
         show_default=_shown(field.default),
+        metavar=_METAVARS.get(name),
     )
     given: Any = list[str] if field.annotation == list[Source] else field.annotation
     kind: Any = Annotated[given | None, option]
