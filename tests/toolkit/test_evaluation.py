@@ -84,6 +84,13 @@ def test_a_missing_or_wrong_degraded_image_is_named(
         bicubic_row(registry, data).complete()
 
 
+def test_a_row_with_failures_names_the_first_image(registry: Registry, targets: Path) -> None:
+    data = dataset(targets, registry, 4)
+    with pytest.raises(DataError, match=r"^a\.png: .*are too few for NIQE") as caught:
+        evaluate(restore.load("bicubic", device="cpu"), data, meters(["niqe"], registry, 4)).complete()
+    assert caught.value.path == "a.png"
+
+
 def test_the_older_release_is_another_protocol_and_another_table(registry: Registry, targets: Path) -> None:
     rows = [
         bicubic_row(registry, dataset(targets, registry, 4, options={"release": release}))

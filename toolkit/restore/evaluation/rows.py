@@ -137,8 +137,8 @@ class Row:
         """Return the row itself.
 
         Raises:
-            DataError: an image could not be measured; says why the first one could not.
+            DataError: an image or a metric of sets could not be measured; names the first one and its reason.
         """
-        for reason in (*self.failures.values(), *self.set_failures.values()):
-            raise DataError(reason)
+        for name, reason in (*self.failures.items(), *self.set_failures.items()):
+            raise DataError(reason, path=name)
         return self
