@@ -36,7 +36,7 @@ from restore.serve.forms import Form
 from restore.serve.jobs import ENDED
 from restore.serve.memory import Memory
 from restore.serve.schema import JobOptions
-from restore.serve.uploads import Uploads
+from restore.serve.uploads import Upload, Uploads
 
 BICUBIC = {"model": "bicubic", "scale": "2"}
 
@@ -673,13 +673,20 @@ def stalled(server: Server, kind: str, begin: bytes, *, drips: bool) -> http.cli
         return answer
 
 
-def test_a_job_waits_for_memory_and_goes_on(tmp_path: Path) -> None:
-    memory = Memory(lambda: 2**30)
+@contextlib.contextmanager
+def service_with_upload(folder: Path, memory: Memory) -> Iterator[tuple[Service, Upload]]:
+    """A service on this process's CPU, and an image that was uploaded to it."""
     networks = RestorerCache(discover(), {"device": "cpu"})
-    with PrivateFolder(tmp_path) as folder, Service(networks, folder, memory=memory) as service:
+    with PrivateFolder(folder) as private, Service(networks, private, memory=memory) as service:
         with service.uploads.receiving(2**20) as place:
             place.path.write_bytes(encoded())
             upload = service.uploads.add(place, "a.png")
+        yield service, upload
+
+
+def test_a_job_waits_for_memory_and_goes_on(tmp_path: Path) -> None:
+    memory = Memory(lambda: 2**30)
+    with service_with_upload(tmp_path, memory) as (service, upload):
         options = JobOptions.model_validate(BICUBIC)
         with memory.holding(2**30):
             jobs = [service.submit(upload, options) for _ in range(3)]
@@ -780,11 +787,7 @@ def test_uploads_and_results_are_removed_after_a_time(tmp_path: Path) -> None:
 
 def test_a_result_is_kept_for_a_time_even_if_its_job_had_to_wait_longer_than_that(tmp_path: Path) -> None:
     memory = Memory(lambda: 2**30)
-    networks = RestorerCache(discover(), {"device": "cpu"})
-    with PrivateFolder(tmp_path) as folder, Service(networks, folder, memory=memory) as service:
-        with service.uploads.receiving(2**20) as place:
-            place.path.write_bytes(encoded())
-            upload = service.uploads.add(place, "a.png")
+    with service_with_upload(tmp_path, memory) as (service, upload):
         with memory.holding(2**30):
             job = service.submit(upload, JobOptions.model_validate(BICUBIC))
             upload.used -= 2 * service.limits.keep_seconds

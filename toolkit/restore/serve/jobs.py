@@ -147,7 +147,7 @@ class Jobs:
             job.state, job.ended = state, time.monotonic()
             if state == "done":
                 job.progress = 1.0
-            job.upload.used = max(job.upload.used, job.ended)  # it is kept as long as the result
+            job.upload.used = job.ended  # it is kept as long as the result
             job.upload.jobs -= 1
         self._tell(job)
         return True
@@ -200,7 +200,7 @@ class Jobs:
     def expired(self) -> list[ServedJob]:
         """The jobs that ended, and whose image was last asked for, too long ago."""
         before = time.monotonic() - self._limits.keep_seconds
-        return [job for job in self.all() if job.ended and max(job.ended, job.upload.used) < before]
+        return [job for job in self.all() if job.ended and job.upload.used < before]
 
     def count(self) -> tuple[int, int]:
         """Return the numbers of waiting and running jobs."""

@@ -96,16 +96,16 @@ def plan_stores(inputs: Iterable[str], out: str | None, naming: Naming, *, recur
         raise UsageError("nothing can be written there", path=out, hint="set `out` to a folder or a bucket")
     sources = tuple(_Source(_url(text), is_image_name(PurePosixPath(_url(text).name))) for text in given)
     named = len(sources) == 1 and sources[0].single and target.suffix.lower() in WRITE_SUFFIXES
+    names = replace(naming, out=Path(target.name) if named else Path())
+    folder = Url(target.address.rpartition("/")[0]) if named else target
+    place = Store(folder).place()  # also finds that a library is missing, before anything is done
     for source in sources:
-        if not source.single and source.place == Store(target).place():
+        if not source.single and source.place == place:
             raise UsageError(
                 f"the results would be among the inputs in '{escaped(str(source.url))}'",
                 path=str(target),
                 hint="set `out` to a folder elsewhere",
             )
-    names = replace(naming, out=Path(target.name) if named else Path())
-    folder = Url(target.address.rpartition("/")[0]) if named else target
-    Store(folder)  # that its library is missing is found before anything is done
     return StorePlan(sources, folder, names, recursive, len(given) > 1 or not sources[0].single)
 
 
@@ -172,7 +172,7 @@ class _Inputs:
 
     def refused(self, item: Transfer) -> Outcome | None:
         """The failure of an image whose result would replace an input; else `None`."""
-        if self._out.place(item.name) in self._images:
+        if self._images and self._out.place(item.name) in self._images:  # not for a folder of millions
             problem = f"its result would overwrite the input '{escaped(str(item.destination))}'"
         elif item.name.startswith(self._folders):
             problem = f"its result would be among the inputs, at '{escaped(str(item.destination))}'"
