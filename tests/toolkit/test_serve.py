@@ -28,12 +28,12 @@ import restore
 from restore.batch import Outcome
 from restore.batch.executor import Settings
 from restore.batch.jobs import AnyJob
-from restore.errors import UsageError
+from restore.errors import RestoreError, UsageError
 from restore.registry import discover
 from restore.serve import Address, Limits, PrivateFolder, RestorerCache, Service
 from restore.serve.archive import unique
 from restore.serve.forms import Form
-from restore.serve.jobs import ENDED
+from restore.serve.jobs import ENDED, ServedJob
 from restore.serve.memory import Memory
 from restore.serve.schema import JobOptions
 from restore.serve.uploads import Upload, Uploads
@@ -588,6 +588,14 @@ def test_a_canceled_job_stops_and_leaves_nothing(client: httpx.Client, server: S
     assert set(server.kept()) <= before
 
 
+def submitted(service: Service) -> ServedJob:
+    """A job of a service in this process."""
+    with service.uploads.receiving(2**20) as place:
+        place.path.write_bytes(encoded())
+        upload = service.uploads.add(place, "a.png")
+    return service.submit(upload, JobOptions.model_validate(BICUBIC))
+
+
 class RemovingExecutor:
     """Has each job removed when its result is nearly written."""
 
@@ -606,16 +614,31 @@ def test_a_result_that_is_written_after_its_job_was_removed_is_removed(tmp_path:
     networks, executor = RestorerCache(discover(), {"device": "cpu"}), RemovingExecutor()
     with PrivateFolder(tmp_path) as folder, Service(networks, folder, executor=executor) as service:
         executor.service = service
-        with service.uploads.receiving(2**20) as place:
-            place.path.write_bytes(encoded())
-            upload = service.uploads.add(place, "a.png")
-        job = service.submit(upload, JobOptions.model_validate(BICUBIC))
+        job = submitted(service)
         before = service.uploads.stored
         wait_for(lambda: job.state == "canceled")
         wait_for(lambda: not job.folder.exists(), 5)
         time.sleep(0.2)
         assert not job.folder.exists()
         assert service.uploads.stored == before
+
+
+class UnreachableExecutor:
+    """Fails before it takes a job, as that of a cluster without a scheduler."""
+
+    def run(self, jobs: Iterable[AnyJob], settings: Settings) -> Iterator[Outcome]:
+        raise RestoreError("no scheduler answers")
+
+
+def test_a_job_fails_if_the_executor_fails_before_it_takes_one(tmp_path: Path) -> None:
+    networks = RestorerCache(discover(), {"device": "cpu"})
+    with (
+        PrivateFolder(tmp_path) as folder,
+        Service(networks, folder, executor=UnreachableExecutor()) as service,
+    ):
+        jobs = [submitted(service) for _ in range(2)]
+        wait_for(lambda: all(job.state in ENDED for job in jobs))
+        assert [(job.state, job.reason) for job in jobs] == [("failed", "no scheduler answers")] * 2
 
 
 def test_slow_uploads_time_out_and_leave_nothing(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from distributed.utils import LoopRunner
 from tornado.ioloop import IOLoop
 
 from restore.cluster.equality import differences, installed, mismatch, processor
-from restore.cluster.mapping import Killed, Reply, Work, mapped
+from restore.cluster.mapping import Killed, Reply, Work, connection_lost, mapped
 from restore.errors import RestoreError, UsageError, in_one_line
 
 __all__ = ["Cluster", "connect"]
@@ -69,9 +69,12 @@ class Cluster:
             What a user may not expect: workers of several kinds.
 
         Raises:
-            RestoreError: a version differs, or a worker has no restorekit.
+            RestoreError: a version differs, a worker has no restorekit, or the scheduler is gone.
         """
-        replies = self._client.run(_described, on_error="return")
+        try:
+            replies = self._client.run(_described, on_error="return")
+        except OSError as error:
+            raise connection_lost() from error
         # A worker that ends just now cannot be asked; the one in its place is checked with its first item.
         found = {worker: reply for worker, reply in replies.items() if not isinstance(reply, OSError)}
         for worker, reply in found.items():

@@ -15,7 +15,7 @@ from distributed import Client, Future, KilledWorker, as_completed, get_worker
 from restore.cluster.equality import check_versions
 from restore.errors import RestoreError, in_one_line
 
-__all__ = ["MOST_KILLED", "Killed", "Reply", "Work", "mapped"]
+__all__ = ["MOST_KILLED", "Killed", "Reply", "Work", "connection_lost", "mapped"]
 
 MOST_KILLED = 3
 """Workers that may end while they have an item, before it is given up."""
@@ -208,12 +208,17 @@ def _fatal(error: object, client: Client) -> RestoreError:
     if isinstance(error, RestoreError):
         return error
     if isinstance(error, CancelledError) or client.status != "running":
-        return RestoreError(
-            "the connection to the scheduler is lost",
-            hint="start the scheduler again if it ended, then run the same command to process the rest",
-        )
+        return connection_lost()
     text = in_one_line(error) if isinstance(error, BaseException) else str(error)
     return RestoreError(
         f"a worker cannot run this job: {type(error).__name__}: {text}",
         hint="see the log of the worker",
+    )
+
+
+def connection_lost() -> RestoreError:
+    """The error for a scheduler that is gone."""
+    return RestoreError(
+        "the connection to the scheduler is lost",
+        hint="start the scheduler again if it ended, then run the same command to process the rest",
     )

@@ -81,9 +81,9 @@ class Worker:
                 self._run(job, restorer)
 
     def _run(self, first: ServedJob, restorer: AnyRestorer) -> None:
-        batch = _Batch(self._jobs, self._memory)
+        batch = _Batch(self._jobs, self._memory, first)
         outcomes = run_all(
-            batch.jobs(first, restorer),
+            batch.jobs(restorer),
             restorer,
             output=first.options.output,
             max_pixels=self._max_pixels,
@@ -136,41 +136,50 @@ class _Batch(Listener):
 
     queue: Jobs
     memory: Memory
-    _taken: dict[Path | Url | None, tuple[ServedJob, int]] = field(default_factory=dict)
-    """Destination -> job and bytes."""
+    first: ServedJob
+    _open: dict[Path | Url | None, ServedJob] = field(default_factory=dict)
+    """Destination -> job without an outcome."""
+    _promised: dict[Path | Url | None, int] = field(default_factory=dict)
+    """Destination -> bytes."""
+
+    def __post_init__(self) -> None:
+        self._open[self.first.job.destination] = self.first  # the executor may fail before it asks for a job
 
     def remove(self, outcome: Outcome) -> ServedJob:
         """End the promise to the job of an outcome, and return the job."""
-        job, need = self._taken.pop(outcome.destination)
-        self.memory.give(need)
-        return job
+        self.memory.give(self._promised.pop(outcome.destination))
+        return self._open.pop(outcome.destination)
 
     def left(self) -> list[ServedJob]:
         """End all promises, and return the jobs that have no outcome."""
-        left = list(self._taken.values())
-        self._taken.clear()
-        for _, need in left:
+        left = list(self._open.values())
+        for need in self._promised.values():
             self.memory.give(need)
-        return [job for job, _ in left]
+        self._open.clear()
+        self._promised.clear()
+        return left
 
-    def jobs(self, first: ServedJob, restorer: AnyRestorer) -> Iterator[Job]:
+    def jobs(self, restorer: AnyRestorer) -> Iterator[Job]:
         """The first job, then those that wait as long as they have the same options and fit into memory."""
-        job: ServedJob | None = first
+        job: ServedJob | None = self.first
         while job is not None:
+            destination = job.job.destination
+            self._open[destination] = job
             need = _need(job, restorer)
             while not self.memory.take(need):
-                if job is not first:  # what is being restored must end before
+                if job is not self.first:  # what is being restored must end before
+                    del self._open[destination]
                     self.queue.put_back(job)
                     return
                 if job.cancel.wait(0.1):
                     return
-            self._taken[job.job.destination] = (job, need)
+            self._promised[destination] = need
             yield job.job
-            job = self.queue.next(like=first)
+            job = self.queue.next(like=self.first)
 
     @contextmanager
     def restoring(self, job: AnyJob) -> Iterator[Progress | None]:
-        served = self._taken[job.destination][0]
+        served = self._open[job.destination]
 
         def progress(done: float) -> None:
             if served.cancel.is_set():
