@@ -255,3 +255,17 @@ def test_the_weights_of_a_run_are_described_with_its_training(settings: Configur
     assert (found["model"], found["objective"], found["steps"]) == ("spandrel.compact", "l1", 2)
     assert found["options"] == options
     assert load_model(f"spandrel:{run.weights}", REGISTRY).architecture == "Compact"
+
+
+def test_a_part_of_included_weights_is_that_of_the_scale_of_the_run(settings: Configure) -> None:
+    config = settings(
+        model="enhancenet",
+        scale=2,
+        init="enhancenet:e",
+        init_partial=True,
+        model_options={"blocks": 12},
+        patch_size=32,
+    )
+    setup, wanted = set_up(config, REGISTRY), load_model("enhancenet:e", REGISTRY, 2).module.state_dict()
+    network = setup.generator().state_dict()
+    assert all(torch.equal(network[name], wanted[name]) for name in wanted)

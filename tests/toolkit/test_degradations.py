@@ -35,6 +35,12 @@ def test_the_second_of_two_equal_elements_has_options_of_its_own() -> None:
     assert 20 <= float(drawn["jpeg#2.quality"]) <= 30
 
 
+@pytest.mark.parametrize("label", ["jpeg", "chain"])
+def test_a_number_in_place_of_options_is_refused(label: str) -> None:
+    with pytest.raises(OptionsError, match="takes options by name, not 5"):
+        find_degradation("bicubic+jpeg", REGISTRY, 2, {label: 5})
+
+
 def test_each_image_of_a_batch_gets_its_own_draw() -> None:
     chain = find_degradation("noise+jpeg", REGISTRY, 1)
     drawn = chain(image(batch=4), generator_of(1, 0)).parameters

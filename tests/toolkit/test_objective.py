@@ -74,6 +74,12 @@ def test_loss_and_discriminator_are_exchanged_by_name_and_set_to_the_leaf(toys: 
     assert adversary.loss == "hinge"
 
 
+@pytest.mark.parametrize("changes", [{"loss": 5}, {"discriminator": True}, {"discriminator": [1]}])
+def test_what_is_neither_a_name_nor_options_is_refused(toys: Registry, changes: dict[str, Any]) -> None:
+    with pytest.raises(OptionsError, match="takes another name or options, not"):
+        recipe("pat", toys, {}, changes)
+
+
 def test_several_adversaries_are_changed_by_their_labels(toys: Registry) -> None:
     spec = ObjectiveSpec(
         "two", "Two adversaries", adversaries=(Adversary("toy"), Adversary("patch", label="small"))

@@ -19,10 +19,12 @@ import pytest
 import torch
 from PIL import Image, ImageFile
 
+import restore
 from restore.batch import Job, Listener, Outcome, Output, Settings, run_all
 from restore.batch.jobs import AnyJob
 from restore.batch.locking import Claim, claim
 from restore.batch.pipeline import overlapped
+from restore.batch.skipping import Results
 from restore.batch.work import Work
 from restore.errors import ImageError
 from restore.images import Photo, Provenance, read
@@ -420,6 +422,15 @@ def test_an_input_that_changes_while_it_is_read_fails(jobs: list[Job]) -> None:
         Image.ID.remove("CHANGING")
     assert [outcome.status for outcome in outcomes] == ["done", "failed", "done"]
     assert "changed while it was read" in outcomes[1].reason
+
+
+def test_a_file_that_changes_between_two_jobs_of_a_batch_is_seen(jobs: list[Job]) -> None:
+    restorer, job = restore.load("bicubic", device="cpu"), jobs[0]
+    results = Results(restorer, Output(), "skip")
+    before = results.provenance(job, restorer)
+    assert results.provenance(job, restorer) == before
+    Image.new("RGB", (4, 4), (9, 9, 9)).save(job.source)
+    assert results.provenance(job, restorer).source != before.source
 
 
 @pytest.mark.parametrize("fate", ["done", "given up"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from restore.config import TrainingConfig
+from restore.config import TrainingConfig, resolve
 from restore.errors import UsageError
 from restore.publishing import About, record
 from restore.registry import discover
@@ -107,6 +107,25 @@ def test_a_record_is_accepted_by_the_catalog(run: Path) -> None:
     (resource,) = found["resources"]
     assert (resource["size"], resource["sha256"]) == (len(weights), hashlib.sha256(weights).hexdigest())
     assert "pretrainedModelG" not in found
+
+
+def test_a_record_lists_the_degradation_of_each_source_and_the_options_of_the_model(
+    run: Path, tmp_path: Path
+) -> None:
+    photos = [run.parent / "photos"]
+    noise = {"data": photos, "degradation": "bicubic+noise", "degradation_options": {"noise": {"sigma": 9}}}
+    given = resolve(run / "config.toml", [], {}).model_dump() | {
+        "data": [],
+        "val": [],
+        "source": [noise, {"data": photos, "degradation": "bicubic+jpeg"}],
+        "degradation": "bicubic",
+        "degradation_options": {},
+    }
+    train(TrainingConfig.model_validate(given), REGISTRY, tmp_path / "mixed")
+    found = record(tmp_path / "mixed", REGISTRY, ABOUT).to_json()
+    assert found["tags"] == ["denoise", "general-upscaler", "jpeg"]
+    assert "Degradation: bicubic+jpeg, bicubic+noise (noise.sigma=9)" in found["description"]
+    assert "Options: num_feat=8, num_conv=1" in found["description"]
 
 
 def test_the_command_writes_it_and_says_what_is_missing(

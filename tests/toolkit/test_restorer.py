@@ -196,8 +196,14 @@ def test_what_is_not_finite_never_becomes_a_level(registry: Registry) -> None:
     model = fresh(registry, "enhancenet", 2)
     with torch.no_grad():
         list(model.module.parameters())[-1].fill_(torch.nan)
-    with pytest.raises(ImageError, match="NaN or infinite; set `precision` to 'fp32'"):
-        Restorer(model, device="cpu").upscale(Photo(astronaut(16)))
+    for image in (
+        Photo(astronaut(16)),
+        np.zeros((8, 8, 3), np.uint8),
+        np.zeros((8, 8, 3), np.uint16),
+        torch.zeros(3, 8, 8, dtype=torch.uint8),
+    ):
+        with pytest.raises(ImageError, match="NaN or infinite; set `precision` to 'fp32'"):
+            Restorer(model, device="cpu").upscale(image)
 
 
 def test_tiles_grow_with_the_memory() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import json
+import os
 import signal
 import socket
 import threading
@@ -13,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,10 +33,12 @@ from restore.batch.jobs import AnyJob
 from restore.errors import RestoreError, UsageError
 from restore.registry import discover
 from restore.serve import Address, Limits, PrivateFolder, RestorerCache, Service
+from restore.serve.api.results import sent
 from restore.serve.archive import unique
 from restore.serve.forms import Form
-from restore.serve.jobs import ENDED, ServedJob
+from restore.serve.jobs import ENDED, Jobs, ServedJob
 from restore.serve.memory import Memory
+from restore.serve.problems import Problem
 from restore.serve.schema import JobOptions
 from restore.serve.uploads import Upload, Uploads
 
@@ -119,6 +123,22 @@ def test_what_a_file_carries_is_kept(client: httpx.Client) -> None:
     )
     with Image.open(BytesIO(answer.content)) as image:
         assert image.getexif()[0x010E] == "a harbor"
+
+
+def test_errors_about_an_image_say_its_name(client: httpx.Client, server: Server) -> None:
+    content = encoded(200, 200)
+    damaged = content[: len(content) // 2]
+    answer = client.post("/api/images", files={"image": ("holiday.png", damaged)})
+    assert problem(answer, 422).startswith("holiday.png: ")
+    job = client.post("/api/jobs", files={"image": ("holiday.png", damaged)}, data=BICUBIC).json()
+    for address, fields in (
+        ("plan", {}),
+        ("preview", {**BICUBIC, "crop": "0,0,16,16"}),
+    ):
+        answer = client.get(f"/api/images/{job['image']}/{address}", params=fields)
+        assert problem(answer, 422).startswith("holiday.png: ")
+        assert str(server.folder) not in answer.text
+    server.wait(client, job["id"])
 
 
 def test_an_image_is_looked_at_planned_and_previewed_before_it_is_restored(client: httpx.Client) -> None:
@@ -588,11 +608,11 @@ def test_a_canceled_job_stops_and_leaves_nothing(client: httpx.Client, server: S
     assert set(server.kept()) <= before
 
 
-def submitted(service: Service) -> ServedJob:
+def submitted(service: Service, name: str = "a.png") -> ServedJob:
     """A job of a service in this process."""
-    with service.uploads.receiving(2**20) as place:
+    with service.uploads.receiving(4000) as place:
         place.path.write_bytes(encoded())
-        upload = service.uploads.add(place, "a.png")
+        upload = service.uploads.add(place, name)
     return service.submit(upload, JobOptions.model_validate(BICUBIC))
 
 
@@ -623,22 +643,119 @@ def test_a_result_that_is_written_after_its_job_was_removed_is_removed(tmp_path:
         assert service.uploads.stored == before
 
 
-class UnreachableExecutor:
-    """Fails before it takes a job, as that of a cluster without a scheduler."""
+class FailingExecutor:
+    """Fails after it has taken a number of jobs, as that of a cluster without a scheduler."""
+
+    def __init__(self, taken: int, error: BaseException) -> None:
+        self._taken, self._error = taken, error
 
     def run(self, jobs: Iterable[AnyJob], settings: Settings) -> Iterator[Outcome]:
-        raise RestoreError("no scheduler answers")
+        list(islice(jobs, self._taken))
+        raise self._error
 
 
-def test_a_job_fails_if_the_executor_fails_before_it_takes_one(tmp_path: Path) -> None:
-    networks = RestorerCache(discover(), {"device": "cpu"})
-    with (
-        PrivateFolder(tmp_path) as folder,
-        Service(networks, folder, executor=UnreachableExecutor()) as service,
-    ):
-        jobs = [submitted(service) for _ in range(2)]
+@pytest.mark.parametrize("taken", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RestoreError("no scheduler answers"), "no scheduler answers"),
+        (
+            SystemExit(3),
+            "unexpected SystemExit: 3; leave the image out, and report it with its traceback",
+        ),
+    ],
+)
+def test_jobs_fail_with_their_own_names_if_the_executor_fails(
+    tmp_path: Path, taken: int, error: BaseException, reason: str
+) -> None:
+    networks, executor = RestorerCache(discover(), {"device": "cpu"}), FailingExecutor(taken, error)
+    with PrivateFolder(tmp_path) as folder, Service(networks, folder, executor=executor) as service:
+        jobs = [submitted(service, name) for name in ("a.png", "b.png", "c.png")]
         wait_for(lambda: all(job.state in ENDED for job in jobs))
-        assert [(job.state, job.reason) for job in jobs] == [("failed", "no scheduler answers")] * 2
+        # A reason that named the image of another job would be that of another user.
+        assert [(job.state, job.reason) for job in jobs] == [("failed", reason)] * 3
+        assert [job.upload.jobs for job in jobs] == [0, 0, 0]
+
+
+class UnreadableResult:
+    """Puts a file where the folder of the result should be."""
+
+    def run(self, jobs: Iterable[AnyJob], settings: Settings) -> Iterator[Outcome]:
+        for job in jobs:
+            Path(str(job.destination)).parent.write_bytes(b"no folder")
+            yield Outcome(job.source, "done", job.destination)
+
+
+def test_a_job_fails_if_its_result_cannot_be_found(tmp_path: Path) -> None:
+    networks, executor = RestorerCache(discover(), {"device": "cpu"}), UnreadableResult()
+    with PrivateFolder(tmp_path) as folder, Service(networks, folder, executor=executor) as service:
+        job = submitted(service)
+        wait_for(lambda: job.state in ENDED)
+        assert (job.state, "Not a directory" in job.reason) == ("failed", True)
+
+
+def test_results_are_refused_where_there_is_no_room(tmp_path: Path) -> None:
+    networks, limits = RestorerCache(discover(), {"device": "cpu"}), Limits(stored_bytes=20_000)
+    with PrivateFolder(tmp_path) as folder, Service(networks, folder, limits) as service:
+        job = submitted(service)
+        wait_for(lambda: job.state == "done")
+        service.uploads.add_result(20_000)
+        with pytest.raises(Problem, match="no room for more images"):
+            service.submit(job.upload, JobOptions.model_validate(BICUBIC))
+        service.uploads.add_result(-20_000)
+        assert service.submit(job.upload, JobOptions.model_validate(BICUBIC))
+
+
+def test_an_upload_that_was_asked_for_while_others_expire_is_kept(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path, Limits())
+    with uploads.receiving(2**20) as place:
+        place.path.write_bytes(encoded())
+        upload = uploads.add(place, "a.png")
+    upload.used -= 10
+    before = upload.used + 5
+    assert uploads.get(upload.id) is upload
+    uploads.discard(upload, before)
+    assert upload.path.exists()
+    upload.used = before - 5
+    uploads.discard(upload, before)
+    assert not upload.path.exists()
+
+
+def test_a_canceled_job_is_not_put_back() -> None:
+    jobs = Jobs(Limits())
+    upload = Upload("id", "a.png", Path("a.png"), 1, (1, 1))
+    job = ServedJob(upload, JobOptions.model_validate(BICUBIC), None, Path("folder"), "a_x2.png")
+    jobs.submit(job)
+    assert jobs.next() is job
+    job.cancel.set()  # as the first thing that `Jobs.cancel` does
+    jobs.put_back(job)
+    jobs.cancel(job)
+    assert (job.state, upload.jobs, jobs.count()) == ("canceled", 0, (0, 0))
+
+
+def test_a_full_disk_is_said_and_its_upload_is_not_counted(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path / "removed", Limits())
+    with pytest.raises(Problem, match="cannot store the image: No such file"), uploads.receiving(100):
+        pass
+    with (
+        pytest.raises(Problem, match="cannot store the image: No space left"),
+        Uploads(tmp_path, Limits()).receiving(100),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert uploads.stored == 0
+
+
+def test_results_that_are_being_sent_do_not_expire(tmp_path: Path) -> None:
+    networks = RestorerCache(discover(), {"device": "cpu"})
+    with PrivateFolder(tmp_path) as folder, Service(networks, folder) as service:
+        jobs = [submitted(service) for _ in range(2)]
+        wait_for(lambda: all(job.state == "done" for job in jobs))
+        for number, (_, file) in enumerate(sent(jobs)):
+            assert service.jobs.expired() == []
+            for job in jobs:
+                job.upload.used -= 4000
+            assert len(service.jobs.expired()) == 2
+            assert file == jobs[number].job.destination
 
 
 def test_slow_uploads_time_out_and_leave_nothing(tmp_path: Path) -> None:
@@ -740,9 +857,9 @@ def test_a_client_that_goes_away_ends_its_upload_and_its_job(client: httpx.Clien
     address = urlsplit(server.address)
     content = encoded(300, 300)
     head = f"POST /api/restore?model=enhancenet:pat HTTP/1.1\r\nHost: {address.netloc}\r\n"
-    for sent in (content[:1000], content):
+    for body in (content[:1000], content):
         with socket.create_connection((address.hostname, address.port)) as connection:
-            connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + sent)
+            connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + body)
             time.sleep(0.3)
     wait_for(lambda: set(server.kept()) <= before and client.get("/api/health").json()["running"] == 0)
 

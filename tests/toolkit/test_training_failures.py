@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -333,14 +334,48 @@ def test_an_image_with_damage_in_its_middle_ends_the_run_with_its_name(
     assert "\n" not in str(caught.value)
 
 
-def test_a_step_whose_validation_fails_is_saved_if_a_checkpoint_is_due(
+def test_a_step_whose_validation_fails_is_saved_and_validated_when_the_run_is_resumed(
     toys: Registry, configure: Configure, tmp_path: Path, draw: Draw, damage: Damage
 ) -> None:
-    run, file = tmp_path / "run", draw(tmp_path / "val" / "a.png", 24, 24)
-    config = configure(val=[tmp_path / "val"], validate_every=2)
-    with pytest.raises(ImageError, match=r"a\.png: it is damaged"):
-        train(config, toys, run, monitor=after_step(1, lambda: damage(file)))
-    assert latest_checkpoint(run / "checkpoints")[0].step == 2
+    run, whole, file = tmp_path / "run", tmp_path / "whole", draw(tmp_path / "val" / "a.png", 24, 24)
+    config = configure(
+        val=[tmp_path / "val"], validate_every=2, checkpoint_every=100, keep=["best:psnr"], steps=4
+    )
+    content = file.read_bytes()
+    train(config, toys, whole)
+    with pytest.raises(DataError, match=rf"^{re.escape(str(file))}: it is damaged"):
+        train(config, toys, run, monitor=after_step(3, lambda: damage(file)))
+    assert latest_checkpoint(run / "checkpoints")[0].step == 4
+    file.write_bytes(content)
+    train(config, toys, run, resume=True)
+    assert [line for line in log(run) if "validation" in line] == [
+        line for line in log(whole) if "validation" in line
+    ]
+    for name in ("generator.safetensors", "generator-best-psnr.safetensors"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_an_image_that_is_damaged_while_a_run_reads_it_does_not_lose_the_steps_before(
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path, damage: Damage
+) -> None:
+    run, config = tmp_path / "run", configure(steps=1000, checkpoint_every=1000, cache_gib=0, workers=0)
+    with pytest.raises(ImageError, match="it is damaged"):
+        train(config, toys, run, monitor=after_step(5, lambda: list(map(damage, photos.glob("*.png")))))
+    assert latest_checkpoint(run / "checkpoints")[0].step >= 5
+
+
+def test_a_degradation_that_no_image_gets_is_refused(
+    toys: Registry, configure: Configure, tmp_path: Path, photos: Path
+) -> None:
+    own = {"data": [], "source": [{"data": [photos], "degradation": "bicubic+jpeg"}]}
+    for changes, problem in (
+        ({"degradation": "nonsense"}, "no degradation 'nonsense'"),
+        ({"degradation_options": {"jpeg": {"quality": 5}}}, "has no option 'jpeg'"),
+        ({"degradation": "bicubic+noise"}, "no image is degraded by 'bicubic\\+noise'"),
+    ):
+        with pytest.raises(UsageError, match=problem):
+            train(configure(**own, **changes), toys, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_gradient_that_is_not_finite_is_told_and_teaches_nothing(

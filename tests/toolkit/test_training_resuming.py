@@ -118,6 +118,16 @@ def test_every_kind_of_term_learns_the_same_in_parts(
     assert {"d_real", "d_generated", "d_real_seen", "gate_seen"} <= last.keys()
 
 
+def test_a_run_with_soap_is_resumed_to_the_bit_after_its_bases_were_rotated(
+    toys: Registry, configure: Configure, tmp_path: Path
+) -> None:
+    config = configure(loss="l1-toy", optimizer="soap", steps=32, checkpoint_every=16)
+    train(config, toys, tmp_path / "whole")
+    train(config, toys, tmp_path / "halted", monitor=after_step(24, interrupt))
+    train(config, toys, tmp_path / "halted", resume=True)
+    assert weights(tmp_path / "halted") == weights(tmp_path / "whole")
+
+
 def assert_equal_checkpoints(run: Path, other: Path) -> None:
     folders = [folder / "checkpoints" / "00000006" for folder in (run, other)]
     names = [sorted(file.name for file in folder.glob("*.safetensors")) for folder in folders]

@@ -83,6 +83,18 @@ class RestoreError(Exception):
         where = "" if self.path is None else f"{escaped(os.fspath(self.path))}: "
         return f"{where}{self.problem}{'; ' if self.hint else ''}{self.hint}"
 
+    def rename(self, old: os.PathLike[str] | str, new: os.PathLike[str] | str) -> None:
+        """Replace a path by the name under which a user knows it.
+
+        >>> error = ImageError("/tmp/x.png has no pixels", path="/tmp/x.png")
+        >>> error.rename("/tmp/x.png", "holiday.png")
+        >>> str(error)
+        'holiday.png: holiday.png has no pixels'
+        """
+        self.problem = self.problem.replace(escaped(os.fspath(old)), escaped(os.fspath(new)))
+        if self.path is not None and os.fspath(self.path) == os.fspath(old):
+            self.path = new
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Keyword arguments are not part of `args`: without this an error loses its path between processes.
         # The rest of its attributes are its notes.

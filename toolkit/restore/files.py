@@ -27,6 +27,7 @@ __all__ = [
     "remove_leftovers",
     "remove_link",
     "sha256",
+    "stamp",
     "to_line",
 ]
 
@@ -43,6 +44,15 @@ def sha256(file: Path) -> str:
     """
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def stamp(file: Path) -> tuple[int, int] | None:
+    """Time and size of a file, which change when it is written to; `None` if there is none."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 @contextmanager

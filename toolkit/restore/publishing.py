@@ -156,8 +156,23 @@ _EVERYTHING = ("photo", "bsrgan", "realesrgan")
 """Degradations that are recipes of all of these."""
 
 
+def _degradations(config: TrainingConfig) -> dict[str, str]:
+    """The degradations of the sources, each with its options in words."""
+    made = [
+        (source.degradation, source.degradation_options)
+        if source.degradation is not None
+        else (config.degradation, config.degradation_options)
+        for source in config.sources
+        if not source.degraded
+    ]
+    return {
+        f"{name} ({_joined(options)})" if options else name: name
+        for name, options in sorted(made, key=lambda each: each[0])
+    }
+
+
 def _tags(config: TrainingConfig) -> tuple[str, ...]:
-    parts = config.degradation.split("+")
+    parts = [part for name in _degradations(config).values() for part in name.split("+")]
     removed = {tag for name, tag in _REMOVED.items() if name in parts or set(parts) & set(_EVERYTHING)}
     kind = {"general-upscaler"} if config.scale > 1 else {"restoration"}
     return tuple(sorted(kind | removed))
@@ -193,13 +208,13 @@ def _description(config: TrainingConfig, info: WeightsInfo) -> str:
     """Markdown: what was trained how, on what, with which results."""
     card, model = info.card, info.model
     start = config.init or (config.model if model.spec.open is not None else "random weights")
-    made = {source.degradation or config.degradation for source in config.sources if not source.degraded}
-    degradation, options = ", ".join(sorted(made)) or "pairs of files", _joined(config.degradation_options)
+    options = model.options.model_dump(mode="json", exclude_defaults=True)
     facts = {
         "Model": f"{model.spec.name}: {model.architecture or model.spec.summary}",
+        "Options": _joined(options),
         "Parameters": f"{info.parameters:,}",
         "Objective": config.loss,
-        "Degradation": f"{degradation} ({options})" if options else degradation,
+        "Degradation": ", ".join(_degradations(config)) or "pairs of files",
         "Started from": start,
         "Optimizer": f"{config.optimizer}, learning rate {config.lr:g}, {config.schedule} schedule",
     }

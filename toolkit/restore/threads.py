@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Lock
 
 import torch
 
-__all__ = ["one_core_threads"]
+__all__ = ["inherit_cores", "one_core_threads"]
+
+_starting = Lock()  # while a pool starts, the number of the process is one
 
 
 def one_core_threads(workers: int, name: str = "") -> ThreadPoolExecutor:
@@ -27,7 +29,6 @@ def one_core_threads(workers: int, name: str = "") -> ThreadPoolExecutor:
         ...     pool.submit(torch.get_num_threads).result()
         1
     """
-    cores = torch.get_num_threads()
     started = Barrier(workers + 1)
 
     def start() -> None:
@@ -36,8 +37,24 @@ def one_core_threads(workers: int, name: str = "") -> ThreadPoolExecutor:
         started.wait()
 
     pool = ThreadPoolExecutor(workers, name, initializer=start)
-    for _ in range(workers):
-        pool.submit(int)
-    started.wait()
-    torch.set_num_threads(cores)  # of the process
+    with _starting:
+        cores = torch.get_num_threads()
+        try:
+            for _ in range(workers):
+                pool.submit(int)
+            started.wait()
+        except RuntimeError:  # the system has no more threads
+            started.abort()
+            raise
+        finally:
+            torch.set_num_threads(cores)  # of the process
     return pool
+
+
+def inherit_cores() -> None:
+    """Have the calling thread use as many cores as the process, though other threads start pools meanwhile.
+
+    PyTorch sets the number at a thread's first use of it.
+    """
+    with _starting:
+        torch.get_num_threads()

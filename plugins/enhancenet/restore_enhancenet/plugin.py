@@ -141,7 +141,7 @@ def restore_models() -> list[ModelSpec]:
     return [
         ModelSpec(
             "enhancenet",
-            "EnhanceNet: ten residual blocks, nearest-neighbor upsampling, a residual on top of bicubic",
+            "EnhanceNet: residual blocks, nearest-neighbor upsampling, a residual on top of bicubic",
             build=lazy("restore_enhancenet.generator:build"),
             halo=lazy("restore_enhancenet.generator:halo"),
             scales=(2, 3, 4, 8),

@@ -145,7 +145,8 @@ def _correct(state: dict[str, Tensor]) -> None:
         image = torch.addmm(basis, covariance, basis, beta=max(_NOISE * largest, _NOTHING))
         order = (basis * image).sum(0).argsort(descending=True)
         state["square"] = state["square"].index_select(dimension, order)
-        state[f"{side}_basis"] = _clear(torch.linalg.qr(image[:, order]).Q, _NOISE)
+        # Row-major, as a checkpoint stores it: products of another layout differ in their last bits.
+        state[f"{side}_basis"] = _clear(torch.linalg.qr(image[:, order]).Q.contiguous(), _NOISE)
 
 
 def _clear(tensor: Tensor, least: float) -> Tensor:

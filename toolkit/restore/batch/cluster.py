@@ -17,6 +17,7 @@ from restore.batch.stages import Batch
 from restore.batch.stores.transfers import Transfers
 from restore.cluster import Cluster, Killed, Recipe, Reply, kept, weights_of
 from restore.errors import ImageError
+from restore.threads import inherit_cores
 
 __all__ = ["ClusterExecutor"]
 
@@ -76,6 +77,7 @@ class _Restoring:
     """Differs for each run: by the next one, files can have changed."""
 
     def __call__(self, sent: _Sent, contents: Mapping[str, bytes]) -> Outcome:
+        inherit_cores()
         notes, absolute = _Notes(), sent.absolute
         batch = self._batch(contents)
         batch.listener = notes

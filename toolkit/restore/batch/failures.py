@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import traceback
 from pathlib import Path
@@ -16,8 +17,8 @@ from restore.images.failures import is_out_of_memory
 __all__ = ["failed"]
 
 
-def failed(job: AnyJob, error: Exception) -> Outcome:
-    """The outcome of a job for which `error` was raised.
+def failed(job: AnyJob, error: BaseException) -> Outcome:
+    """The outcome of a job for which `error` was raised, which may have ended other jobs too.
 
     Its traceback becomes text, a note of the outcome's error: the frames themselves hold the image, and the
     next one needs the memory.
@@ -32,12 +33,16 @@ def failed(job: AnyJob, error: Exception) -> Outcome:
     return Outcome(job.source, "failed", job.destination, error=reason)
 
 
-def _explained(error: Exception, source: Path | Url) -> RestoreError:
+def _explained(error: BaseException, source: Path | Url) -> RestoreError:
     """`error` as one that names a file and says what to do."""
     if isinstance(error, RestoreError):
-        if error.path is None and str(source) not in error.problem:
-            error.path = source
-        return error
+        own = copy.copy(error)
+        own.__dict__.pop("__notes__", None)  # the list is the same
+        for note in getattr(error, "__notes__", ()):
+            own.add_note(note)
+        if own.path is None and str(source) not in own.problem:
+            own.path = source
+        return own
     if _is_memory(error):
         problem, hint = (
             "there is not enough memory for it",

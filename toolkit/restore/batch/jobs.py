@@ -144,9 +144,7 @@ def renamed(outcome: Outcome, job: Job, name: AnyJob) -> Outcome:
     for old, new in pairs:
         texts = [text.replace(escaped(str(old)), escaped(str(new))) for text in texts]
         if error is not None:
-            error.problem = error.problem.replace(escaped(str(old)), escaped(str(new)))
-            if error.path is not None and os.fspath(error.path) == os.fspath(old):
-                error.path = new
+            error.rename(old, new)
     return replace(
         outcome,
         source=name.source,

@@ -13,7 +13,7 @@ from restore.batch.output import Output
 from restore.batch.records import Records
 from restore.checkpoint import LoadedModel
 from restore.errors import ImageError, escaped
-from restore.files import sha256
+from restore.files import sha256, stamp
 from restore.images import Provenance, read
 from restore.inference import AnyRestorer, AutoRestorer, Restorer
 
@@ -35,7 +35,7 @@ class Results:
         self._existing = existing
         self._records = Records()
         self._hows: dict[str, str] = {}  # suffix -> all but the source that results of it are made of
-        self._latest: tuple[Path, str] | None = None  # a file is hashed once, however often it is asked
+        self._latest: tuple[object, str] | None = None  # a file is hashed once, however often it is asked
 
     def provenance(self, job: Job, restorer: Restorer | None) -> Provenance:
         """The provenance that the result of `job` gets.
@@ -124,8 +124,9 @@ class Results:
         return hashlib.blake2b(f"{identity}\0{self._hows[suffix]}".encode(), digest_size=16).hexdigest()
 
     def _source(self, source: Path) -> str:
-        if self._latest is None or self._latest[0] != source:
-            self._latest = (source, _digest_of_image(source))
+        found = (source, stamp(source))
+        if self._latest is None or self._latest[0] != found:
+            self._latest = (found, _digest_of_image(source))
         return self._latest[1]
 
 

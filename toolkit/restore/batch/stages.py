@@ -17,6 +17,7 @@ from restore.batch.skipping import Results
 from restore.batch.work import Work, first_frame
 from restore.batch.writing import is_copied, losses_of, write_result, writing
 from restore.errors import ImageError
+from restore.files import stamp
 from restore.images import (
     MAX_PIXELS,
     Animation,
@@ -149,14 +150,14 @@ def load(job: Job, batch: Batch) -> Work | Outcome | None:
         batch.release(job)
         return settled
     batch.check_size(job, batch.restorer)
-    before = _stamp(job.source)
+    before = stamp(job.source)
     picture = _read(job, batch.max_pixels)
     # From the first frame for all of them, so that an animation does not flicker.
     selected = batch.restorer.select(first_frame(picture), job.source)
     if isinstance(batch.restorer, AutoRestorer):
         batch.check_size(job, selected.restorer)
     provenance = _provenance(job, batch, selected)
-    if _stamp(job.source) != before:
+    if stamp(job.source) != before:
         raise ImageError("the file changed while it was read", path=job.source, hint="run this again")
     return Work(job, held, provenance, picture, selected)
 
@@ -235,12 +236,3 @@ def _restored(photo: Photo, work: Work, output: Output, progress: Progress | Non
     height, width = photo.color.shape[-2:]
     restored = restorer.upscale(photo, progress, work.selected.conditions)
     return resized(restored, output.size((width, height), restorer.output_scale))
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
-    """Size and times of a file, which change when it is written to."""
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size

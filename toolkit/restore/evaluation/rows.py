@@ -140,5 +140,5 @@ class Row:
             DataError: an image or a metric of sets could not be measured; names the first one and its reason.
         """
         for name, reason in (*self.failures.items(), *self.set_failures.items()):
-            raise DataError(reason, path=name)
+            raise DataError(reason, path=None if name in reason else name)
         return self

@@ -147,12 +147,15 @@ def clamped(restored: Tensor, dtype: torch.dtype) -> Tensor:
     """Change `restored` in place to what can be copied to `dtype`: clamped, or levels rounded half up.
 
     Raises:
-        ImageError: a value is NaN or infinite, which a level could not show.
+        ImageError: a value is NaN or infinite, which would become black.
     """
     with torch.inference_mode():  # it was made in there, and may be changed in there only
         restored.clamp_(0, 1)
+        if not restored.sum().isfinite():
+            raise ImageError(
+                "some values are NaN or infinite",
+                hint="set `precision` to 'fp32', or use other weights if it is",
+            )
         if dtype != torch.uint8:
             return restored
-        if not restored.sum().isfinite():
-            raise ImageError("some values are NaN or infinite", hint="set `precision` to 'fp32'")
         return restored.mul_(255).add_(0.5)  # what a conversion to integers rounds down

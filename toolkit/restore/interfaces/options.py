@@ -61,6 +61,8 @@ def parse(schema: type[Parsed], values: Mapping[str, Any], owner: str) -> Parsed
             ...
         restore.errors.OptionsError: model 'sharp' has no option 'width'. Known options: none
     """
+    if not isinstance(values, Mapping):
+        raise OptionsError(f"{owner} takes options by name, not {shortened(repr(values), 100)}")
     try:
         return schema.model_validate(dict(values))
     except ValidationError as error:

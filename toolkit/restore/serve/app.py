@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
@@ -22,6 +23,8 @@ from restore.serve.reference import reference
 from restore.serve.service import Service
 
 __all__ = ["application"]
+
+_log = logging.getLogger("restore.serve")
 
 _EXPIRING = 60.0  # seconds between two removals of expired entries
 
@@ -80,4 +83,7 @@ async def _expire(service: Service) -> None:
     """Remove expired entries periodically."""
     while True:
         await asyncio.sleep(min(_EXPIRING, service.limits.keep_seconds / 4))
-        await asyncio.to_thread(service.expire)
+        try:
+            await asyncio.to_thread(service.expire)
+        except Exception:  # the next time may go better
+            _log.exception("expired entries could not be removed")

@@ -119,7 +119,7 @@ class Jobs:
     def put_back(self, job: ServedJob) -> None:
         """Put a job that was taken back at the front of the queue."""
         with self._changed:
-            if job.state != "running":  # canceled in the meantime
+            if job.state != "running" or job.cancel.is_set():
                 return
             job.state = "queued"
             self._waiting.appendleft(job)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 from restore.batch import Job, preview
+from restore.batch.jobs import renamed
 from restore.batch.memory import UNCHANGED, needed
 from restore.batch.output import Output
-from restore.errors import ImageError
+from restore.errors import ImageError, RestoreError
 from restore.estimation import estimate
 from restore.evaluation import Comparison, Crop, Picture, worst_regions
+from restore.files import atomic_file
 from restore.images import Photo, read, to_pil
 from restore.inference import AnyRestorer, AutoRestorer
 from restore.inference.conditions import limits_of
@@ -51,7 +55,8 @@ class Looking:
             ImageError: it cannot be read, or there is too little memory.
         """
         if upload.found is None:
-            upload.found = estimate(self._read(upload.path), upload.path)
+            with _named(upload.path, upload.name), self._memory.holding(_need(upload.path)):
+                upload.found = estimate(self._read(upload.path), upload.path)
         return ImageView(
             id=upload.id,
             name=upload.name,
@@ -71,6 +76,7 @@ class Looking:
         job = Job(upload.path, Path(options.naming("").inside(upload.path)))
         with self._memory.holding(_need(upload.path)):
             (outcome,) = preview([job], restorer, output=options.output, max_pixels=self._limits.pixels)
+        outcome = renamed(outcome, job, Job(Path(upload.name), Path(job.destination.name)))
         if outcome.error is not None:
             raise outcome.error
         choice = outcome.choice
@@ -103,21 +109,28 @@ class Looking:
                 hint=f"choose a `crop` of at most {_LARGEST_CROP}x{_LARGEST_CROP}",
             )
         restorer = self._networks.restorer(options)
-        with self._memory.holding(_need(upload.path)):
+        with _named(upload.path, upload.name), self._memory.holding(_need(upload.path)):
             whole = self._read(upload.path)
             return _png(_restored(restorer, whole, crop, options.output, upload.path))
 
-    def view(self, file: Path) -> Path:
-        """A file with the same picture that browsers show: the file itself, or a PNG next to it."""
+    def view(self, file: Path, name: str) -> Path:
+        """A file with the same picture that browsers show: the file itself, or a PNG next to it.
+
+        Args:
+            file: of an upload or a result.
+            name: under which users know it.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
         if viewable(file):
             return file
         shown = file.with_name(f"{file.stem}.view.png")
         if not shown.exists():
-            with self._memory.holding(_need(file)):
+            with _named(file, name), self._memory.holding(_need(file)):
                 content = _png(self._read(file))
-            beside = shown.with_suffix(".part")
-            beside.write_bytes(content)
-            beside.replace(shown)
+            with atomic_file(shown) as place:
+                place.write_bytes(content)
         return shown
 
     def comparison(self, job: ServedJob, addresses: tuple[str, str]) -> str:
@@ -131,7 +144,11 @@ class Looking:
             ImageError: a file cannot be read.
         """
         result = job.job.destination
-        with self._memory.holding(_need(job.upload.path) + 2 * _need(result)):
+        with (
+            _named(job.upload.path, job.upload.name),
+            _named(result, job.name),
+            self._memory.holding(_need(job.upload.path) + 2 * _need(result)),
+        ):
             before, after = (replace(self._read(file), bits=8) for file in (job.upload.path, result))
             size = (after.color.shape[-1], after.color.shape[-2])
             regions = worst_regions([to_levels(resized(before, size).color), to_levels(after.color)])
@@ -156,6 +173,16 @@ class Looking:
 
     def _read(self, file: Path) -> Photo:
         return read(file, max_pixels=None if "result" in file.name else self._limits.pixels)
+
+
+@contextmanager
+def _named(file: Path, name: str) -> Iterator[None]:
+    """In errors of the block, replace the path of a file by the name under which users know it."""
+    try:
+        yield
+    except RestoreError as error:
+        error.rename(file, name)
+        raise
 
 
 def viewable(file: Path) -> bool:

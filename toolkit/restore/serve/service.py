@@ -87,9 +87,10 @@ class Service:
 
         Raises:
             UsageError: the model is not offered, or not at this scale.
-            Problem: the queue is full.
+            Problem: the queue is full, or there is no room for a result.
         """
         self.networks.check(options)
+        self.uploads.check_room()
         scale = options.scale if options.scale is not None else self.networks.scale(options.model)
         suffix = "_clean" if scale == 1 and not options.output.is_sized else options.output.suffix(scale)
         name = options.naming(suffix).beside(Path(upload.name), only=False).name

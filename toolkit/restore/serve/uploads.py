@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import shutil
 import threading
@@ -105,6 +106,15 @@ class Uploads:
         with self._lock:
             self._results += size
 
+    def check_room(self) -> None:
+        """Check that there is room for another result, whose size is not known yet.
+
+        Raises:
+            Problem: there is none.
+        """
+        if self.stored >= self._limits.stored_bytes:
+            raise _no_room()
+
     @contextmanager
     def receiving(self, size: int) -> Iterator[Place]:
         """Give a place for an upload of at most `size` bytes; what is not `add`-ed in the block is removed.
@@ -115,11 +125,7 @@ class Uploads:
         with self._lock:
             full = len(self._uploads) + self._receiving >= self._limits.images
             if full or self._stored() + size > self._limits.stored_bytes:
-                raise Problem(
-                    HTTPStatus.TOO_MANY_REQUESTS,
-                    "the server has no room for more images; delete some, or try again later",
-                    {"Retry-After": "30"},
-                )
+                raise _no_room()
             self._reserved += size
             self._receiving += 1
         name = identifier()
@@ -127,6 +133,11 @@ class Uploads:
         try:
             place.folder.mkdir(mode=0o700)
             yield place
+        except OSError as error:
+            raise Problem(
+                HTTPStatus.INSUFFICIENT_STORAGE,
+                f"the server cannot store the image: {error.strerror or error}; try again later",
+            ) from error
         finally:
             with self._lock:
                 self._reserved -= size
@@ -166,17 +177,17 @@ class Uploads:
         """
         with self._lock:
             upload = self._uploads.get(name)
-        if upload is None:
-            raise Problem(
-                HTTPStatus.NOT_FOUND, "there is no such image; it may have been removed after a time"
-            )
-        upload.used = time.monotonic()
-        return upload
+            if upload is None:
+                raise Problem(
+                    HTTPStatus.NOT_FOUND, "there is no such image; it may have been removed after a time"
+                )
+            upload.used = time.monotonic()
+            return upload
 
-    def discard(self, upload: Upload) -> None:
-        """Remove an upload, unless a job needs it."""
+    def discard(self, upload: Upload, unused_since: float = math.inf) -> None:
+        """Remove an upload, unless a job needs it or it was asked for since a time."""
         with self._lock:
-            if upload.jobs:
+            if upload.jobs or upload.used >= unused_since:
                 return
             self._uploads.pop(upload.id, None)
         shutil.rmtree(upload.path.parent, ignore_errors=True)
@@ -185,6 +196,14 @@ class Uploads:
         """Remove what has not been used for a time."""
         before = time.monotonic() - self._limits.keep_seconds
         with self._lock:
-            old = [upload for upload in self._uploads.values() if upload.used < before]
-        for upload in old:
-            self.discard(upload)
+            uploads = list(self._uploads.values())
+        for upload in uploads:
+            self.discard(upload, before)
+
+
+def _no_room() -> Problem:
+    return Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "the server has no room for more images; delete some, or try again later",
+        {"Retry-After": "30"},
+    )

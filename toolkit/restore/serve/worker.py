@@ -22,6 +22,7 @@ from restore.serve.jobs import Jobs, ServedJob
 from restore.serve.memory import Memory
 from restore.serve.networks import RestorerCache
 from restore.serve.uploads import Uploads
+from restore.threads import inherit_cores
 
 __all__ = ["Worker"]
 
@@ -69,13 +70,14 @@ class Worker:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
+        inherit_cores()
         while not self._jobs.stopping:
             job = self._jobs.next(timeout=0.5)
             if job is None:
                 continue
             try:
                 restorer = self._networks.restorer(job.options)
-            except Exception as error:  # the weights are missing, a plugin is broken: the server goes on
+            except BaseException as error:  # the weights are missing, a plugin exits: the server goes on
                 self._end(job, failed(job.job, error))
             else:
                 self._run(job, restorer)
@@ -92,8 +94,9 @@ class Worker:
         )
         try:
             for outcome in outcomes:
-                self._end(batch.remove(outcome), outcome)
-        except Exception as error:  # such as a cluster that is gone
+                self._end(batch.job(outcome), outcome)
+                batch.remove(outcome)
+        except BaseException as error:  # a cluster is gone, a plugin exits: the server goes on
             for left in batch.left():
                 self._end(left, failed(left.job, error))
 
@@ -114,7 +117,7 @@ class Worker:
     def _keep(self, job: ServedJob, outcome: Outcome) -> None:
         try:
             size = job.job.destination.stat().st_size
-        except FileNotFoundError as error:  # the job was removed at this moment
+        except OSError as error:  # the job was removed at this moment, or its disk is gone
             self._end(job, failed(job.job, error))
             return
         kept = self._jobs.end(
@@ -145,10 +148,14 @@ class _Batch(Listener):
     def __post_init__(self) -> None:
         self._open[self.first.job.destination] = self.first  # the executor may fail before it asks for a job
 
-    def remove(self, outcome: Outcome) -> ServedJob:
-        """End the promise to the job of an outcome, and return the job."""
+    def job(self, outcome: Outcome) -> ServedJob:
+        """The job of an outcome."""
+        return self._open[outcome.destination]
+
+    def remove(self, outcome: Outcome) -> None:
+        """End the promise to the job of an outcome, which has ended."""
         self.memory.give(self._promised.pop(outcome.destination))
-        return self._open.pop(outcome.destination)
+        del self._open[outcome.destination]
 
     def left(self) -> list[ServedJob]:
         """End all promises, and return the jobs that have no outcome."""

@@ -80,7 +80,7 @@ def find_start(config: TrainingConfig, spec: ModelSpec, registry: Registry, *, r
     if same and own is None and not config.init_partial:
         initial = _same_model(config.init, spec, config, registry)
         return Start(initial.options, initial)
-    source = load_model(config.init, registry)
+    source = load_model(config.init, registry, _scale_of_weights(config.init, config, registry))
     target = own or _fresh(spec, config)
     note = _take_over(source.module.state_dict(), target.module, config)
     return Start(target.options, target, note)
@@ -90,6 +90,13 @@ def _options(spec: ModelSpec, config: TrainingConfig, known: Options | None = No
     """The options of the model: the requested ones, the others those of `known` weights or the defaults."""
     base = known.model_dump() if known else {}
     return parse(spec.options, {**base, **config.model_options}, f"model '{spec.name}'")
+
+
+def _scale_of_weights(reference: str, config: TrainingConfig, registry: Registry) -> int | None:
+    """The scale of the run where there are such weights; `None` leaves the choice to the model."""
+    parsed = ModelReference.parse(reference)
+    spec = registry.models[parsed.name]
+    return config.scale if config.scale in spec.weights_scales(parsed.weights) else None
 
 
 def _of_file(config: TrainingConfig, registry: Registry) -> LoadedModel:

@@ -100,12 +100,19 @@ def _train_steps(started: Started, monitor: Monitor, interruption: Interruption)
     def is_due(every: int) -> bool:
         return session.step % every == 0 or session.step == config.steps
 
+    def must_validate() -> bool:
+        return bool(session.setup.validation.sets) and is_due(config.validate_every)
+
+    if session.validated < session.step and must_validate():  # it failed in the run that is resumed
+        _validate(started, log)
+        group.on_rank_zero(lambda: save(session, run))
     while session.step < config.steps and not group.any(interruption.requested or best.is_exhausted):
-        with _memory_errors():
+        with _memory_errors(), _saved(started, saved):
             batch, *fresh = [
                 _on_device(group.on_all_ranks(lambda: next(data)), group.fabric.device)
                 for _ in range(batches_per_step(session.setup))
             ]
+        with _memory_errors():
             if session.step == 0:
                 group.on_rank_zero(partial(write_inputs, batch, run))
             values = train_step(session, batch, fresh)
@@ -119,13 +126,9 @@ def _train_steps(started: Started, monitor: Monitor, interruption: Interruption)
                 rate=rate(session, session.step - 1, config.lr),
                 skipped=session.skipped,
             )
-        try:
-            if session.setup.validation.sets and is_due(config.validate_every):
+        with _saved(started, saved):
+            if must_validate():
                 _validate(started, log)
-        except Exception:  # which the other ranks may not know of, so they cannot take part
-            if group.is_rank_zero and is_due(config.checkpoint_every):
-                save(session, run)
-            raise
         if is_due(config.checkpoint_every):
             group.on_rank_zero(lambda: save(session, run))
             saved = session.step
@@ -135,6 +138,21 @@ def _train_steps(started: Started, monitor: Monitor, interruption: Interruption)
         monitor.message(f"stopped early at step {session.step}: {best.reason}")
 
 
+@contextmanager
+def _saved(started: Started, last: int) -> Iterator[None]:
+    """Save the step that is done if the block fails, unless it is `last`, which was saved before.
+
+    The other ranks may not know of what was raised on rank 0, so they take no part.
+    """
+    try:
+        yield
+    except Exception:
+        session = started.session
+        if session.group.is_rank_zero and session.step != last:
+            save(session, started.validation.run)
+        raise
+
+
 def _validate(started: Started, log: RunLog) -> None:
     """Measure the averaged generator, and keep it if it is the best so far."""
     session, validation, group = started.session, started.validation, started.session.group
@@ -142,6 +160,7 @@ def _validate(started: Started, log: RunLog) -> None:
     group.on_rank_zero(
         lambda: session.best.update(session.step, session.metrics, session.average.module.state_dict)
     )
+    session.validated = session.step
     log.validation(session.step, session.metrics, sample_file(validation.run, session.step), validation.lower)
 
 

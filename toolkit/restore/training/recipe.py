@@ -134,6 +134,8 @@ def _changed_entry(name: str, options: Mapping[str, Any], changes: Any) -> tuple
     """Name and options of an entry; those of the recipe do not fit another entry."""
     if isinstance(changes, str):
         changes = {"name": changes}
+    if not isinstance(changes, Mapping):
+        raise OptionsError(f"'{name}' takes another name or options, not {changes!r}")
     left = dict(changes)
     chosen = left.pop("name", name)
     return chosen, {**options, **left} if chosen == name else left

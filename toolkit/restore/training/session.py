@@ -48,6 +48,8 @@ class Session:
     """Steps done."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Results of the validation after the last step; empty if there was none."""
+    validated: int = 0
+    """Step of the last validation that did not fail."""
     best: BestWeights = field(default_factory=lambda: BestWeights({}))
     """On rank 0, the best weights so far; the other ranks do not validate."""
 
@@ -154,6 +156,7 @@ def to_checkpoint(session: Session) -> Checkpoint:
         "learners": {name: learner.state() for name, learner in session.learners.items()},
         "adversaries": {each.adversary.label: each.state() for each in session.adversaries},
         "metrics": session.metrics,
+        "validated": session.validated,
         "best": session.best.state(),
     }
     return Checkpoint(session.step, tensors, state)
@@ -177,6 +180,7 @@ def from_checkpoint(session: Session, checkpoint: Checkpoint) -> None:
         for each in session.adversaries:
             each.restore(_adversary_state(state, each.adversary.label))
         session.metrics = _either(state, "metrics", "figures")
+        session.validated = state.get("validated", checkpoint.step)
         kept = {name.removeprefix(_BEST): tensors for name, tensors in checkpoint.tensors.items()}
         session.best.restore(state.get("best", {}), kept)
     except (KeyError, RuntimeError, ValueError) as error:

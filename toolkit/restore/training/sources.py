@@ -148,6 +148,18 @@ def _check(config: TrainingConfig, conditions: Sequence[str], registry: Registry
                 f"'{source.degradation}'",
                 hint="omit one of them",
             )
+    find_degradation(config.degradation, registry, config.scale, config.degradation_options)
+    field = TrainingConfig.model_fields["degradation"]
+    if (
+        not any(_takes_degradation_of_run(source) for source in config.sources)
+        and (not config.val or config.val_degraded)
+        and (config.degradation != field.default or config.degradation_options)
+    ):
+        raise UsageError(
+            f"no image is degraded by '{config.degradation}': each source has degraded images or a "
+            "`degradation` of its own",
+            hint="omit `degradation` and its options, or set those of a `source`",
+        )
     if not conditions:
         return
     mixing = [name for name in config.augmentations if registry.augmentations[name].needs_partner]
@@ -175,6 +187,10 @@ def _files(source: Source, scale: int, patch: int) -> tuple[list[Path], Degraded
         sizes |= found_sizes
     large, small = usable(sizes or check_images(find_images(source.data)), patch)
     return large, DegradedFiles([partners[file] for file in large], scale) if partners else None, small
+
+
+def _takes_degradation_of_run(source: Source) -> bool:
+    return not source.degraded and source.degradation is None
 
 
 def _degradation(source: Source, config: TrainingConfig, registry: Registry) -> Degradation:

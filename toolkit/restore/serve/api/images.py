@@ -65,4 +65,4 @@ async def preview(
 @router.get("/images/{image}/view", response_class=FileResponse)
 async def image_view(image: TheImage, service: TheService) -> Response:
     """Return the image in a format that browsers display."""
-    return shown(await service.look(partial(service.looking.view, image.path)))
+    return shown(await service.look(partial(service.looking.view, image.path, image.name)))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
@@ -12,10 +15,11 @@ from restore.pages import script_hashes
 from restore.serve.api.answers import finished, media_type, shown
 from restore.serve.api.parameters import TheJob, TheService
 from restore.serve.archive import archive, unique
+from restore.serve.jobs import ServedJob
 from restore.serve.problems import Problem
 from restore.serve.schema import Group
 
-__all__ = ["router"]
+__all__ = ["router", "sent"]
 
 router = APIRouter()
 
@@ -29,7 +33,7 @@ async def result(job: TheJob) -> Response:
 @router.get("/jobs/{job}/view", response_class=FileResponse)
 async def result_view(job: TheJob, service: TheService) -> Response:
     """Return the result in a format that browsers display."""
-    return shown(await service.look(partial(service.looking.view, finished(job))))
+    return shown(await service.look(partial(service.looking.view, finished(job), job.name)))
 
 
 @router.get("/jobs/{job}/comparison", response_class=HTMLResponse)
@@ -52,7 +56,13 @@ async def results(group: Group, service: TheService) -> Response:
     done = [job for job in service.jobs.of(group) if job.state == "done"]
     if not done:
         raise Problem(HTTPStatus.NOT_FOUND, "there is no result yet")
-    names = unique(job.name for job in done)
-    files = zip(names, [job.job.destination for job in done], strict=True)
     headers = {"Content-Disposition": 'attachment; filename="restored.zip"'}
-    return StreamingResponse(archive(list(files)), media_type="application/zip", headers=headers)
+    return StreamingResponse(archive(sent(done)), media_type="application/zip", headers=headers)
+
+
+def sent(done: list[ServedJob]) -> Iterator[tuple[str, Path]]:
+    """The name and the file of each result; as long as one is sent, none of them expires."""
+    for name, job in zip(list(unique(job.name for job in done)), done, strict=True):
+        for each in done:
+            each.upload.used = time.monotonic()
+        yield name, job.job.destination
