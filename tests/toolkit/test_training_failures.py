@@ -77,6 +77,11 @@ from restore.training.interruption import Interruption
             "nowhere.safetensors: there is no such weights file",
         ),
         (
+            {"init_partial": True},
+            UsageError,
+            "`init_partial` takes over a part of the weights of `init`, which",
+        ),
+        (
             {"loss": "l1-toy", "adversary": {"discriminator": "flat"}},
             UsageError,
             "discriminator 'flat' gives a tensor (2,) for two images, not logits of the shape (2, 1) or",

@@ -73,6 +73,10 @@ def find_start(config: TrainingConfig, spec: ModelSpec, registry: Registry, *, r
         UsageError: the weights are for another model, scale or options, or the network cannot be trained.
         WeightsError: they cannot be loaded.
     """
+    if config.init_partial and config.init is None:
+        raise UsageError(
+            "`init_partial` takes over a part of the weights of `init`, which is not given", hint="set `init`"
+        )
     own = _of_file(config, registry) if spec.open is not None else None
     if resume or config.init is None:
         return Start(own.options, own) if own else Start(_options(spec, config))
