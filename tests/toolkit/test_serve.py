@@ -608,12 +608,16 @@ def test_a_canceled_job_stops_and_leaves_nothing(client: httpx.Client, server: S
     assert set(server.kept()) <= before
 
 
+def uploaded(uploads: Uploads, name: str = "a.png") -> Upload:
+    """An image among the uploads of a service in this process."""
+    with uploads.receiving(4000) as place:
+        place.path.write_bytes(encoded())
+        return uploads.add(place, name)
+
+
 def submitted(service: Service, name: str = "a.png") -> ServedJob:
     """A job of a service in this process."""
-    with service.uploads.receiving(4000) as place:
-        place.path.write_bytes(encoded())
-        upload = service.uploads.add(place, name)
-    return service.submit(upload, JobOptions.model_validate(BICUBIC))
+    return service.submit(uploaded(service.uploads, name), JobOptions.model_validate(BICUBIC))
 
 
 class RemovingExecutor:
@@ -708,9 +712,7 @@ def test_results_are_refused_where_there_is_no_room(tmp_path: Path) -> None:
 
 def test_an_upload_that_was_asked_for_while_others_expire_is_kept(tmp_path: Path) -> None:
     uploads = Uploads(tmp_path, Limits())
-    with uploads.receiving(2**20) as place:
-        place.path.write_bytes(encoded())
-        upload = uploads.add(place, "a.png")
+    upload = uploaded(uploads)
     upload.used -= 10
     before = upload.used + 5
     assert uploads.get(upload.id) is upload
@@ -813,10 +815,7 @@ def service_with_upload(folder: Path, memory: Memory) -> Iterator[tuple[Service,
     """A service on this process's CPU, and an image that was uploaded to it."""
     networks = RestorerCache(discover(), {"device": "cpu"})
     with PrivateFolder(folder) as private, Service(networks, private, memory=memory) as service:
-        with service.uploads.receiving(2**20) as place:
-            place.path.write_bytes(encoded())
-            upload = service.uploads.add(place, "a.png")
-        yield service, upload
+        yield service, uploaded(service.uploads)
 
 
 def test_a_job_waits_for_memory_and_goes_on(tmp_path: Path) -> None:

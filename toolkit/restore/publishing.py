@@ -156,23 +156,13 @@ _EVERYTHING = ("photo", "bsrgan", "realesrgan")
 """Degradations that are recipes of all of these."""
 
 
-def _degradations(config: TrainingConfig) -> dict[str, str]:
-    """The degradations of the sources, each with its options in words."""
-    made = [
-        (source.degradation, source.degradation_options)
-        if source.degradation is not None
-        else (config.degradation, config.degradation_options)
-        for source in config.sources
-        if not source.degraded
-    ]
-    return {
-        f"{name} ({_joined(options)})" if options else name: name
-        for name, options in sorted(made, key=lambda each: each[0])
-    }
+def _degradations(config: TrainingConfig) -> list[tuple[str, Mapping[str, Any]]]:
+    """Name and options of the degradation of each source that has one."""
+    return [config.degradation_of(source) for source in config.sources if not source.degraded]
 
 
 def _tags(config: TrainingConfig) -> tuple[str, ...]:
-    parts = [part for name in _degradations(config).values() for part in name.split("+")]
+    parts = [part for name, _ in _degradations(config) for part in name.split("+")]
     removed = {tag for name, tag in _REMOVED.items() if name in parts or set(parts) & set(_EVERYTHING)}
     kind = {"general-upscaler"} if config.scale > 1 else {"restoration"}
     return tuple(sorted(kind | removed))
@@ -209,12 +199,13 @@ def _description(config: TrainingConfig, info: WeightsInfo) -> str:
     card, model = info.card, info.model
     start = config.init or (config.model if model.spec.open is not None else "random weights")
     options = model.options.model_dump(mode="json", exclude_defaults=True)
+    made = {f"{name} ({_joined(given)})" if given else name for name, given in _degradations(config)}
     facts = {
         "Model": f"{model.spec.name}: {model.architecture or model.spec.summary}",
         "Options": _joined(options),
         "Parameters": f"{info.parameters:,}",
         "Objective": config.loss,
-        "Degradation": ", ".join(_degradations(config)) or "pairs of files",
+        "Degradation": ", ".join(sorted(made)) or "pairs of files",
         "Started from": start,
         "Optimizer": f"{config.optimizer}, learning rate {config.lr:g}, {config.schedule} schedule",
     }

@@ -37,9 +37,7 @@ def _explained(error: BaseException, source: Path | Url) -> RestoreError:
     """`error` as one that names a file and says what to do."""
     if isinstance(error, RestoreError):
         own = copy.copy(error)
-        own.__dict__.pop("__notes__", None)  # the list is the same
-        for note in getattr(error, "__notes__", ()):
-            own.add_note(note)
+        own.__notes__ = list(getattr(error, "__notes__", ()))  # a copy has the same list
         if own.path is None and str(source) not in own.problem:
             own.path = source
         return own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -212,3 +213,9 @@ class TrainingConfig(BaseModel):
     def sources(self) -> list[Source]:
         """The sources of the training images: those of `source`, or a single one of `data`."""
         return self.source or [Source(data=self.data, degraded=self.degraded)]
+
+    def degradation_of(self, source: Source) -> tuple[str, Mapping[str, Any]]:
+        """The degradation of a source without `degraded`, and its options: its own, or those of the run."""
+        if source.degradation is None:
+            return self.degradation, self.degradation_options
+        return source.degradation, source.degradation_options

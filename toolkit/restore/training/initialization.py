@@ -99,6 +99,8 @@ def _options(spec: ModelSpec, config: TrainingConfig, known: Options | None = No
 def _scale_of_weights(reference: str, config: TrainingConfig, registry: Registry) -> int | None:
     """The scale of the run where there are such weights; `None` leaves the choice to the model."""
     parsed = ModelReference.parse(reference)
+    if parsed.chain:
+        return None
     spec = registry.models[parsed.name]
     return config.scale if config.scale in spec.weights_scales(parsed.weights) else None
 

@@ -148,18 +148,7 @@ def _check(config: TrainingConfig, conditions: Sequence[str], registry: Registry
                 f"'{source.degradation}'",
                 hint="omit one of them",
             )
-    find_degradation(config.degradation, registry, config.scale, config.degradation_options)
-    field = TrainingConfig.model_fields["degradation"]
-    if (
-        not any(_takes_degradation_of_run(source) for source in config.sources)
-        and (not config.val or config.val_degraded)
-        and (config.degradation != field.default or config.degradation_options)
-    ):
-        raise UsageError(
-            f"no image is degraded by '{config.degradation}': each source has degraded images or a "
-            "`degradation` of its own",
-            hint="omit `degradation` and its options, or set those of a `source`",
-        )
+    _check_degradation_of_run(config, registry)
     if not conditions:
         return
     mixing = [name for name in config.augmentations if registry.augmentations[name].needs_partner]
@@ -189,14 +178,25 @@ def _files(source: Source, scale: int, patch: int) -> tuple[list[Path], Degraded
     return large, DegradedFiles([partners[file] for file in large], scale) if partners else None, small
 
 
-def _takes_degradation_of_run(source: Source) -> bool:
-    return not source.degraded and source.degradation is None
+def _check_degradation_of_run(config: TrainingConfig, registry: Registry) -> None:
+    """Refuse a degradation that no image gets, whether it exists or not; the others are checked in use."""
+    of_training = any(not source.degraded and source.degradation is None for source in config.sources)
+    of_validation = config.val and not config.val_degraded
+    if of_training or of_validation:
+        return
+    find_degradation(config.degradation, registry, config.scale, config.degradation_options)
+    default = TrainingConfig.model_fields["degradation"].default
+    if config.degradation != default or config.degradation_options:
+        raise UsageError(
+            f"no image is degraded by '{config.degradation}': each source has degraded images or a "
+            "`degradation` of its own",
+            hint="omit `degradation` and its options, or set those of a `source`",
+        )
 
 
 def _degradation(source: Source, config: TrainingConfig, registry: Registry) -> Degradation:
-    if source.degradation is None:
-        return find_degradation(config.degradation, registry, config.scale, config.degradation_options)
-    return find_degradation(source.degradation, registry, config.scale, source.degradation_options)
+    name, options = config.degradation_of(source)
+    return find_degradation(name, registry, config.scale, options)
 
 
 def _seed(seed: int, number: int) -> int:
