@@ -206,6 +206,8 @@ def test_weights_that_do_not_fit_are_refused_unless_a_part_is_wanted(settings: C
     assert torch.equal(setup.generator().state_dict()["body.0.weight"], load_file(file)["body.0.weight"])
     with pytest.raises(UsageError, match=r"0 of 14 tensors.*choose other weights"):
         set_up(config.model_copy(update={"init": "srcnn:mse", "init_partial": True}), REGISTRY)
+    with pytest.raises(UsageError, match=r"`init=bicubic\+srcnn:mse`.*0 of 14 tensors.*choose other weights"):
+        set_up(config.model_copy(update={"init": "bicubic+srcnn:mse", "init_partial": True}), REGISTRY)
 
 
 def test_a_model_of_files_needs_one_and_the_scale_of_the_file(settings: Configure, file: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copyreg
+import multiprocessing
 import os
 import re
 import signal
@@ -10,11 +12,13 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tblib import pickling_support
 from training_runs import Configure, Damage, Draw, Line, after_step, interrupt, log, weights
 
 from restore.checkpoint import latest_checkpoint
@@ -337,6 +341,23 @@ def test_an_image_with_damage_in_its_middle_ends_the_run_with_its_name(
     with pytest.raises(ImageError, match=r"b\.png: it is damaged") as caught:
         train(configure(workers=workers), toys, tmp_path / "run")
     assert "\n" not in str(caught.value)
+
+
+def test_an_error_that_is_kept_does_not_keep_the_process_that_loaded_the_image(
+    toys: Registry,
+    configure: Configure,
+    tmp_path: Path,
+    photos: Path,
+    damage: Damage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = copyreg.dispatch_table  # as `import distributed` changes it
+    monkeypatch.setitem(table, TracebackType, pickling_support.pickle_traceback)
+    monkeypatch.setitem(table, ImageError, pickling_support.pickle_exception)
+    damage(photos / "b.png")
+    with pytest.raises(ImageError) as kept:
+        train(configure(workers=1), toys, tmp_path / "run")
+    assert not multiprocessing.active_children(), kept
 
 
 def test_a_step_whose_validation_fails_is_saved_and_validated_when_the_run_is_resumed(

@@ -77,7 +77,11 @@ def batches(samples: Samples, sampler: CountedSampler, workers: int = 0) -> Gene
 
 
 class _ErrorsAsSamples(Dataset[Sample | RestoreError]):
-    """Returns an error as a sample: raised in a worker, its message would end up inside a traceback."""
+    """Returns an error as a sample: raised in a worker, its message would end up inside a traceback.
+
+    Without traceback and cause: some libraries (tblib, which Dask installs) pickle them too, and unpickled
+    they refer to frames of the loader, whose workers would live as long as the error.
+    """
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
@@ -86,7 +90,8 @@ class _ErrorsAsSamples(Dataset[Sample | RestoreError]):
         try:
             return self.samples[index]
         except RestoreError as error:
-            return error
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
 
 
 def _opened(loaded: Iterator[Any]) -> Generator[Sample]:
