@@ -159,6 +159,18 @@ def test_the_second_of_two_equal_elements_of_a_chain_has_a_key_of_its_own() -> N
     assert config.degradation_options == {"jpeg": {"quality": 90}, "jpeg#2": {"quality": 30}}
 
 
+def test_an_option_of_a_schedule_that_is_not_chosen_is_refused() -> None:
+    shortcuts = dict.fromkeys(("cosine", "wsd"), ("schedule_options",))
+    for assigned in (["cosine.final=0.5"], ["wsd.final=0.5", "schedule=wsd"]):
+        assert resolve(None, assigned, FLAGS, shortcuts).schedule_options == {"final": 0.5}
+    with pytest.raises(OptionsError) as caught:
+        resolve(None, ["schedule=wsd", "cosine.final=0.5"], FLAGS, shortcuts)
+    assert str(caught.value) == (
+        "'cosine.final' is an option of the schedule 'cosine', but `schedule` is 'wsd'; set "
+        "`schedule=cosine`, or omit 'cosine.final'"
+    )
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     write_toml(settings("steps=7", "model_options.width=8"), tmp_path / "config.toml")

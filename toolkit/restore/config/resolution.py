@@ -161,7 +161,8 @@ def _resolve(
         _merge(values, _renamed(read_toml(file)))
     given = {key: value for key, value in given.items() if value is not None}
     known = {name: path for name, path in shortcuts.items() if name not in TrainingConfig.model_fields}
-    for key, value in assignments(assigned):
+    pairs = assignments(assigned)
+    for key, value in pairs:
         first, *rest = key.split(".")
         if first in given:
             raise OptionsError(f"'{first}' is given twice: by `{first}` and by `set` {key}", hint="omit one")
@@ -176,6 +177,8 @@ def _resolve(
             )
         _assign(values, path, value)
     values.update(given)
+    for key, _ in pairs:
+        _check_choice(values, key, known)
     _check_keys(values, sorted(known))
     return parse(TrainingConfig, values, "the training configuration")
 
@@ -189,6 +192,21 @@ def _expanded(name: str, shortcuts: Mapping[str, tuple[str, ...]]) -> tuple[str,
         return (name,)
     path = shortcuts[plain]
     return (*path[:-1], name) if number else path
+
+
+def _check_choice(values: Mapping[str, Any], key: str, shortcuts: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse ``cosine.final=0.1`` unless ``schedule=cosine``: another schedule may have a `final` too."""
+    name, *option = key.split(".")
+    path = shortcuts.get(name, ())
+    if len(path) != 1 or not option:
+        return
+    field = path[0].removesuffix("_options")
+    chosen = values.get(field, TrainingConfig.model_fields[field].default)
+    if chosen != name:
+        raise OptionsError(
+            f"'{key}' is an option of the {field} '{name}', but `{field}` is '{chosen}'",
+            hint=f"set `{field}={name}`, or omit '{key}'",
+        )
 
 
 def _check_keys(values: Mapping[str, Any], losses: list[str]) -> None:
