@@ -80,7 +80,14 @@ def test_a_changed_input_is_done_again_and_the_others_are_not(folder: Path, upsc
 
 @pytest.mark.parametrize(
     "options",
-    [["--precision", "bf16"], ["--strip"], ["--quality", "50"], ["--model", "srcnn"], ["--width", "48"]],
+    [
+        ["--precision", "bf16"],
+        ["--strip"],
+        ["--quality", "50"],
+        ["--model", "srcnn"],
+        ["--width", "48"],
+        ["--self-ensemble"],
+    ],
 )
 def test_other_settings_are_done_again(folder: Path, upscale: Upscale, options: list[str]) -> None:
     out = folder.with_name("out")

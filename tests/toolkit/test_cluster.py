@@ -454,10 +454,10 @@ def test_a_worker_removes_folders_that_it_made_and_that_stayed_empty(tmp_path: P
 
 
 def test_a_recipe_loads_an_equal_model(tmp_path: Path) -> None:
-    restorer = restore.load("bicubic", scale=2.5, device="cpu", precision="fp32", tile=64)
+    restorer = restore.load("bicubic", scale=2.5, device="cpu", precision="fp32", tile=64, self_ensemble=True)
     again = Recipe.of(restorer, "cpu").restorer()
     assert isinstance(again, Restorer)
-    assert (again.output_scale, again.precision, again.tile) == (2.5, "fp32", 64)
+    assert (again.output_scale, again.precision, again.tile, again.self_ensemble) == (2.5, "fp32", 64, True)
     assert Recipe.of(restorer, "cpu").restorer() is again
 
 

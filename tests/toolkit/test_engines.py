@@ -54,6 +54,13 @@ def test_an_engine_computes_what_pytorch_computes(model: LoadedModel, engine: En
         torch.testing.assert_close(other.restore(image), plain.restore(image), rtol=0, atol=5e-6)
 
 
+def test_an_engine_averages_the_same_views(model: LoadedModel) -> None:
+    image = torch.rand(1, 3, 13, 9)
+    plain = Restorer(model, device="cpu", precision="fp32", self_ensemble=True)
+    other = Restorer(model, precision="fp32", engine="openvino", self_ensemble=True)
+    torch.testing.assert_close(other.restore(image), plain.restore(image), rtol=0, atol=5e-6)
+
+
 @pytest.mark.parametrize("engine", OTHERS)
 def test_two_threads_do_not_mix_their_images(engine: Engine) -> None:
     restorer = restore.load("bicubic", scale=2, engine=engine, tile=16)

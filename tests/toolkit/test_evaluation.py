@@ -22,6 +22,7 @@ from restore.evaluation import (
     Result,
     Row,
     check_meters,
+    cost,
     dataset,
     default_metrics,
     evaluate,
@@ -31,6 +32,7 @@ from restore.evaluation import (
     peak_memory,
     set_meters,
 )
+from restore.evaluation.restoring import settings
 from restore.registry import Registry, discover
 from restore.report import evaluation_table
 
@@ -145,6 +147,18 @@ def test_enhancenet_has_the_documented_parameters_and_multiply_adds() -> None:
     # 1,728 + 20 * 36,864 at the input's size, 36,864 at twice it, 2 * 36,864 + 1,728 at four times it
     convolutions = (1728 + 20 * 36864 + 4 * 36864 + 16 * (2 * 36864 + 1728)) / 16
     assert multiply_adds(network, 4) == pytest.approx(convolutions, rel=1e-3)  # and the bicubic enlargement
+
+
+def test_a_self_ensemble_counts_eight_times_and_is_named() -> None:
+    one, mean = (
+        restore.load("srcnn", scale=2, device="cpu", precision="fp32", self_ensemble=on)
+        for on in (False, True)
+    )
+    image = torch.rand(1, 3, 8, 8)
+    assert cost(mean, image).multiply_adds == pytest.approx(8 * (cost(one, image).multiply_adds or 0))
+    assert settings(mean) == settings(one) | {"self_ensemble": "on"}
+    chooser = restore.load("auto", scale=4, device="cpu", self_ensemble=True)
+    assert settings(chooser)["self_ensemble"] == "on"
 
 
 def test_means_are_over_the_images_that_all_models_restored(registry: Registry, targets: Path) -> None:

@@ -49,6 +49,22 @@ def test_a_tiled_result_equals_the_whole_to_rounding(registry: Registry, name: s
         assert (tiled - whole).abs().max() <= 2e-6
 
 
+@pytest.mark.parametrize("tile", ["off", 16])
+def test_a_self_ensemble_is_the_mean_of_eight_views(registry: Registry, tile: TileSize) -> None:
+    model, image = fresh(registry, "enhancenet", 4), torch.rand(2, 3, 20, 27)
+    each = []
+    with torch.inference_mode():
+        for turns in range(4):
+            for axes in ((), (-2,)):
+                restored = model.module(image.rot90(turns, (-2, -1)).flip(axes))
+                each.append(restored.flip(axes).rot90(-turns, (-2, -1)))
+    expected = torch.stack(each).mean(0).clamp(0, 1)
+    assert (each[0].clamp(0, 1) - expected).abs().max() > 0.01
+    restorer = Restorer(model, device="cpu", precision="fp32", tile=tile, self_ensemble=True)
+    torch.testing.assert_close(restorer.restore(image), expected, rtol=0, atol=5e-6)
+    assert restorer.settings == {"self_ensemble": "on"}
+
+
 def test_every_tensor_comes_back_as_it_was_given() -> None:
     restorer = restore.load("bicubic", scale=2, device="cpu")
     for dtype in (torch.float32, torch.float64):

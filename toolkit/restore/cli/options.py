@@ -33,6 +33,7 @@ __all__ = [
     "Precision",
     "Recursive",
     "Scale",
+    "SelfEnsemble",
     "Set",
     "Tile",
     "by_name",
@@ -102,6 +103,14 @@ Engine = Annotated[
 ]
 """Library that runs networks."""
 
+SelfEnsemble = Annotated[
+    bool,
+    typer.Option(
+        "--self-ensemble", help="Average the results for eight flips and rotations (8 times as long)."
+    ),
+]
+"""The geometric self-ensemble, see `restore.inference.ensemble`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Computing:
@@ -110,6 +119,7 @@ class Computing:
     precision: Precision = "auto"
     device: Device = "auto"
     engine: Engine = "torch"
+    self_ensemble: SelfEnsemble = False
 
 
 Tile = Annotated[

@@ -64,6 +64,7 @@ class BatchOptions:
     precision: options.Precision = "auto"
     device: options.Device = "auto"
     engine: options.Engine = "torch"
+    self_ensemble: options.SelfEnsemble = False
     recursive: options.Recursive = False
     existing: Annotated[
         Literal["overwrite", "skip", "error"] | None,
@@ -109,6 +110,7 @@ def loaded(
         precision=batch.precision,
         tile=tile_size(batch.tile),
         engine=batch.engine,
+        self_ensemble=batch.self_ensemble,
         registry=registry,
         **settings,
     )

@@ -51,6 +51,7 @@ class Recipe:
     engine: str
     alpha: str
     strength: float
+    self_ensemble: bool
     digest: str
     """See `_digest`."""
     files: tuple[WeightsFile, ...] = ()
@@ -78,6 +79,7 @@ class Recipe:
             parts[0].engine,
             parts[0].alpha,
             next((part.strength for part in parts if part.strength != 1), 1.0),
+            parts[0].self_ensemble,
             _digest(restorer),
             tuple(WeightsFile(str(path), sha256(path)) for path in files),
         )
@@ -114,6 +116,7 @@ class Recipe:
             engine=cast("Engine", self.engine),
             alpha=cast("Alpha", self.alpha),
             strength=self.strength,
+            self_ensemble=self.self_ensemble,
         )
         if _digest(restorer) != self.digest:
             raise WeightsError(

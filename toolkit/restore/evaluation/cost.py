@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from restore.evaluation.rows import Cost
 from restore.inference import Restorer
 from restore.inference.conditions import samples
+from restore.inference.ensemble import VIEWS
 
 __all__ = ["cost", "multiply_adds", "parameters", "peak_memory"]
 
@@ -30,6 +31,8 @@ def cost(restorer: Restorer, largest: Tensor) -> Cost:
     """
     model = restorer.model
     operations = multiply_adds(model.module, restorer.scale, samples(model, batch=1))
+    if operations is not None and restorer.self_ensemble:
+        operations *= VIEWS
     return Cost(parameters(model.module), operations, peak_memory(restorer, largest))
 
 

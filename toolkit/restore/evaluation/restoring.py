@@ -57,7 +57,14 @@ def settings(restorer: AnyRestorer) -> dict[str, str]:
     """Engine, precision, device and given model options, on which the times depend."""
     one = restorer.any() if isinstance(restorer, AutoRestorer) else restorer
     options = {"rule": restorer.rule} if isinstance(restorer, AutoRestorer) else one.settings
-    return {"engine": one.engine, "precision": one.precision, "device": one.device.type, **options}
+    ensemble = {"self_ensemble": "on"} if one.self_ensemble else {}
+    return {
+        "engine": one.engine,
+        "precision": one.precision,
+        "device": one.device.type,
+        **options,
+        **ensemble,
+    }
 
 
 def used_options(how: Selected) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from restore.inference.conditions import (
 )
 from restore.inference.devices import DTYPES, choose_device, choose_precision
 from restore.inference.engines import engine_network, engine_precision
+from restore.inference.ensemble import self_ensembled
 from restore.inference.inputs import as_batch, as_photo, file_of, from_values, in_unit_range
 from restore.inference.sizing import resized, scaled
 from restore.inference.tiles import Progress, TileSize, Tiling, clamped
@@ -72,6 +73,8 @@ class Restorer:
         alpha: how transparency is enlarged: ``bicubic``, or by the ``model`` as if it were a gray image.
         strength: how much to remove of the noise and compression that are estimated for the network: 1 is
             all of it, 0.5 half.
+        self_ensemble: average the results for the eight flips and rotations of an image, see
+            `restore.inference.ensemble`.
 
     Raises:
         UsageError: the scale is beyond that of the model, the device does not exist, the tile is empty, there
@@ -89,6 +92,7 @@ class Restorer:
         engine: Engine = "torch",
         alpha: Alpha = "bicubic",
         strength: float = 1.0,
+        self_ensemble: bool = False,
     ) -> None:
         check_choice("engine", engine, get_args(Engine))
         check_choice("alpha", alpha, get_args(Alpha))
@@ -99,14 +103,16 @@ class Restorer:
         self.engine = engine
         self.alpha = alpha
         self.strength = strength
+        self.self_ensemble = self_ensemble
         if engine == "torch":
             self.device = choose_device(device)
             self.dtype = choose_precision(precision, self.device, model.precisions)
-            self._network = torch_network(model, self.device, self.dtype)
+            self._network = torch_network(model, self.device, self.dtype, self_ensemble=self_ensemble)
         else:
             self.device = torch.device("cpu")
             self.dtype = engine_precision(engine, model, precision, device)
-            self._network = engine_network(engine, model, self.dtype)
+            network = engine_network(engine, model, self.dtype)
+            self._network = self_ensembled(network) if self_ensemble else network
         self._tiling = Tiling(model, tile, self.device, self.dtype, whole_graph=engine != "torch")
 
     @property
@@ -274,12 +280,17 @@ class Restorer:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The options that differ from those of the weights, and the numbers for the network or ``auto``."""
+        """What results depend on beside the weights, as far as it was set.
+
+        The options that differ from those of the weights, the numbers for the network or ``auto``, `strength`
+        and `self_ensemble`.
+        """
         numbers = {
             name: value if value == "auto" else f"{value:g}" for name, value in self.model.conditions.items()
         }
         strength = {} if self.strength == 1 else {"strength": f"{self.strength:g}"}
-        return {**self.model.changed, **numbers, **strength}
+        ensemble = {"self_ensemble": "on"} if self.self_ensemble else {}
+        return {**self.model.changed, **numbers, **strength, **ensemble}
 
     def restore(
         self, image: Tensor, progress: Progress | None = None, conditions: Numbers | None = None

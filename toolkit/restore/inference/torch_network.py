@@ -9,17 +9,21 @@ from torch import Tensor, nn
 
 from restore.checkpoint import Chain, LoadedModel, channels_last
 from restore.inference.cuda_graphs import CudaGraphRunner, Network, captured, sent
+from restore.inference.ensemble import self_ensembled
 
 __all__ = ["Network", "torch_network", "working_module"]
 
 
-def torch_network(model: LoadedModel, device: torch.device, dtype: torch.dtype) -> Network:
+def torch_network(
+    model: LoadedModel, device: torch.device, dtype: torch.dtype, *, self_ensemble: bool = False
+) -> Network:
     """Fused where the model can be, else as written under autocast; on a CUDA device as a CUDA graph.
 
     Args:
         model: its network is moved to `device` unless it can be fused, which makes a copy.
         device: where to run.
         dtype: what to multiply in.
+        self_ensemble: see `self_ensembled`.
     """
     module = channels_last(working_module(model, dtype, autocast=True).to(device)).eval()
 
@@ -28,7 +32,8 @@ def torch_network(model: LoadedModel, device: torch.device, dtype: torch.dtype) 
         restored: Tensor = module(tile, *(sent(number, device) for number in numbers))
         return restored.float()
 
-    return CudaGraphRunner(run, partial(captured, device=device)) if device.type == "cuda" else run
+    network = self_ensembled(run) if self_ensemble else run
+    return CudaGraphRunner(network, partial(captured, device=device)) if device.type == "cuda" else network
 
 
 def working_module(model: LoadedModel, dtype: torch.dtype, *, autocast: bool = False) -> nn.Module:
