@@ -26,7 +26,7 @@ from restore.batch.locking import Claim, claim
 from restore.batch.pipeline import overlapped
 from restore.batch.skipping import Results
 from restore.batch.work import Work
-from restore.errors import ImageError
+from restore.errors import DataError, ImageError
 from restore.images import Photo, Provenance, read
 from restore.inference import Restorer
 from restore.inference.restorer import Selected
@@ -225,6 +225,18 @@ def test_outcomes_come_in_the_order_of_the_jobs(jobs: list[Job]) -> None:
     assert [outcome.size for outcome in outcomes] == [(width, 3) for width in range(1, 7)]
     assert all(outcome.status == "done" and outcome.seconds > 0 for outcome in outcomes)
     assert written(jobs) == list("123456")
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_what_the_iterator_of_jobs_raises_comes_after_the_jobs_before_it(jobs: list[Job], count: int) -> None:
+    def listed() -> Iterator[Job]:
+        yield from jobs[:count]
+        raise DataError("the list is damaged")
+
+    outcomes = run_all(listed(), cast("Restorer", Fake()))
+    assert [next(outcomes).status for _ in range(count)] == ["done"] * count
+    with pytest.raises(DataError, match="the list is damaged"):
+        next(outcomes)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

@@ -173,16 +173,23 @@ T = TypeVar("T")
 
 
 def _one_ahead(items: Iterable[T]) -> Iterator[T]:
-    """Yield the same items, one step behind: each after the next one has been taken."""
+    """Yield the same items, one step behind: each after the next one has been taken.
+
+    What the iterator raises comes after the items before it.
+    """
     iterator = iter(items)
-    try:
-        upcoming = next(iterator)
-    except StopIteration:
-        return
-    for following in iterator:
-        yield upcoming
-        upcoming = following
-    yield upcoming
+    before: list[T] = []
+    while True:
+        try:
+            following = next(iterator)
+        except StopIteration:
+            yield from before
+            return
+        except Exception:
+            yield from before
+            raise
+        yield from before
+        before = [following]
 
 
 def _wait(batch: Batch, job: AnyJob, seconds: float) -> None:
