@@ -1,5 +1,5 @@
 """Shared fixtures: images, a small model, a toy plugin, a random VGG-19, temporary caches, the command line
-in this process."""
+in this process, a server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ from restore.registry import DISABLE, GROUP, Plugin, Registry, build
 from restore_enhancenet.options import LAYERS
 
 if TYPE_CHECKING:
+    import httpx
     from playwright.sync_api import Browser, Page
+    from served import Server
 
 TOY = Path(__file__).parent / "toolkit" / "toy" / "toy_plugin.py"
 
@@ -343,3 +345,18 @@ def targets(tmp_path: Path) -> Path:
     Image.fromarray(smooth.astype(np.uint8)[:47, :59]).save(folder / "b.png")
     Image.fromarray(smooth.astype(np.uint8)[..., 0]).save(folder / "gray.png")
     return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`restore serve` with low limits of an upload."""
+    from served import started
+
+    with started(tmp_path_factory.mktemp("serve"), "--max-upload", 1, "--max-pixels", 100_000) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.client() as found:
+        yield found

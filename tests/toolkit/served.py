@@ -1,4 +1,4 @@
-"""A real server process for tests, and a client of it."""
+"""A real server process for tests, and what its tests ask of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,7 +20,10 @@ import httpx
 import numpy as np
 from PIL import Image
 
-__all__ = ["Server", "encoded", "started"]
+__all__ = ["BICUBIC", "Server", "encoded", "pixels", "posted", "problem", "started", "wait_for"]
+
+BICUBIC = {"model": "bicubic", "scale": "2"}
+"""A job that takes no time."""
 
 
 @dataclass
@@ -111,3 +114,32 @@ def encoded(width: int = 24, height: int = 16, seed: int = 0, kind: str = "PNG",
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **settings)
     return buffer.getvalue()
+
+
+def posted(client: httpx.Client, content: bytes, name: str = "a.png", **fields: str) -> httpx.Response:
+    """The answer to an image that is to be enlarged twice."""
+    return client.post("/api/jobs", files={"image": (name, content)}, data=BICUBIC | fields)
+
+
+def problem(answer: httpx.Response, status: int) -> str:
+    """The sentence of an answer that refuses a request."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json()
+    assert document["status"] == status
+    assert document["title"]
+    return str(document["detail"])
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until `condition` holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def pixels(content: bytes) -> Any:
+    """The pixels of an image file as an array."""
+    with Image.open(BytesIO(content)) as image:
+        return np.array(image)
