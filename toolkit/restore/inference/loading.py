@@ -72,10 +72,9 @@ def load(  # noqa: PLR0913 - every choice that a user has
     """Load a model by name, ready for use.
 
     Args:
-        reference: ``NAME[:WEIGHTS]``, such as ``bicubic``, ``enhancenet``, ``enhancenet:e`` or
-            ``enhancenet:runs/mine/generator.safetensors``; or a chain, such as ``dncnn:FILE+bicubic``; or
-            ``auto``, which chooses a model for each image by its compression and noise: one that enlarges, or
-            with ``scale=1`` one that removes them.
+        reference: ``NAME[:WEIGHTS]``, such as ``bicubic``, ``enhancenet:e`` or ``enhancenet:FILE``; a chain,
+            such as ``dncnn:FILE+bicubic``; or ``auto``, which chooses a model for each image by its
+            compression and noise: one that enlarges, or with ``scale=1`` one that removes them.
         scale: output pixels per input pixel along one side, also a fraction. Where the model lacks it, the
             next larger one that it has is downscaled. `None` takes that of the weights, or 4.
         options: options other than those of the weights, and numbers that the network takes beside the image
@@ -86,14 +85,12 @@ def load(  # noqa: PLR0913 - every choice that a user has
         engine: ``torch``, ``openvino`` or ``onnxruntime``.
         alpha: how transparency is enlarged: ``bicubic`` or ``model``.
         strength: how much of the estimated noise and compression to remove: 1 is all of it, 0.5 half.
-        self_ensemble: average the results for the eight flips and rotations of an image, which takes eight
-            times as long; raises PSNR and smooths textures (EDSR, section 3.4).
+        self_ensemble: average the results for eight flips and rotations, see `restore.inference.ensemble`.
         registry: `None` discovers the installed plugins.
 
     Raises:
-        UsageError: there is no such model, weights, scale or device, the weights cannot be used with these
-            options, there is nothing that `strength` applies to, or the engine is not installed or cannot run
-            the model.
+        UsageError: there is no such model, weights, scale or device, nothing that `strength` applies to, the
+            options do not fit the weights, or the engine is not installed or cannot run the model.
         OptionsError: an option is unknown or not valid.
         WeightsError: a weights file is missing or damaged, or belongs to another model.
 
@@ -103,19 +100,11 @@ def load(  # noqa: PLR0913 - every choice that a user has
         (10, 20, 3)
     """
     registry = registry or discover()
-    restorer = partial(
-        Restorer,
-        device=device,
-        precision=precision,
-        tile=tile,
-        engine=engine,
-        alpha=alpha,
-        self_ensemble=self_ensemble,
-    )
+    restorer = partial(Restorer, device=device, precision=precision, tile=tile, engine=engine, alpha=alpha)
     if reference == AUTO:
-        return _choosing(registry, scale, options, strength, restorer)
+        return _choosing(registry, scale, options, strength, partial(restorer, self_ensemble=self_ensemble))
     model = load_model(reference, registry, working_scale(reference, registry, scale), options)
-    return restorer(model, scale=scale, strength=strength)
+    return restorer(model, scale=scale, strength=strength, self_ensemble=self_ensemble)
 
 
 def check_reference(reference: str, registry: Registry, scale: int | None = None) -> int | None:
