@@ -25,7 +25,7 @@ def self_ensembled(network: Network) -> Network:
 
     Source:
         Timofte, Rothe, Van Gool: Seven Ways to Improve Example-Based Single Image Super Resolution, CVPR
-        2016, section 3.6; Lim et al.: EDSR, CVPRW 2017, section 3.4.
+        2016, enhanced prediction; Lim et al.: EDSR, CVPRW 2017, geometric self-ensemble.
 
     Args:
         network: see `Network`.
