@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -84,11 +85,7 @@ def scheduler(file: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], str]:
     return process, str(json.loads(file.read_text())["address"])
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+wait_for = partial(served.wait_for, seconds=120)
 
 
 @pytest.fixture(scope="module")

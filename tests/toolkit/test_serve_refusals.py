@@ -20,6 +20,9 @@ from served import BICUBIC, Server, encoded, posted, problem, started
 
 from restore.serve.forms import Form
 
+FORM = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+"""How a form begins whose boundary is `x`, before the content of its file."""
+
 
 @pytest.mark.parametrize(
     ("fields", "status", "sentence"),
@@ -139,7 +142,7 @@ def test_forms_are_bounded_in_files_and_fields(client: httpx.Client, server: Ser
     assert "more than 20 fields" in problem(many, 400)
     long = client.post("/api/jobs", files={"image": image}, data={"model": "x" * 5000})
     assert "its field 'model' has more than 4096 bytes" in problem(long, 400)
-    body = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + encoded()
+    body = FORM + encoded()
     part = client.post(
         "/api/images", content=body, headers={"content-type": "multipart/form-data; boundary=x"}
     )
@@ -220,12 +223,11 @@ def test_names_from_outside_are_shown_and_never_opened(client: httpx.Client, ser
 
 
 def test_slow_uploads_time_out_and_leave_nothing(tmp_path: Path) -> None:
-    form = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
     with started(tmp_path, idle_seconds=1.0, upload_seconds=3.0) as server:
         for kind in ("image/png", "multipart/form-data; boundary=x"):
             for drips in (False, True):  # bytes that keep coming do not help
                 begin = time.monotonic()
-                answer = stalled(server, kind, form, drips=drips)
+                answer = stalled(server, kind, FORM, drips=drips)
                 assert answer.status == 408
                 assert "took too long" in json.load(answer)["detail"]
                 assert time.monotonic() - begin >= (3 if drips else 1)
@@ -235,7 +237,6 @@ def test_slow_uploads_time_out_and_leave_nothing(tmp_path: Path) -> None:
 def test_a_form_that_breaks_off_was_stored_in_the_private_folder_and_is_removed(
     tmp_path: Path,
 ) -> None:
-    form = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
     content = encoded(600, 600)
     with started(tmp_path) as server:
         address = urlsplit(server.address)
@@ -244,7 +245,7 @@ def test_a_form_that_breaks_off_was_stored_in_the_private_folder_and_is_removed(
             "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
         )
         with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
-            connection.sendall(head.encode() + form + content)
+            connection.sendall(head.encode() + FORM + content)
             end = time.monotonic() + 60
             while sum(file.stat().st_size for file in server.folder.rglob("upload")) < len(content) - 2**16:
                 assert time.monotonic() < end

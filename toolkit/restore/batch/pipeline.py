@@ -177,19 +177,15 @@ def _one_ahead(items: Iterable[T]) -> Iterator[T]:
 
     What the iterator raises comes after the items before it.
     """
-    iterator = iter(items)
     before: list[T] = []
-    while True:
-        try:
-            following = next(iterator)
-        except StopIteration:
+    try:
+        for item in items:
             yield from before
-            return
-        except Exception:
-            yield from before
-            raise
+            before = [item]
+    except Exception:
         yield from before
-        before = [following]
+        raise
+    yield from before
 
 
 def _wait(batch: Batch, job: AnyJob, seconds: float) -> None:

@@ -195,7 +195,10 @@ def _expanded(name: str, shortcuts: Mapping[str, tuple[str, ...]]) -> tuple[str,
 
 
 def _check_choice(values: Mapping[str, Any], key: str, shortcuts: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse ``cosine.final=0.1`` unless ``schedule=cosine``: another schedule may have a `final` too."""
+    """Refuse ``cosine.final=0.1`` unless ``schedule=cosine``: another schedule may have a `final` too.
+
+    Of such entries one is chosen, so their shortcuts are all the same: the options of the one that is.
+    """
     name, *option = key.split(".")
     path = shortcuts.get(name, ())
     if len(path) != 1 or not option:
