@@ -193,15 +193,19 @@ def rule() -> str:
     for command, scale in (("restore upscale", None), ("restore clean", 1)):
         rows = rule_of(discover(), scale)
         parts.append(f"`{command}`:")
-        parts.append("\n".join(["| JPEG quality | noise | model |", "| --- | --- | --- |", *map(_row, rows)]))
+        parts.append(
+            "\n".join(
+                ["| JPEG quality | noise | blur | model |", "| --- | --- | --- | --- |", *map(_row, rows)]
+            )
+        )
     return "\n\n".join(parts)
 
 
 def _row(row: RuleRow) -> str:
     quality = "any" if row.quality == 1 else f"{row.quality} to 100, or no JPEG"
-    noise = "any" if math.isinf(row.noise) else f"below {row.noise:g}"
+    noise, blur = ("any" if math.isinf(limit) else f"below {limit:g}" for limit in (row.noise, row.blur))
     model = f"`{row.model}`" if row.model else "unchanged"
-    return f"| {quality} | {noise} | {model} |"
+    return f"| {quality} | {noise} | {blur} | {model} |"
 
 
 def _docstring(thing: Any) -> str:

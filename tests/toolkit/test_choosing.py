@@ -17,7 +17,7 @@ from PIL import Image
 
 import restore
 from restore.errors import EntryError, UsageError
-from restore.estimation import Estimate, JpegEstimate, NoiseEstimate
+from restore.estimation import BlurEstimate, Estimate, JpegEstimate, NoiseEstimate
 from restore.hookspecs import hookimpl
 from restore.images import read, read_provenance
 from restore.inference.choosing import RuleRow, choose
@@ -31,9 +31,10 @@ QUALITIES = (None, *range(1, 101))
 NOISES = (0.0, 2.0, 3.4, 3.5, 5.9, 6.0, 30.0, 500.0)
 
 
-def found(quality: int | None = None, noise: float = 0.0) -> Estimate:
+def found(quality: int | None = None, noise: float = 0.0, blur: float = 0.0) -> Estimate:
     jpeg = None if quality is None else JpegEstimate(quality, True, None, (0, 0), "tables", 1.0)
-    return Estimate(jpeg, NoiseEstimate((noise,) * 3, (0.0,) * 3, (0.0,) * 3), None, None)
+    level = NoiseEstimate((noise,) * 3, (0.0,) * 3, (0.0,) * 3)
+    return Estimate(jpeg, level, BlurEstimate(blur, confidence=0.8), None)
 
 
 def textured(width: int = 64, height: int = 48, noise: float = 0.0) -> NDArray[np.uint8]:
@@ -109,6 +110,7 @@ def weights(name: str, task: Task | None, quality: int = 100, noise: float = 0, 
 
 CLEAN = weights("clean", "enlarge")
 PHONE = weights("phone", "enlarge", quality=30, noise=12)
+SOFT = replace(PHONE, name="soft", highest_blur=1.5)
 JPEG = weights("jpeg", "deblock", quality=5, scale=1)
 NOISE = weights("noise", "denoise", noise=75, scale=1)
 
@@ -147,6 +149,50 @@ def test_weights_are_chosen_by_what_they_declare(
     assert (
         choose(image, rule(registry_of(toys, *(one for one in known if one is not PHONE)))).model == without
     )
+
+
+@pytest.mark.parametrize(
+    ("quality", "noise", "blur", "with_soft", "without"),
+    [
+        (60, 0, 0.0, "any:phone", "any:phone"),
+        (60, 0, 1.3, "any:soft", "any:phone"),
+        (60, 11, 4.0, "any:soft", "any:phone"),
+        (None, 0, 0.0, "any:clean", "any:clean"),
+        (None, 0, 1.3, "any:soft", "any:clean"),
+        (20, 0, 1.3, "any:jpeg+any:clean", "any:jpeg+any:clean"),
+    ],
+)
+def test_blur_counts_where_weights_were_trained_on_it(
+    toys: Registry, quality: int | None, noise: float, blur: float, with_soft: str, without: str
+) -> None:
+    image = found(quality, noise, blur)
+    known = (SOFT, PHONE, JPEG, NOISE, CLEAN)
+    assert choose(image, rule(registry_of(toys, *known))).model == with_soft
+    assert choose(image, rule(registry_of(toys, *known[1:]))).model == without
+
+
+def test_weights_for_blur_alone_are_not_chosen_for_what_is_also_compressed(toys: Registry) -> None:
+    rows = rule(registry_of(toys, replace(CLEAN, name="soft", highest_blur=1.5), PHONE, CLEAN))
+    assert choose(found(None, 0, 1.3), rows).model == "any:soft"
+    assert choose(found(60, 0, 1.3), rows).model == "any:phone"
+
+
+def test_a_sharp_image_beyond_all_weights_is_not_treated_as_blurred(toys: Registry) -> None:
+    assert choose(found(5, 80), rule(registry_of(toys, SOFT, PHONE, CLEAN))).model == "any:phone"
+
+
+def test_what_was_found_is_said_in_words() -> None:
+    rows = (RuleRow("any:clean", quality=91, noise=6, blur=1), RuleRow("any:soft"))
+    sentences = [
+        choose(found(*kind), rows).sentence for kind in ((None, 0, 2), (40, 9, 2), (40, 0, 2), (40, 9), ())
+    ]
+    assert sentences == [
+        "blur of 2: any:soft",
+        "JPEG of quality 40 with noise of 9 and blur of 2: any:soft",
+        "JPEG of quality 40 with blur of 2: any:soft",
+        "JPEG of quality 40 with noise of 9: any:soft",
+        "no visible noise or compression: any:clean",
+    ]
 
 
 def test_an_image_beyond_all_weights_has_those_of_the_most_degraded_images(toys: Registry) -> None:

@@ -115,7 +115,7 @@ class AutoRestorer:
             (only,) = self.candidates
             restorer = self.restorer(only)
             return Selected(restorer, restorer.conditions_of(image, file) if restorer else {})
-        found = examined(image, file)
+        found = examined(image, file, blur=any(row.blur < math.inf for row in self._rows))
         choice = choose(found, self._rows)
         restorer = self.restorer(choice.model)
         if restorer is None:

@@ -30,10 +30,12 @@ class RuleRow:
     """The lowest quality of the JPEG compression."""
     noise: float = math.inf
     """Standard deviation in levels of 255, which that of an image is below."""
+    blur: float = math.inf
+    """Sigma in pixels, which that of an image is below."""
 
-    def suits(self, quality: float, noise: float) -> bool:
+    def suits(self, quality: float, noise: float, blur: float) -> bool:
         """Whether an image is within the limits."""
-        return quality >= self.quality and noise < self.noise
+        return quality >= self.quality and noise < self.noise and blur < self.blur
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,22 @@ class Choice:
     """Of the JPEG compression; ``None`` if there is no trace of any."""
     noise: float | None = None
     """Standard deviation in levels of 255; ``None`` if it is too little to be seen."""
+    blur: float | None = None
+    """Sigma in pixels; ``None`` if it is too little to be seen, or does not count for the choice."""
     beyond: bool = False
     """A user named the model, and its weights were trained on images with less compression or noise."""
 
     @classmethod
     def of(cls, model: str, found: Estimate, *, beyond: bool = False) -> Choice:
         """The choice of `model` for an image with what was found in it."""
-        quality = None if found.jpeg is None else found.jpeg.quality
-        seen = found.noise is not None and "noise" in found.degradations
-        return cls(model, quality, round(found.noise.mean_sigma, 1) if found.noise and seen else None, beyond)
+        seen = found.degradations
+        return cls(
+            model,
+            quality=None if found.jpeg is None else found.jpeg.quality,
+            noise=round(found.noise.mean_sigma, 1) if found.noise and "noise" in seen else None,
+            blur=round(found.blur.sigma, 1) if found.blur and "blur" in seen else None,
+            beyond=beyond,
+        )
 
     @property
     def sentence(self) -> str:
@@ -87,10 +96,15 @@ def found_in_words(choices: Sequence[Choice], *, several: bool = False) -> str:
     """
     qualities = [choice.quality for choice in choices if choice.quality is not None]
     noises = [choice.noise for choice in choices if choice.noise is not None]
-    found = f"JPEG of quality {_span(qualities)}" if qualities else ""
-    if noises:
-        found += f"{' with ' if qualities else 'with ' if several else ''}noise of {_span(noises)}"
-    return found or f"{'without' if several else 'no'} visible noise or compression"
+    blurs = [choice.blur for choice in choices if choice.blur is not None]
+    others = [f"{name} of {_span(values)}" for name, values in (("noise", noises), ("blur", blurs)) if values]
+    if qualities:
+        return " with ".join(
+            [f"JPEG of quality {_span(qualities)}", *([" and ".join(others)] if others else [])]
+        )
+    if others:
+        return ("with " if several else "") + " and ".join(others)
+    return f"{'without' if several else 'no'} visible noise or compression"
 
 
 def _span(values: Sequence[float]) -> str:
@@ -117,7 +131,8 @@ def choose(found: Estimate, rows: Sequence[RuleRow]) -> Choice:
     """
     quality = BEST_QUALITY if found.jpeg is None else found.jpeg.quality
     noise = 0.0 if found.noise is None else found.noise.mean_sigma
+    blur = found.blur.sigma if found.blur is not None and "blur" in found.degradations else 0.0
     for row in rows:
-        if row.suits(quality, noise):
+        if row.suits(quality, noise, blur):
             return Choice.of(row.model, found)
-    raise ValueError(f"no row of the rule fits quality {quality} and noise {noise:g}")
+    raise ValueError(f"no row of the rule fits quality {quality}, noise {noise:g} and blur {blur:g}")

@@ -95,12 +95,13 @@ def given_numbers(model: LoadedModel) -> dict[str, float]:
     return {name: value for name, value in model.conditions.items() if value != "auto"}
 
 
-def examined(image: Photo | Tensor, file: Path | bytes | None = None) -> Estimate:
+def examined(image: Photo | Tensor, file: Path | bytes | None = None, *, blur: bool = False) -> Estimate:
     """Estimate the compression and the noise of a whole image.
 
     Args:
         image: a photo, or ``(1, 3, H, W)``, uint8 levels or floats in [0, 1].
         file: where the image was read from, or the file's content: the tables of a JPEG state its quality.
+        blur: estimate the blur as well.
 
     Raises:
         ImageError: `file` cannot be read.
@@ -108,7 +109,7 @@ def examined(image: Photo | Tensor, file: Path | bytes | None = None) -> Estimat
     picture = image.color if isinstance(image, Photo) else image
     if picture.is_floating_point():
         picture = picture.float().nan_to_num(0).clamp(0, 1)
-    return estimate(picture, file, only=("jpeg", "noise"))
+    return estimate(picture, file, only=("jpeg", "noise", *(["blur"] if blur else [])))
 
 
 def estimated(model: LoadedModel, found: Estimate, strength: float = 1.0) -> dict[str, float]:

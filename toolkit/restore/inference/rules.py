@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import TypeVar
 
 from restore.checkpoint import default_scale, working_scale
 from restore.errors import UsageError
-from restore.estimation.results import VISIBLE_NOISE, VISIBLE_QUALITY
+from restore.estimation.results import VISIBLE_BLUR, VISIBLE_NOISE, VISIBLE_QUALITY
 from restore.inference.choosing import BEST_QUALITY, RuleRow
 from restore.interfaces import Task, Weights
 from restore.registry import ModelReference, Registry
@@ -31,9 +31,9 @@ def rule(registry: Registry, scale: float | None = None) -> tuple[RuleRow, ...]:
     """The rule for one scale, made of the `Weights` in the registry that declare a task.
 
     An image is enlarged with weights that were trained on images as degraded as it is, and of several with
-    those that were trained on the least degradation. Where there are none, what removes the degradation comes
-    before the weights for clean images. At scale 1 there is only removal. Of weights for equal images, those
-    of the smallest scale count, then the first.
+    those that were trained on the least degradation. Its blur counts where some were trained on blur. Where
+    there are none, what removes the degradation comes before the weights for clean images. At scale 1 there
+    is only removal. Of weights for equal images, those of the smallest scale count, then the first.
 
     Args:
         registry: the known models.
@@ -62,11 +62,15 @@ def rule(registry: Registry, scale: float | None = None) -> tuple[RuleRow, ...]:
             model,
             quality=min(weights.lowest_quality or 1, VISIBLE_QUALITY + 1),
             noise=max(weights.highest_noise or 0, _SMALL_NOISE),
+            blur=VISIBLE_BLUR if _yields_to_blur(weights, enlarging.values()) else math.inf,
         )
         for model, weights in enlarging.items()
     ]
-    models = list(enlarging)
-    return _reachable([*rows, *_chains(removal, _SMALL_NOISE, f"+{models[0]}"), RuleRow(models[-1])])
+    cleanest = next(iter(enlarging))
+    strongest = max(
+        enlarging, key=lambda model: (-enlarging[model].highest_blur, _degradation(enlarging[model]))
+    )
+    return _reachable([*rows, *_chains(removal, _SMALL_NOISE, f"+{cleanest}"), RuleRow(strongest)])
 
 
 def removing(numbers: Mapping[str, T], registry: Registry) -> tuple[str, dict[str, T]]:
@@ -170,7 +174,19 @@ def _enlarging(registry: Registry, scale: float | None) -> dict[str, Weights]:
 def _degradation(weights: Weights) -> tuple[float, ...]:
     """How degraded the images were that weights were trained on, to be compared with that of others."""
     noise, loss = weights.highest_noise or 0.0, BEST_QUALITY - (weights.lowest_quality or 1)
-    return (bool(noise) + bool(loss), noise, loss)
+    blur = weights.highest_blur
+    return (bool(noise) + bool(loss) + bool(blur), noise, loss, blur)
+
+
+def _yields_to_blur(weights: Weights, others: Iterable[Weights]) -> bool:
+    """Whether blurred images within the limits of `weights` are for other weights, trained on more blur."""
+    quality, noise = weights.lowest_quality or 1, weights.highest_noise or 0
+    return any(
+        other.highest_blur > max(weights.highest_blur, VISIBLE_BLUR)
+        and (other.lowest_quality or 1) <= quality
+        and (other.highest_noise or 0) >= noise
+        for other in others
+    )
 
 
 def _reachable(rows: Sequence[RuleRow]) -> tuple[RuleRow, ...]:
@@ -178,7 +194,10 @@ def _reachable(rows: Sequence[RuleRow]) -> tuple[RuleRow, ...]:
     return tuple(
         row
         for index, row in enumerate(rows)
-        if not any(other.quality <= row.quality and other.noise >= row.noise for other in rows[:index])
+        if not any(
+            other.quality <= row.quality and other.noise >= row.noise and other.blur >= row.blur
+            for other in rows[:index]
+        )
     )
 
 

@@ -53,11 +53,14 @@ class Weights:
     highest_noise: float | None = None
     """The highest standard deviation of the noise in these images, in levels of 255. Users are warned of
     inputs beyond it. ``None`` if it is unknown."""
+    highest_blur: float = 0.0
+    """The largest blur of these images, as the sigma of a Gaussian in pixels of the input; 0 if none was
+    blurred, which ``auto`` then prefers for images that are not."""
     task: Task | None = None
     """What ``auto`` may choose these weights for; with ``None`` it never does. Weights that ``enlarge`` are
-    chosen for images within `lowest_quality` and `highest_noise`. Those that ``denoise`` or ``deblock`` have
-    scale 1, and are made for any strength: their network takes ``sigma`` or ``quality``, see
-    `ModelSpec.conditions`."""
+    chosen for images within `lowest_quality` and `highest_noise`, and by `highest_blur`. Those that
+    ``denoise`` or ``deblock`` have scale 1, and are made for any strength: their network takes ``sigma`` or
+    ``quality``, see `ModelSpec.conditions`."""
     title: str = ""
     """What the page of ``restore serve`` calls these weights, such as ``Remove noise``; empty for `name`."""
     summary: str = ""
