@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import restore
 from restore.errors import EntryError, UsageError
@@ -29,6 +29,7 @@ Run = Callable[..., Any]
 
 QUALITIES = (None, *range(1, 101))
 NOISES = (0.0, 2.0, 3.4, 3.5, 5.9, 6.0, 30.0, 500.0)
+BLURS = (0.0, 0.5, 3.0)
 
 
 def found(quality: int | None = None, noise: float = 0.0, blur: float = 0.0) -> Estimate:
@@ -44,6 +45,12 @@ def textured(width: int = 64, height: int = 48, noise: float = 0.0) -> NDArray[n
     levels = smooth + noise * np.random.default_rng(0).standard_normal(smooth.shape)
     result: NDArray[np.uint8] = np.clip(levels.round(), 0, 255).astype(np.uint8)
     return result
+
+
+def checkered() -> Image.Image:
+    """Squares of 23 pixels with sharp edges."""
+    y, x = np.mgrid[:192, :192] // 23
+    return Image.fromarray(np.where((x + y) % 2, 170, 80).astype(np.uint8)).convert("RGB")
 
 
 @pytest.fixture
@@ -68,7 +75,7 @@ def models(done: Any) -> dict[str, str]:
 @pytest.mark.parametrize("scale", [None, 1, 2])
 def test_every_image_has_a_model(scale: int | None) -> None:
     rows = rule(discover(), scale)
-    chosen = {choose(found(*kind), rows).model for kind in itertools.product(QUALITIES, NOISES)}
+    chosen = {choose(found(*kind), rows).model for kind in itertools.product(QUALITIES, NOISES, BLURS)}
     assert chosen == {row.model for row in rows}  # and no row is there for nothing
 
 
@@ -355,6 +362,26 @@ def test_results_may_be_smaller_than_those_of_the_model(folder: Path, run: Run) 
     assert "enhancenet:photo: the model works at 4x; results are downscaled to 2x" in done.stderr
     with Image.open(folder / "a_x2.jpg") as image:
         assert image.size == (128, 96)
+
+
+@pytest.mark.usefixtures("photo_weights")
+def test_a_blurred_photo_is_enlarged_with_weights_for_blur(folder: Path, run: Run) -> None:
+    blurred = checkered().filter(ImageFilter.GaussianBlur(2))
+    checkered().save(folder / "sharp.png")
+    blurred.save(folder / "soft.png")
+    blurred.save(folder / "soft.jpg", quality=60)
+    done = run("upscale", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    assert {name: model for name, model in models(done).items() if name.startswith("s")} == {
+        "sharp.png": "enhancenet:pat",
+        "soft.png": "enhancenet:blurred",
+        "soft.jpg": "enhancenet:blurred",
+    }
+    (soft,) = [row["choice"] for row in done.rows if row["source"].endswith("soft.jpg")]
+    assert soft["blur"] == pytest.approx(2, abs=0.3)
+    assert soft["quality"] == 60
+    cleaned = run("clean", folder / "soft.png", "--json")
+    assert [row["choice"]["model"] for row in cleaned.rows] == [""]  # blur alone is no reason to clean
 
 
 def test_python_enlarges_each_image_with_the_model_that_it_needs(photo_weights: ModuleType) -> None:

@@ -20,7 +20,7 @@ from restore.interfaces import ModelSpec, Task, Weights
 
 CONTRACT = 2
 
-JPEG, NOISE, PHOTO = 0.1, 0.2, 0.3
+JPEG, NOISE, PHOTO, BLURRED = 0.1, 0.2, 0.3, 0.4
 """What each network adds to an image."""
 
 
@@ -56,10 +56,11 @@ def restore_models() -> list[ModelSpec]:
     small = {"width": 8, "layers": 4}
     noise = replace(_weights(folder, ffdnet, "noise", 1, NOISE, **small), lowest_quality=100)
     jpeg = _weights(folder, ffdnet, "jpeg", 1, JPEG, strength="quality", **small)
-    others = [weights for weights in enhancenet.weights if weights.name != "photo"]
+    others = [weights for weights in enhancenet.weights if weights.name not in ("photo", "blurred")]
     photo = _weights(folder, enhancenet, "photo", 4, PHOTO, width=8, blocks=1)
+    blurred = _weights(folder, enhancenet, "blurred", 4, BLURRED, width=8, blocks=1)
     return [
         replace(ffdnet, weights=(noise, replace(jpeg, highest_noise=0))),
         dncnn,
-        replace(enhancenet, weights=(*others, photo)),
+        replace(enhancenet, weights=(*others, photo, replace(blurred, highest_blur=1.5))),
     ]
