@@ -66,6 +66,11 @@ class Choice:
         )
 
     @property
+    def kind(self) -> tuple[object, ...]:
+        """Equal for images for which one model was chosen and in which the same degradations were found."""
+        return self.model, self.quality is None, self.noise is None, self.blur is None, self.beyond
+
+    @property
     def sentence(self) -> str:
         """What was found and what is done, such as ``JPEG of quality 60: enhancenet:photo``."""
         return in_words([self]) + (f" {BEYOND}" if self.beyond else "")
@@ -94,17 +99,22 @@ def found_in_words(choices: Sequence[Choice], *, several: bool = False) -> str:
     >>> found_in_words([Choice("", 40, 6.5)])
     'JPEG of quality 40 with noise of 6.5'
     """
-    qualities = [choice.quality for choice in choices if choice.quality is not None]
-    noises = [choice.noise for choice in choices if choice.noise is not None]
-    blurs = [choice.blur for choice in choices if choice.blur is not None]
-    others = [f"{name} of {_span(values)}" for name, values in (("noise", noises), ("blur", blurs)) if values]
-    if qualities:
-        return " with ".join(
-            [f"JPEG of quality {_span(qualities)}", *([" and ".join(others)] if others else [])]
+    spans = {
+        name: _span(values)
+        for name, values in (
+            ("quality", [choice.quality for choice in choices if choice.quality is not None]),
+            ("noise", [choice.noise for choice in choices if choice.noise is not None]),
+            ("blur", [choice.blur for choice in choices if choice.blur is not None]),
         )
+        if values
+    }
+    jpeg = f"JPEG of quality {spans.pop('quality')}" if "quality" in spans else ""
+    others = " and ".join(f"{name} of {span}" for name, span in spans.items())
+    if jpeg and others:
+        return f"{jpeg} with {others}"
     if others:
-        return ("with " if several else "") + " and ".join(others)
-    return f"{'without' if several else 'no'} visible noise or compression"
+        return f"with {others}" if several else others
+    return jpeg or f"{'without' if several else 'no'} visible noise or compression"
 
 
 def _span(values: Sequence[float]) -> str:

@@ -39,12 +39,11 @@ class Choices:
             image: its path or address.
             choice: the model, and what was found in the image.
         """
-        kind = (choice.quality is None, choice.noise is None, choice.beyond)
         folder = os.path.dirname(image) or "."  # noqa: PTH120 - also of addresses
-        group = self._groups.setdefault((folder, choice.model, *kind), _Group(image, folder))
+        group = self._groups.setdefault((folder, *choice.kind), _Group(image, folder))
         group.count += 1
         found = [*group.extremes, choice]
-        ends = [pick(found, key=key) for pick in (min, max) for key in (_quality, _noise)]
+        ends = [pick(found, key=key) for pick in (min, max) for key in (_quality, _noise, _blur)]
         group.extremes = list(dict.fromkeys(ends))
 
     @property
@@ -61,7 +60,7 @@ class _Group:
     folder: str
     count: int = 0
     extremes: list[Choice] = field(default_factory=list)
-    """Those with the lowest and highest quality and noise."""
+    """Those with the lowest and highest quality, noise and blur."""
 
 
 def _quality(choice: Choice) -> float:
@@ -70,6 +69,10 @@ def _quality(choice: Choice) -> float:
 
 def _noise(choice: Choice) -> float:
     return choice.noise or 0.0
+
+
+def _blur(choice: Choice) -> float:
+    return choice.blur or 0.0
 
 
 def _line(group: _Group) -> str:

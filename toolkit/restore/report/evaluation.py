@@ -197,8 +197,7 @@ def _chosen(row: Row) -> Iterator[str]:
     groups: dict[Hashable, list[Choice]] = {}
     for choice in (image.choice for image in row.images):
         if choice is not None:
-            kind = (choice.model, choice.quality is None, choice.noise is None)
-            groups.setdefault(kind, []).append(choice)
+            groups.setdefault(choice.kind, []).append(choice)
     for choices in groups.values():
         yield f"{len(choices)} {in_words(choices, several=True)}"
 
