@@ -1,8 +1,8 @@
 """What choosing a model costs beside restoring: ``python benchmarks/choosing.py``.
 
-Prints, for square images of several sizes, the milliseconds to measure compression and noise from the pixels
-and to restore with the model for clean images, and the share of the former in both, which should be below
-5 % from 256 pixels on. A JPEG file states its quality, which saves the larger part.
+Prints, for square images of several sizes, the milliseconds to measure compression, noise and blur from the
+pixels and to restore with the model for clean images, and the share of the former in both, which should be
+below 5 % from 256 pixels on. A JPEG file states its quality, which saves the larger part.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
     restorer = load(arguments.model, device=arguments.device)
     for side in arguments.sides:
         image = image_of(side)
-        choosing = milliseconds(partial(examined, image))
+        choosing = milliseconds(partial(examined, image, blur=True))
         restoring = milliseconds(partial(restorer.upscale, image))
         share = choosing / (choosing + restoring)
         print(  # noqa: T201 (its result)

@@ -178,14 +178,47 @@ def test_blur_counts_where_weights_were_trained_on_it(
     assert choose(image, rule(registry_of(toys, *known[1:]))).model == without
 
 
-def test_weights_for_blur_alone_are_not_chosen_for_what_is_also_compressed(toys: Registry) -> None:
-    rows = rule(registry_of(toys, replace(CLEAN, name="soft", highest_blur=1.5), PHONE, CLEAN))
-    assert choose(found(None, 0, 1.3), rows).model == "any:soft"
-    assert choose(found(60, 0, 1.3), rows).model == "any:phone"
+@pytest.mark.parametrize(
+    ("limits", "image", "model"),
+    [
+        ((100, 0, 1.5), (None, 0, 1.3), "soft"),
+        ((100, 0, 1.5), (60, 0, 1.3), "phone"),  # soft is not for compression
+        ((50, 8, 1.5), (None, 0, 1.3), "soft"),
+        ((50, 8, 1.5), (40, 0, 1.3), "phone"),
+        ((100, 12, 1.5), (None, 8, 0), "phone"),  # soft is not for sharp images
+        ((30, 0, 1.5), (60, 0, 0), "phone"),
+        ((30, 12, 0.5), (60, 0, 0), "soft"),  # blur that cannot be seen: equal to phone, and the first
+    ],
+)
+def test_weights_for_blur_are_for_blurred_images_within_their_limits(
+    toys: Registry, limits: tuple[int, float, float], image: tuple[int | None, float, float], model: str
+) -> None:
+    quality, noise, blur = limits
+    soft = replace(SOFT, lowest_quality=quality, highest_noise=noise, highest_blur=blur)
+    rows = rule(registry_of(toys, soft, PHONE, CLEAN))
+    assert choose(found(*image), rows).model == f"any:{model}"
 
 
-def test_a_sharp_image_beyond_all_weights_is_not_treated_as_blurred(toys: Registry) -> None:
-    assert choose(found(5, 80), rule(registry_of(toys, SOFT, PHONE, CLEAN))).model == "any:phone"
+def test_of_weights_for_blur_those_trained_on_the_least_that_suffices_are_chosen(toys: Registry) -> None:
+    softer = replace(SOFT, name="softer", highest_blur=3.0)
+    rows = rule(registry_of(toys, softer, SOFT, PHONE, CLEAN))
+    chosen = [choose(found(60, 0, blur), rows).model for blur in (0.5, 1.3, 1.6, 4.0)]
+    assert chosen == ["any:phone", "any:soft", "any:softer", "any:softer"]
+
+
+@pytest.mark.parametrize(
+    ("known", "blur", "model"),
+    [
+        ((SOFT, PHONE, CLEAN), 0, "phone"),
+        ((SOFT, PHONE, CLEAN), 3, "soft"),
+        ((SOFT, CLEAN), 0, "soft"),
+        ((SOFT, CLEAN), 3, "soft"),
+    ],
+)
+def test_beyond_all_weights_blur_decides_between_those_of_the_most_degraded_images(
+    toys: Registry, known: tuple[Weights, ...], blur: float, model: str
+) -> None:
+    assert choose(found(5, 80, blur), rule(registry_of(toys, *known))).model == f"any:{model}"
 
 
 def test_what_was_found_is_said_in_words() -> None:
@@ -257,6 +290,8 @@ def test_what_is_removed_by_force_needs_weights_for_it(toys: Registry) -> None:
         ({"task": "enlarge", "scale": 1}, "of scale 1 cannot have the task 'enlarge'"),
         ({"task": "denoise", "scale": 4}, "of scale 4 cannot have the task 'denoise'"),
         ({"task": "enlarge", "lowest_quality": None}, "need limits by which they are chosen"),
+        ({"highest_blur": -1.0}, "cannot have a highest_blur of -1.0"),
+        ({"highest_blur": float("nan")}, "cannot have a highest_blur of nan"),
     ],
 )
 def test_a_task_that_cannot_be_is_refused(wrong: dict[str, Any], words: str) -> None:

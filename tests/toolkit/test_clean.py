@@ -358,5 +358,11 @@ def test_a_named_model_cleans_in_python_and_one_that_enlarges_refuses() -> None:
 
 def test_json_says_what_was_found(folder: Path, run: Run) -> None:
     (row,) = run("clean", folder / "jpeg.jpg", "--json").rows
-    assert row["choice"] == {"model": "ffdnet:jpeg", "quality": 40, "noise": None, "beyond": False}
+    assert row["choice"] == {
+        "model": "ffdnet:jpeg",
+        "quality": 40,
+        "noise": None,
+        "blur": None,
+        "beyond": False,
+    }
     assert json.dumps(row)

@@ -221,7 +221,8 @@ def _provenance(job: Job, batch: Batch, selected: Selected) -> Provenance:
     """The provenance of a result, with what was found in the image."""
     found = dict[str, float | None]()
     if selected.choice is not None and isinstance(batch.restorer, AutoRestorer):
-        found = {"quality": selected.choice.quality, "sigma": selected.choice.noise}
+        choice = selected.choice
+        found = {"quality": choice.quality, "sigma": choice.noise, "blur": choice.blur}
     if selected.restorer is not None:
         wanted = selected.restorer.model.conditions
         found |= {name: value for name, value in selected.conditions.items() if wanted[name] == "auto"}

@@ -37,6 +37,10 @@ class RuleRow:
         """Whether an image is within the limits."""
         return quality >= self.quality and noise < self.noise and blur < self.blur
 
+    def covers(self, other: RuleRow) -> bool:
+        """Whether all images that suit another row suit this one."""
+        return self.quality <= other.quality and self.noise >= other.noise and self.blur >= other.blur
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -99,21 +103,17 @@ def found_in_words(choices: Sequence[Choice], *, several: bool = False) -> str:
     >>> found_in_words([Choice("", 40, 6.5)])
     'JPEG of quality 40 with noise of 6.5'
     """
-    spans = {
-        name: _span(values)
-        for name, values in (
-            ("quality", [choice.quality for choice in choices if choice.quality is not None]),
-            ("noise", [choice.noise for choice in choices if choice.noise is not None]),
-            ("blur", [choice.blur for choice in choices if choice.blur is not None]),
-        )
-        if values
-    }
-    jpeg = f"JPEG of quality {spans.pop('quality')}" if "quality" in spans else ""
-    others = " and ".join(f"{name} of {span}" for name, span in spans.items())
-    if jpeg and others:
-        return f"{jpeg} with {others}"
-    if others:
-        return f"with {others}" if several else others
+    qualities = [choice.quality for choice in choices if choice.quality is not None]
+    noises = [choice.noise for choice in choices if choice.noise is not None]
+    blurs = [choice.blur for choice in choices if choice.blur is not None]
+    jpeg = f"JPEG of quality {_span(qualities)}" if qualities else ""
+    rest = " and ".join(
+        f"{name} of {_span(values)}" for name, values in (("noise", noises), ("blur", blurs)) if values
+    )
+    if jpeg and rest:
+        return f"{jpeg} with {rest}"
+    if rest:
+        return f"with {rest}" if several else rest
     return jpeg or f"{'without' if several else 'no'} visible noise or compression"
 
 
@@ -141,7 +141,7 @@ def choose(found: Estimate, rows: Sequence[RuleRow]) -> Choice:
     """
     quality = BEST_QUALITY if found.jpeg is None else found.jpeg.quality
     noise = 0.0 if found.noise is None else found.noise.mean_sigma
-    blur = found.blur.sigma if found.blur is not None and "blur" in found.degradations else 0.0
+    blur = 0.0 if found.blur is None else found.blur.sigma
     for row in rows:
         if row.suits(quality, noise, blur):
             return Choice.of(row.model, found)

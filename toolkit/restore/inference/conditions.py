@@ -96,7 +96,7 @@ def given_numbers(model: LoadedModel) -> dict[str, float]:
 
 
 def examined(image: Photo | Tensor, file: Path | bytes | None = None, *, blur: bool = False) -> Estimate:
-    """Estimate the compression and the noise of a whole image.
+    """Estimate the compression and the noise of a whole image, and its blur on request.
 
     Args:
         image: a photo, or ``(1, 3, H, W)``, uint8 levels or floats in [0, 1].
@@ -109,7 +109,7 @@ def examined(image: Photo | Tensor, file: Path | bytes | None = None, *, blur: b
     picture = image.color if isinstance(image, Photo) else image
     if picture.is_floating_point():
         picture = picture.float().nan_to_num(0).clamp(0, 1)
-    return estimate(picture, file, only=("jpeg", "noise", *(["blur"] if blur else [])))
+    return estimate(picture, file, only=("jpeg", "noise", "blur") if blur else ("jpeg", "noise"))
 
 
 def estimated(model: LoadedModel, found: Estimate, strength: float = 1.0) -> dict[str, float]:

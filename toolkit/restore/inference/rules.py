@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import TypeVar
 
@@ -31,9 +32,12 @@ def rule(registry: Registry, scale: float | None = None) -> tuple[RuleRow, ...]:
     """The rule for one scale, made of the `Weights` in the registry that declare a task.
 
     An image is enlarged with weights that were trained on images as degraded as it is, and of several with
-    those that were trained on the least degradation. Its blur counts where some were trained on blur. Where
-    there are none, what removes the degradation comes before the weights for clean images. At scale 1 there
-    is only removal. Of weights for equal images, those of the smallest scale count, then the first.
+    those that were trained on the least degradation. Where there are none, what removes the degradation comes
+    before the weights for clean images. At scale 1 there is only removal. Of weights for equal images, those
+    of the smallest scale count, then the first.
+
+    Blur counts where some weights were trained on it: they are for blurred images, the others for sharp ones.
+    Images that are more compressed or noisy than those for blur allow are treated like sharp ones.
 
     Args:
         registry: the known models.
@@ -55,22 +59,28 @@ def rule(registry: Registry, scale: float | None = None) -> tuple[RuleRow, ...]:
         missing = [task for task in _REMOVAL.values() if task not in removal]
         if missing:
             raise _none(missing[0])
-        return _reachable([RuleRow("", VISIBLE_QUALITY + 1, VISIBLE_NOISE), *_chains(removal, VISIBLE_NOISE)])
+        return _needed([RuleRow("", VISIBLE_QUALITY + 1, VISIBLE_NOISE), *_chains(removal, VISIBLE_NOISE)])
     enlarging = _enlarging(registry, scale)
+    blurs = {model: _blur(weights) for model, weights in enlarging.items()}
+    most = max(blurs.values())
     rows = [
         RuleRow(
             model,
             quality=min(weights.lowest_quality or 1, VISIBLE_QUALITY + 1),
             noise=max(weights.highest_noise or 0, _SMALL_NOISE),
-            blur=VISIBLE_BLUR if _yields_to_blur(weights, enlarging.values()) else math.inf,
+            blur=math.inf if blurs[model] == most else max(blurs[model], VISIBLE_BLUR),
         )
         for model, weights in enlarging.items()
     ]
-    cleanest = next(iter(enlarging))
-    strongest = max(
-        enlarging, key=lambda model: (-enlarging[model].highest_blur, _degradation(enlarging[model]))
-    )
-    return _reachable([*rows, *_chains(removal, _SMALL_NOISE, f"+{cleanest}"), RuleRow(strongest)])
+    # The blur remains where the weights for it are not for such compression and noise.
+    blurred = [replace(row, blur=math.inf) for row in sorted(rows, key=lambda row: -blurs[row.model])]
+    removed = _chains(removal, _SMALL_NOISE, f"+{next(iter(enlarging))}")
+
+    def most_degraded(sign: int) -> str:
+        return max(enlarging, key=lambda model: (_degradation(enlarging[model]), sign * blurs[model]))
+
+    rest = [RuleRow(most_degraded(-1), blur=VISIBLE_BLUR), RuleRow(most_degraded(1))]
+    return _needed([*rows, *blurred, *removed, *rest])
 
 
 def removing(numbers: Mapping[str, T], registry: Registry) -> tuple[str, dict[str, T]]:
@@ -142,7 +152,7 @@ def _chains(removal: Mapping[Task, str], noise: float, then: str = "") -> list[R
 
 
 def _enlarging(registry: Registry, scale: float | None) -> dict[str, Weights]:
-    """The weights that can enlarge by `scale`, from the least degradation that they were trained on.
+    """The weights that can enlarge by `scale`, in the order of the blur and degradation they were trained on.
 
     Raises:
         UsageError: there are none.
@@ -164,7 +174,9 @@ def _enlarging(registry: Registry, scale: float | None) -> dict[str, Weights]:
             found[model] = weights
     if not found:
         raise refusal
-    ordered = dict(sorted(found.items(), key=lambda item: (_degradation(item[1]), item[1].scale)))
+    ordered = dict(
+        sorted(found.items(), key=lambda item: (_blur(item[1]), _degradation(item[1]), item[1].scale))
+    )
     if scale is None:
         first = next(iter(ordered.values())).scale
         ordered = {model: weights for model, weights in ordered.items() if weights.scale == first}
@@ -172,32 +184,25 @@ def _enlarging(registry: Registry, scale: float | None) -> dict[str, Weights]:
 
 
 def _degradation(weights: Weights) -> tuple[float, ...]:
-    """How degraded the images were that weights were trained on, to be compared with that of others."""
+    """How noisy and compressed the images were that weights were trained on, to be compared."""
     noise, loss = weights.highest_noise or 0.0, BEST_QUALITY - (weights.lowest_quality or 1)
-    blur = weights.highest_blur
-    return (bool(noise) + bool(loss) + bool(blur), noise, loss, blur)
+    return (bool(noise) + bool(loss), noise, loss)
 
 
-def _yields_to_blur(weights: Weights, others: Iterable[Weights]) -> bool:
-    """Whether blurred images within the limits of `weights` are for other weights, trained on more blur."""
-    quality, noise = weights.lowest_quality or 1, weights.highest_noise or 0
-    return any(
-        other.highest_blur > max(weights.highest_blur, VISIBLE_BLUR)
-        and (other.lowest_quality or 1) <= quality
-        and (other.highest_noise or 0) >= noise
-        for other in others
-    )
+def _blur(weights: Weights) -> float:
+    """The largest blur of the images that weights were trained on; 0 if it could not be seen."""
+    return weights.highest_blur if weights.highest_blur >= VISIBLE_BLUR else 0.0
 
 
-def _reachable(rows: Sequence[RuleRow]) -> tuple[RuleRow, ...]:
-    """The rows without those that only suit images which an earlier row suits."""
+def _needed(rows: Sequence[RuleRow]) -> tuple[RuleRow, ...]:
+    """The rows without those that change no choice.
+
+    All images of such a row suit an earlier row, or the next one, which has the same model.
+    """
+    reached = [row for index, row in enumerate(rows) if not any(other.covers(row) for other in rows[:index])]
+    pairs = zip(reached, [*reached[1:], None], strict=True)
     return tuple(
-        row
-        for index, row in enumerate(rows)
-        if not any(
-            other.quality <= row.quality and other.noise >= row.noise and other.blur >= row.blur
-            for other in rows[:index]
-        )
+        row for row, after in pairs if after is None or after.model != row.model or not after.covers(row)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,8 +55,9 @@ class Weights:
     """The highest standard deviation of the noise in these images, in levels of 255. Users are warned of
     inputs beyond it. ``None`` if it is unknown."""
     highest_blur: float = 0.0
-    """The largest blur of these images, as the sigma of a Gaussian in pixels of the input; 0 if none was
-    blurred, which ``auto`` then prefers for images that are not."""
+    """The largest blur of these images, as the sigma of a Gaussian in pixels of the input; 0 if none were
+    blurred. If it is visible, from 0.8 on, ``auto`` prefers these weights for blurred images, and others for
+    sharp ones. Users are not warned of it."""
     task: Task | None = None
     """What ``auto`` may choose these weights for; with ``None`` it never does. Weights that ``enlarge`` are
     chosen for images within `lowest_quality` and `highest_noise`, and by `highest_blur`. Those that
@@ -70,8 +72,14 @@ class Weights:
         """Check the task.
 
         Raises:
-            EntryError: the scale is not that of the task, or limits are missing by which ``auto`` chooses.
+            EntryError: the blur is not a width, the scale is not that of the task, or limits are missing by
+                which ``auto`` chooses.
         """
+        if not 0 <= self.highest_blur < math.inf:
+            raise EntryError(
+                f"weights '{self.name}' cannot have a highest_blur of {self.highest_blur}",
+                hint="declare 0 or more pixels",
+            )
         if self.task is None:
             return
         if (self.task == "enlarge") == (self.scale == 1):
