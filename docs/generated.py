@@ -192,20 +192,25 @@ def rule() -> str:
     parts = []
     for command, scale in (("restore upscale", None), ("restore clean", 1)):
         rows = rule_of(discover(), scale)
-        parts.append(f"`{command}`:")
-        parts.append(
-            "\n".join(
-                ["| JPEG quality | noise | blur | model |", "| --- | --- | --- | --- |", *map(_row, rows)]
-            )
-        )
+        limits = {"JPEG quality": _quality, "noise": _noise, "blur": _blur}
+        columns = {name: [limit(row) for row in rows] for name, limit in limits.items()}
+        columns["model"] = [f"`{row.model}`" if row.model else "unchanged" for row in rows]
+        decisive = {name: cells for name, cells in columns.items() if set(cells) != {"any"}}
+        lines = [list(decisive), ["---"] * len(decisive), *zip(*decisive.values(), strict=True)]
+        parts += [f"`{command}`:", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
     return "\n\n".join(parts)
 
 
-def _row(row: RuleRow) -> str:
-    quality = "any" if row.quality == 1 else f"{row.quality} to 100, or no JPEG"
-    noise, blur = ("any" if math.isinf(limit) else f"below {limit:g}" for limit in (row.noise, row.blur))
-    model = f"`{row.model}`" if row.model else "unchanged"
-    return f"| {quality} | {noise} | {blur} | {model} |"
+def _quality(row: RuleRow) -> str:
+    return "any" if row.quality == 1 else f"{row.quality} to 100, or no JPEG"
+
+
+def _noise(row: RuleRow) -> str:
+    return "any" if math.isinf(row.noise) else f"below {row.noise:g}"
+
+
+def _blur(row: RuleRow) -> str:
+    return "any" if math.isinf(row.blur) else f"below {row.blur:g}"
 
 
 def _docstring(thing: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import restore.images
 from restore import faithfulness
 from restore.estimation import Estimate, JpegEstimate, estimate
 from restore.levels import to_levels
+from restore.sharpening import gaussian_blur
 
 Run = Callable[..., Any]
 
@@ -81,6 +83,17 @@ def test_amplified_noise_is_reported_and_removed_noise_is_not(photo: Tensor) -> 
     assert removed.consistency > 35 > faithfulness.compare(photo, degraded).consistency
     assert same.noise == pytest.approx(1)
     assert same.consistency > 100
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0])
+def test_a_result_may_be_sharper_than_a_blurred_input(photo: Tensor, sigma: float) -> None:
+    degraded = gaussian_blur(photo.float(), sigma).round().clamp(0, 255).to(torch.uint8)
+    suffers = estimate(degraded)
+    sharp = faithfulness.compare(photo, degraded, suffers)
+    assert sharp.warnings == ()
+    assert sharp.consistency > faithfulness.compare(photo, degraded).consistency + 8
+    assert faithfulness.compare(degraded, degraded, suffers).consistency == math.inf
+    assert faithfulness.compare(photo.flip(-1), degraded, suffers).consistency < 20
 
 
 def test_another_picture_contradicts_a_degraded_input(photo: Tensor, tmp_path: Path) -> None:
@@ -192,7 +205,7 @@ def test_a_check_names_what_its_input_suffers_from(run: Run, tmp_path: Path) -> 
     for name in ("a.jpg", "b.png"):
         done = run("upscale", tmp_path / name, "--model", "bicubic", "--json", "--check")
         assert done.stderr.splitlines()[0].endswith("; input: JPEG of quality 10")
-        assert json.loads(done.stdout)["check"]["input"] == {"quality": 10, "noise": None}
+        assert json.loads(done.stdout)["check"]["input"] == {"quality": 10, "noise": None, "blur": None}
 
 
 def test_a_check_is_in_the_json_and_its_map_is_written_next_to_the_result(run: Run, targets: Path) -> None:

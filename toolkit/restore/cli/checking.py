@@ -30,7 +30,7 @@ def check(outcome: Outcome, name: Path | None, *, drawn: bool) -> dict[str, Any]
 
     Returns:
         JSON-serializable: ``{"check": {"consistency": dB, "shift": {"red": levels, ...}, ..., "input":
-        {"quality": of the JPEG compression, "noise": deviation in levels}}}``.
+        {"quality": of the JPEG compression, "noise": deviation in levels, "blur": sigma in pixels}}}``.
     """
     from restore.estimation import estimate
     from restore.faithfulness import compare, consistency_map
@@ -42,14 +42,14 @@ def check(outcome: Outcome, name: Path | None, *, drawn: bool) -> dict[str, Any]
     # The file itself is compared: what its format lost counts too. Its size was accepted before.
     restored = read(outcome.destination, max_pixels=None).color
     photo = read(outcome.source, max_pixels=None)
-    degraded, suffers = photo.color, estimate(photo, outcome.source, only=("jpeg", "noise"))
+    degraded, suffers = photo.color, estimate(photo, outcome.source, only=("jpeg", "noise", "blur"))
     found = compare(restored, degraded, suffers)
     seen = Choice.of("", suffers)
     # A result that equals a degraded input is no good one.
     console.message(f"check: {name}: {found.sentence}; input: {found_in_words([seen])}")
     for warning in found.warnings:
         console.message(f"warning: {name}: {warning}")
-    content = found.to_json() | {"input": {"quality": seen.quality, "noise": seen.noise}}
+    content = found.to_json() | {"input": {"quality": seen.quality, "noise": seen.noise, "blur": seen.blur}}
     if drawn:
         place = map_of(outcome.destination)
         differences = _BRIGHTER * consistency_map(restored, degraded, suffers).float()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -62,16 +64,18 @@ def blur_width(image: Tensor) -> BlurEstimate | None:
 
 def _gradient(windows: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """Derivatives across and down of `windows` under a Gaussian: ``(N, h, w)`` each, margins cut off."""
-    place = torch.arange(-_MARGIN, _MARGIN + 1).float()
-    smooth = torch.exp(-place.square() / (2 * sigma**2))
-    smooth /= smooth.sum()
-    slope = place / sigma**2 * smooth
-    stacked = windows[:, None]
-    smooth_rows = F.conv2d(stacked, smooth[None, None, None])
-    slope_rows = F.conv2d(stacked, slope[None, None, None])
-    across = F.conv2d(slope_rows, smooth[None, None, :, None])
-    down = F.conv2d(smooth_rows, slope[None, None, :, None])
-    return across[:, 0], down[:, 0]
+    smooth, slope = _filters(windows.shape[-1], sigma)
+    return smooth @ windows @ slope.T, slope @ windows @ smooth.T
+
+
+@cache
+def _filters(size: int, sigma: float) -> tuple[Tensor, Tensor]:
+    """A Gaussian and its derivative as matrices ``(size - 2 * _MARGIN, size)``: faster than convolutions."""
+    distance = torch.arange(size)[None] - torch.arange(_MARGIN, size - _MARGIN)[:, None]
+    place = distance.float()
+    smooth = torch.where(distance.abs() <= _MARGIN, torch.exp(-place.square() / (2 * sigma**2)), 0)
+    smooth /= smooth.sum(1, keepdim=True)
+    return smooth, place / sigma**2 * smooth
 
 
 def _crests(strength: Tensor, *, horizontal: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +13,17 @@ from restore.estimation import Estimate, JpegEstimate, standard_table
 from restore.estimation.blocks import dct_matrix
 from restore.levels import to_values
 from restore.resizing import imresize
+from restore.sharpening import gaussian_blur
 
 __all__ = ["consistency", "consistency_map", "contradiction"]
 
 _BLOCK = 8
+_SHARES = (
+    0.25,
+    0.5,
+    0.75,
+    1.0,
+)  # of the blur of the input, by which a result may be blurred to agree with it
 _DEVIATIONS = 2.0  # of the noise, by which a coefficient of the input may be wrong
 _FROM_RGB = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 """Luma and chroma of JFIF."""
@@ -57,6 +65,9 @@ def contradiction(restored: Tensor, degraded: Tensor, estimate: Estimate | None 
     1992), and noise of deviation s disturbs each by s. A coefficient of the difference therefore counts as
     far as it exceeds half a step plus two deviations. Without visible compression and noise, all of it does.
 
+    A visibly blurred input leaves open how sharp the scene is: the reduced result is first blurred by that
+    width up to the estimated one with which it agrees best.
+
     Args:
         restored: ``(1, 3, h, w)`` in [0, 1], or uint8 levels; brought to the input's size as MATLAB's bicubic
             does.
@@ -68,8 +79,9 @@ def contradiction(restored: Tensor, degraded: Tensor, estimate: Estimate | None 
     """
     given = to_values(degraded, torch.float64)
     reduced = imresize(to_values(restored, torch.float64), (given.shape[-2], given.shape[-1])).clamp(0, 1)
-    difference = reduced - given
     seen = estimate.degradations if estimate is not None else ()
+    blur = estimate.blur.sigma if estimate is not None and estimate.blur and "blur" in seen else 0.0
+    difference = min(_differences(reduced, given, blur), key=lambda each: each.square().mean().item())
     jpeg = estimate.jpeg if estimate is not None and "jpeg" in seen else None
     noise = estimate.noise if estimate is not None and "noise" in seen else None
     if jpeg is None and noise is None:
@@ -82,6 +94,14 @@ def contradiction(restored: Tensor, degraded: Tensor, estimate: Estimate | None 
         for index in range(3)
     ]
     return torch.einsum("bphw,cp->bchw", torch.cat(certain, 1), from_rgb.inverse()) / 255
+
+
+def _differences(reduced: Tensor, given: Tensor, blur: float) -> Iterator[Tensor]:
+    """The difference of a result as it is, and blurred by parts of `blur`."""
+    yield reduced - given
+    if blur:
+        for share in _SHARES:
+            yield gaussian_blur(reduced, share * blur) - given
 
 
 def _beyond(plane: Tensor, jpeg: JpegEstimate | None, deviation: float, *, chroma: bool) -> Tensor:

@@ -41,8 +41,8 @@ class Faithfulness:
 
     consistency: float
     """PSNR in dB between the input and the result, downscaled to its size, of what the input leaves certain:
-    half a quantization step of JPEG compression is no difference, nor are two deviations of noise. Infinite,
-    or above 100, where nothing contradicts the input."""
+    half a quantization step of JPEG compression is no difference, nor are two deviations of noise, nor that
+    a result is sharper than a blurred input. Infinite, or above 100, where nothing contradicts the input."""
     shift: tuple[float, float, float]
     """How much redder, greener and bluer the result is in the mean, in levels of 255."""
     blocks: float | None = None
