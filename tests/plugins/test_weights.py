@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,6 +41,7 @@ def test_the_first_two_networks_ship_with_weights_for_4x() -> None:
         ("enhancenet", "e"),
         ("enhancenet", "pat"),
         ("enhancenet", "photo"),
+        ("enhancenet", "blurred"),
         ("srcnn", "mse"),
     }
 
@@ -96,6 +98,30 @@ def test_each_network_is_better_than_the_one_before() -> None:
         figures.append(psnr(restored, target, gray=False))
     assert figures[1] > figures[0] + 0.8
     assert figures[2] > figures[1] + 0.5
+
+
+@pytest.mark.parametrize(
+    ("chosen", "strengths"),
+    [
+        ("enhancenet:photo", {"noise": {"sigma": 8}, "jpeg": {"quality": 60}}),
+        ("enhancenet:blurred", {"blur": {"sigma": 1.4}, "noise": {"sigma": 3}, "jpeg": {"quality": 75}}),
+    ],
+)
+def test_what_auto_chooses_for_a_degraded_photo_is_better_than_bicubic_and_the_weights_for_clean_ones(
+    chosen: str, strengths: dict[str, dict[str, Any]]
+) -> None:
+    target = torch.tensor(astronaut()).permute(2, 0, 1)[None].float() / 255
+    small = bicubic(target.double(), 4).float()
+    degraded = find_degradation("+".join(strengths), REGISTRY, 1, strengths)(small, generator_of(0, 0)).image
+    choice = restore.load("auto", device="cpu").select(degraded).choice
+    assert choice is not None
+    assert choice.model == chosen
+    psnr = REGISTRY.metrics["psnr"].build(4, REGISTRY.metrics["psnr"].options())
+    best, *others = (
+        psnr(restore.load(name, scale=4, device="cpu").restore(degraded), target, gray=False)
+        for name in (chosen, "bicubic", "enhancenet:pat")
+    )
+    assert best > max(others) + 0.3
 
 
 @pytest.mark.parametrize(("weights", "strength"), [("noise", 25), ("jpeg", 20)])
