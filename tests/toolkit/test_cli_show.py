@@ -65,7 +65,11 @@ def test_list_shows_each_entry_under_its_kind_with_its_plugin(restore: Restore) 
     assert models["bicubic"] == "baselines"
     (line,) = [line for line in blocks["models"] if line.startswith("enhancenet")]
     assert line.endswith("  enhancenet")
-    assert line.removesuffix("enhancenet").rstrip().endswith("  pat (4x), e (2x, 4x), photo (2x, 4x)")
+    assert (
+        line.removesuffix("enhancenet")
+        .rstrip()
+        .endswith("  pat (4x), e (2x, 4x), photo (2x, 4x), blurred (4x)")
+    )
     assert "mse" in {line.split()[0] for line in blocks["losses"]}
     assert "psnr" in {line.split()[0] for line in blocks["metrics"]}
 

@@ -74,8 +74,7 @@ def load(  # noqa: PLR0913 - every choice that a user has
     Args:
         reference: ``NAME[:WEIGHTS]``, such as ``bicubic``, ``enhancenet:e`` or ``enhancenet:FILE``; a chain,
             such as ``dncnn:FILE+bicubic``; or ``auto``, which chooses a model for each image by its
-            compression, noise and blur: one that enlarges, or with ``scale=1`` one that removes compression
-            and noise.
+            compression, noise and blur: one that enlarges, or with ``scale=1`` one that cleans.
         scale: output pixels per input pixel along one side, also a fraction. Where the model lacks it, the
             next larger one that it has is downscaled. `None` takes that of the weights, or 4.
         options: options other than those of the weights, and numbers that the network takes beside the image

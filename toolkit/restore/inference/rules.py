@@ -61,26 +61,9 @@ def rule(registry: Registry, scale: float | None = None) -> tuple[RuleRow, ...]:
             raise _none(missing[0])
         return _needed([RuleRow("", VISIBLE_QUALITY + 1, VISIBLE_NOISE), *_chains(removal, VISIBLE_NOISE)])
     enlarging = _enlarging(registry, scale)
-    blurs = {model: _blur(weights) for model, weights in enlarging.items()}
-    most = max(blurs.values())
-    rows = [
-        RuleRow(
-            model,
-            quality=min(weights.lowest_quality or 1, VISIBLE_QUALITY + 1),
-            noise=max(weights.highest_noise or 0, _SMALL_NOISE),
-            blur=math.inf if blurs[model] == most else max(blurs[model], VISIBLE_BLUR),
-        )
-        for model, weights in enlarging.items()
-    ]
-    # The blur remains where the weights for it are not for such compression and noise.
-    blurred = [replace(row, blur=math.inf) for row in sorted(rows, key=lambda row: -blurs[row.model])]
+    rows = _within_limits(enlarging)
     removed = _chains(removal, _SMALL_NOISE, f"+{next(iter(enlarging))}")
-
-    def most_degraded(sign: int) -> str:
-        return max(enlarging, key=lambda model: (_degradation(enlarging[model]), sign * blurs[model]))
-
-    rest = [RuleRow(most_degraded(-1), blur=VISIBLE_BLUR), RuleRow(most_degraded(1))]
-    return _needed([*rows, *blurred, *removed, *rest])
+    return _needed([*rows, *removed, *_beyond_limits(enlarging)])
 
 
 def removing(numbers: Mapping[str, T], registry: Registry) -> tuple[str, dict[str, T]]:
@@ -181,6 +164,34 @@ def _enlarging(registry: Registry, scale: float | None) -> dict[str, Weights]:
         first = next(iter(ordered.values())).scale
         ordered = {model: weights for model, weights in ordered.items() if weights.scale == first}
     return ordered
+
+
+def _within_limits(enlarging: Mapping[str, Weights]) -> list[RuleRow]:
+    """The rows for images such as some weights were trained on, from those of `_enlarging`."""
+    blurs = {model: _blur(weights) for model, weights in enlarging.items()}
+    most = max(blurs.values())
+    rows = [
+        RuleRow(
+            model,
+            quality=min(weights.lowest_quality or 1, VISIBLE_QUALITY + 1),
+            noise=max(weights.highest_noise or 0, _SMALL_NOISE),
+            blur=math.inf if blurs[model] == most else max(blurs[model], VISIBLE_BLUR),
+        )
+        for model, weights in enlarging.items()
+    ]
+    # The blur remains where the weights for it are not for such compression and noise.
+    return rows + [replace(row, blur=math.inf) for row in sorted(rows, key=lambda row: -blurs[row.model])]
+
+
+def _beyond_limits(enlarging: Mapping[str, Weights]) -> list[RuleRow]:
+    """The rows for all other images: with the weights that were trained on the most degradation."""
+
+    def strongest(sign: int) -> str:
+        return max(
+            enlarging, key=lambda model: (_degradation(enlarging[model]), sign * _blur(enlarging[model]))
+        )
+
+    return [RuleRow(strongest(-1), blur=VISIBLE_BLUR), RuleRow(strongest(1))]
 
 
 def _degradation(weights: Weights) -> tuple[float, ...]:
