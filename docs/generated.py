@@ -25,7 +25,6 @@ from restore import hookspecs, interfaces
 from restore.cli import app
 from restore.cli.commands import Deferred
 from restore.config import TrainingConfig
-from restore.inference.choosing import RuleRow
 from restore.inference.rules import rule as rule_of
 from restore.registry import KINDS, discover
 
@@ -192,25 +191,24 @@ def rule() -> str:
     parts = []
     for command, scale in (("restore upscale", None), ("restore clean", 1)):
         rows = rule_of(discover(), scale)
-        limits = {"JPEG quality": _quality, "noise": _noise, "blur": _blur}
-        columns = {name: [limit(row) for row in rows] for name, limit in limits.items()}
-        columns["model"] = [f"`{row.model}`" if row.model else "unchanged" for row in rows]
+        columns = {
+            "JPEG quality": [_from(row.quality) for row in rows],
+            "noise": [_below(row.noise) for row in rows],
+            "blur": [_below(row.blur) for row in rows],
+            "model": [f"`{row.model}`" if row.model else "unchanged" for row in rows],
+        }
         decisive = {name: cells for name, cells in columns.items() if set(cells) != {"any"}}
         lines = [list(decisive), ["---"] * len(decisive), *zip(*decisive.values(), strict=True)]
         parts += [f"`{command}`:", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
     return "\n\n".join(parts)
 
 
-def _quality(row: RuleRow) -> str:
-    return "any" if row.quality == 1 else f"{row.quality} to 100, or no JPEG"
+def _from(quality: int) -> str:
+    return "any" if quality == 1 else f"{quality} to 100, or no JPEG"
 
 
-def _noise(row: RuleRow) -> str:
-    return "any" if math.isinf(row.noise) else f"below {row.noise:g}"
-
-
-def _blur(row: RuleRow) -> str:
-    return "any" if math.isinf(row.blur) else f"below {row.blur:g}"
+def _below(limit: float) -> str:
+    return "any" if math.isinf(limit) else f"below {limit:g}"
 
 
 def _docstring(thing: Any) -> str:

@@ -18,12 +18,8 @@ from restore.sharpening import gaussian_blur
 __all__ = ["consistency", "consistency_map", "contradiction"]
 
 _BLOCK = 8
-_SHARES = (
-    0.25,
-    0.5,
-    0.75,
-    1.0,
-)  # of the blur of the input, by which a result may be blurred to agree with it
+_SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Of the blur of the input: a result may be blurred by as much to agree with it."""
 _DEVIATIONS = 2.0  # of the noise, by which a coefficient of the input may be wrong
 _FROM_RGB = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 """Luma and chroma of JFIF."""
@@ -65,8 +61,8 @@ def contradiction(restored: Tensor, degraded: Tensor, estimate: Estimate | None 
     1992), and noise of deviation s disturbs each by s. A coefficient of the difference therefore counts as
     far as it exceeds half a step plus two deviations. Without visible compression and noise, all of it does.
 
-    A visibly blurred input leaves open how sharp the scene is: the reduced result is first blurred by that
-    width up to the estimated one with which it agrees best.
+    A visibly blurred input leaves open how sharp the scene is: the reduced result is first blurred by as much
+    as agrees best, at most by the estimated width.
 
     Args:
         restored: ``(1, 3, h, w)`` in [0, 1], or uint8 levels; brought to the input's size as MATLAB's bicubic
